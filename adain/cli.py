@@ -1,0 +1,194 @@
+"""The command line: `adain stylize | train | styles | presets`, `stylize.py` and `train.py`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+
+from adain import __version__
+from adain.config import StylesConfig, StylizeConfig, TrainConfig, UsageError
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: Words of the command, by default the process's.
+        prog: Name of the script when a sub-command stands on its own.
+
+    Returns:
+        Exit status. 0: all done; 1: something failed; 2: the command was not understood.
+    """
+    parser = build_parser(prog)
+    try:
+        options = vars(parser.parse_args(arguments))
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    command = COMMANDS[options.pop("command")]
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # It advises against pictures of many sizes, which is what people have.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    # Before Keras is imported: it fixes the backend. TensorFlow greets in many lines otherwise.
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        return command.run(command.config(**options))
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away, `adain ... | head`; Python would complain again while closing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (ValueError, OSError, ImportError) as error:
+        _complain(str(error))
+        return USAGE if isinstance(error, UsageError) else FAILED
+
+
+def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
+    """The parser; flags, help and defaults come from the dataclasses in `adain.config`."""
+    parser = argparse.ArgumentParser(
+        prog="adain", description="Any photo in the style of any picture, in one forward pass."
+    )
+    parser.add_argument("--version", action="version", version=f"adain {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        sub = commands.add_parser(
+            name, help=command.help, description=command.help, allow_abbrev=False
+        )
+        if prog is not None:
+            sub.prog = prog
+        if command.config is not dict:
+            _add_flags(sub, command.config)
+    return parser
+
+
+def _add_flags(parser: argparse.ArgumentParser, config: type) -> None:
+    for item in fields(config):
+        flag = "--" + item.name.replace("_", "-")
+        about = dict(item.metadata)
+        text = about.pop("help").replace("%", "%%")
+        if isinstance(item.default, bool):
+            parser.add_argument(flag, action="store_true", help=text)
+            continue
+        if item.default not in ("", ()) and "default:" not in text:
+            text += f" (default: {item.default})"
+        if "const" in about:
+            about["nargs"] = "?"
+        if not isinstance(item.default, tuple):
+            about["type"] = type(item.default)
+        # A metavar of its own: choices would be listed twice.
+        metavar = None if "choices" in about else item.name.upper()
+        parser.add_argument(flag, default=item.default, help=text, metavar=metavar, **about)
+
+
+def _complain(message: str) -> None:
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+
+
+# === Commands ===
+
+
+def _stylize(config: StylizeConfig) -> int:
+    from tqdm import tqdm
+
+    from adain import jobs, presets
+
+    # Now, and not after the seconds that loading the backend takes.
+    presets.find_preset(config.checkpoint)
+    if config.alpha > 1:
+        logging.warning("alpha %g exaggerates the style: expect artefacts", config.alpha)
+    planned, problems = jobs.plan(config)
+    for problem in problems:
+        _complain(problem)
+    failed = len(problems)
+    if planned:
+        bar = tqdm(
+            total=len(planned), unit="picture", file=sys.stderr, disable=config.quiet or None,
+            dynamic_ncols=True,
+        )  # fmt: skip
+        with bar:
+            for outcome in jobs.stylize_files(config, planned):
+                bar.update()
+                failed += _report(outcome, bar.write, as_json=config.json)
+    done = len(planned) + len(problems) - failed
+    if not config.quiet:
+        where = "" if config.out_path == jobs.STDOUT else f" in {config.out_path}"
+        sys.stderr.write(f"{done} pictures done{where}" + (f", {failed} failed\n" if failed else "\n"))
+    return FAILED if failed else DONE
+
+
+def _report(outcome, write, *, as_json: bool) -> bool:
+    """Tell what became of one file; whether it failed."""
+    if outcome.error:
+        source = " ".join(filter(None, (outcome.content, outcome.style and f"({outcome.style})")))
+        named = any(path and path in outcome.error for path in (outcome.content, outcome.style))
+        prefix = "" if named or not source else f"{source}: "
+        write(f"error: {prefix}{outcome.error}", file=sys.stderr)
+    if as_json:
+        record = {
+            "content": outcome.content,
+            "style": outcome.style,
+            "output": outcome.output,
+            "ok": not outcome.error,
+            "error": outcome.error,
+            "milliseconds": round(1000 * outcome.seconds, 1),
+        }
+        sys.stdout.write(json.dumps(record) + "\n")
+        sys.stdout.flush()
+    return bool(outcome.error)
+
+
+def _train(config: TrainConfig) -> int:
+    from adain.trainer import train
+
+    train(config)
+    sys.stderr.write(
+        f"The weights are in {config.checkpoint}. Look at the curves and pictures with\n"
+        f"  tensorboard --logdir {config.log_path or config.checkpoint}\n"
+    )
+    return DONE
+
+
+def _styles(config: StylesConfig) -> int:
+    from tqdm import tqdm
+
+    from adain import jobs
+
+    failed = done = 0
+    for outcome in jobs.make_cards(config):
+        failed += _report(outcome, tqdm.write, as_json=False)
+        done += not outcome.error
+    sys.stderr.write(f"{done} style cards in {config.out_path}\n")
+    return FAILED if failed else DONE
+
+
+def _presets(_: dict) -> int:
+    from adain import presets
+
+    for name in presets.available_presets():
+        about = presets.read_config(presets.find_preset(name))["about"]
+        sys.stdout.write(f"{name}\t{about.get('summary', '')}\t{about.get('licence', '')}\n")
+    return DONE
+
+
+class _Command:
+    def __init__(self, config: type, run, help: str):
+        self.config = config
+        self.run = run
+        self.help = help
+
+
+COMMANDS = {
+    "stylize": _Command(StylizeConfig, _stylize, "Repaint photos in the style of any picture."),
+    "train": _Command(TrainConfig, _train, "Train the decoder on photographs and paintings."),
+    "styles": _Command(StylesConfig, _styles, "Turn pictures into style cards of a few kilobytes."),
+    "presets": _Command(dict, _presets, "List the weights that come with the package."),
+}

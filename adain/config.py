@@ -1,0 +1,202 @@
+"""Every default and every flag, once: the commands, the API and the README read them from here."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+MAX_PIXELS = 178_956_970
+"""Larger pictures are refused unless asked for: a file of a few kilobytes may claim any size."""
+
+
+class UsageError(ValueError):
+    """Settings that cannot be carried out as given; nothing has been done."""
+
+
+def _flag(default: Any, help: str, **how: Any) -> Any:
+    return field(default=default, metadata={"help": help, **how})
+
+
+def _like(config: type, name: str) -> Any:
+    """The flag of another command, word for word."""
+    item = config.__dataclass_fields__[name]
+    return field(default=item.default, metadata=item.metadata)
+
+
+def _require(config: Any, name: str, holds: bool, expected: str) -> None:
+    if not holds:
+        value = getattr(config, name)
+        raise UsageError(f"`{name}` must be {expected}. Received: {name}={value!r}")
+
+
+def _require_choices(config: Any) -> None:
+    for item in fields(config):
+        choices = item.metadata.get("choices")
+        # A flag that may be left out has an empty default.
+        if choices and getattr(config, item.name) not in (*choices, item.default):
+            _require(config, item.name, False, "one of " + ", ".join(choices))
+
+
+def _as_paths(config: Any, name: str) -> None:
+    value = getattr(config, name)
+    paths = (value,) if isinstance(value, str) else tuple(map(str, value))
+    object.__setattr__(config, name, paths)
+    _require(config, name, len(paths) > 0, "at least one path")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of one training run. Field for field the flags of `train.py`."""
+
+    content_path: tuple[str, ...] = _flag((), "folders of photographs", nargs="+", required=True)
+    style_path: tuple[str, ...] = _flag((), "folders of paintings", nargs="+", required=True)
+    checkpoint: str = _flag("ckpt", "folder for checkpoints; an unfinished run there goes on")
+    log_path: str = _flag("", "folder for TensorBoard files (default: CHECKPOINT/logs)")
+    init: str = _flag("", "preset or folder whose decoder a new run starts from (default: none)")
+    vgg_path: str = _flag(
+        "adain_vgg19",
+        "the encoder: a preset, `imagenet` (Keras Applications, downloads), or a VGG-19 file "
+        "(.t7 .pth .h5 .npz)",
+    )
+    batch_size: int = _flag(8, "pictures a step")
+    image_size: int = _flag(512, "shorter side pictures are shrunk to before cropping")
+    crop_size: int = _flag(256, "side of the random crops")
+    style_crop_size: int = _flag(0, "side of the style's crops (0: like CROP_SIZE)")
+    cache_crops: int = _flag(
+        0,
+        "keep this many crops of each picture, encoded once and held in memory, "
+        "instead of cropping anew (0: off); for machines where the encoder is the bottleneck",
+    )
+    content_weight: float = _flag(1.0, "weight of the content loss (mean squared error)")
+    style_weight: float = _flag(
+        1e-2, "weight of the style loss (summed over channels, averaged over the batch)"
+    )
+    tv_weight: float = _flag(0.0, "weight of the total variation loss")
+    gram: bool = _flag(False, "match Gram matrices instead of means and deviations")
+    balanced: bool = _flag(
+        False,
+        "instance-normalised content loss, and style loss in proportion to the style's variance, "
+        "instead of the paper's; use with --style-weight of about 1",
+    )
+    alpha: float = _flag(1.0, "strength of AdaIN in training, in [0, 1]")
+    # The authors' settings: Adam 1e-4, decay 5e-5, 160,000 iterations.
+    learning_rate: float = _flag(1e-4, "Adam's learning rate")
+    lr_schedule: str = _flag(
+        "inverse_time",
+        "learning rate over time: LR / (1 + LR_DECAY * i), or a half cosine to 0 at MAX_ITER",
+        choices=("inverse_time", "cosine"),
+    )
+    lr_decay: float = _flag(5e-5, "decay of the inverse_time schedule")
+    warmup_iter: int = _flag(0, "iterations over which the learning rate rises from 0")
+    beta_2: float = _flag(0.999, "Adam's decay of squared gradients; 0.99 suits short runs")
+    clip_norm: float = _flag(0.0, "longest gradient allowed (0: any)")
+    max_iter: int = _flag(160_000, "iterations in all")
+    save_iter: int = _flag(1000, "iterations between checkpoints")
+    summary_iter: int = _flag(20, "iterations between TensorBoard scalars")
+    image_iter: int = _flag(500, "iterations between TensorBoard pictures")
+    seed: int = _flag(0, "the same seed gives the same pairs, crops and initial weights")
+    workers: int = _flag(0, "threads that load pictures (0: one for each core)")
+    precision: str = _flag(
+        "float32",
+        "arithmetic; statistics, losses and the last layer stay float32",
+        choices=("float32", "mixed_bfloat16"),
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("content_path", "style_path"):
+            _as_paths(self, name)
+        for name in ("batch_size", "max_iter", "save_iter", "summary_iter", "image_iter"):
+            _require(self, name, getattr(self, name) >= 1, "1 or more")
+        for name in ("crop_size", "image_size"):
+            _require(self, name, getattr(self, name) >= 16, "16 or more")
+        size = self.style_crop_size
+        _require(self, "style_crop_size", size == 0 or size >= 16, "0, or 16 or more")
+        for name in ("crop_size", "style_crop_size"):
+            _require(self, name, getattr(self, name) % 8 == 0, "a multiple of 8")
+        for name in (
+            "content_weight", "style_weight", "tv_weight", "lr_decay", "clip_norm",
+            "warmup_iter", "cache_crops", "workers", "seed",
+        ):  # fmt: skip
+            value = getattr(self, name)
+            _require(self, name, value >= 0 and math.isfinite(value), "0 or more")
+        _require(self, "learning_rate", 0 < self.learning_rate < math.inf, "greater than 0")
+        _require(self, "beta_2", 0 < self.beta_2 < 1, "between 0 and 1")
+        _require(self, "alpha", 0 <= self.alpha <= 1, "in [0, 1]")
+        _require(
+            self, "gram", not (self.gram and self.cache_crops), "off where cache_crops is on"
+        )
+        _require_choices(self)
+
+
+@dataclass(frozen=True)
+class StylizeConfig:
+    """Settings of one stylising run. Field for field the flags of `stylize.py`."""
+
+    content_path: tuple[str, ...] = _flag(
+        (), "pictures, folders or globs to repaint; - reads standard input", nargs="+", required=True
+    )
+    style_path: tuple[str, ...] = _flag(
+        (), "pictures, style cards (.npz), folders or globs", nargs="+", required=True
+    )
+    out_path: str = _flag(
+        "output", "folder for the results, or a file for a single one; - writes standard output"
+    )
+    checkpoint: str = _flag(
+        "adain_vgg19", "weights: a preset's name, its folder, or a training folder"
+    )
+    alpha: float = _flag(1.0, "strength of the style: 0 none, 1 full, above 1 exaggerated")
+    # 0 keeps every pixel; people are surprised by results smaller than their photo.
+    content_size: int = _flag(0, "resize the photo's shorter side to this (0: keep its size)")
+    # The decoder was trained on styles of about this size: larger ones give coarser strokes.
+    style_size: int = _flag(512, "resize the style's shorter side to this (0: keep its size)")
+    crop_size: int = _flag(0, "cut a square of this side from the middle of both (0: no)")
+    keep_colors: str = _flag(
+        "",
+        "keep the photo's colours: recolour the style first (coral, histogram), or take only the "
+        "result's lightness (luma)",
+        choices=("coral", "histogram", "luma"),
+        const="coral",
+    )
+    passes: int = _flag(1, "stylise the result again, this many times in all")
+    random: int = _flag(0, "use this many styles, drawn at random for each photo (0: all)")
+    concat: bool = _flag(False, "write photo, style and result side by side")
+    # 1024 needs some 3 GB; smaller tiles need less memory and more time.
+    tile: int = _flag(1024, "work in tiles of this side, with the same result (0: whole pictures)")
+    quality: int = _flag(95, "quality of JPEG and WebP results, 1 to 100")
+    max_pixels: int = _flag(MAX_PIXELS, "refuse pictures with more pixels than this")
+    seed: int = _flag(0, "seed of --random")
+    json: bool = _flag(False, "write one line of JSON for each result to standard output")
+    quiet: bool = _flag(False, "show no progress")
+
+    def __post_init__(self) -> None:
+        for name in ("content_path", "style_path"):
+            _as_paths(self, name)
+        _require(self, "alpha", 0 <= self.alpha < math.inf, "0 or more")
+        for name in ("content_size", "style_size", "crop_size", "random", "seed"):
+            _require(self, name, getattr(self, name) >= 0, "0 or more")
+        _require(self, "tile", self.tile == 0 or self.tile >= 64, "0, or 64 or more")
+        _require(self, "tile", self.tile % 8 == 0, "a multiple of 8")
+        _require(self, "passes", self.passes >= 1, "1 or more")
+        _require(self, "max_pixels", self.max_pixels >= 1, "1 or more")
+        _require(self, "quality", 1 <= self.quality <= 100, "in [1, 100]")
+        _require_choices(self)
+        if self.out_path == "-" and self.json:
+            raise UsageError("`json` and a picture cannot both go to standard output.")
+
+
+@dataclass(frozen=True)
+class StylesConfig:
+    """Settings of `adain styles`: pictures to style cards."""
+
+    style_path: tuple[str, ...] = _flag((), "pictures, folders or globs", nargs="+", required=True)
+    out_path: str = _flag("styles", "folder for the style cards")
+    checkpoint: str = _like(StylizeConfig, "checkpoint")
+    style_size: int = _like(StylizeConfig, "style_size")
+    credit: str = _flag("", "author and source, kept in the card")
+    licence: str = _flag("", "licence, kept in the card")
+    max_pixels: int = _like(StylizeConfig, "max_pixels")
+
+    def __post_init__(self) -> None:
+        _as_paths(self, "style_path")
+        _require(self, "style_size", self.style_size >= 0, "0 or more")

@@ -1,0 +1,109 @@
+"""What all tests share: a backend, tiny networks, and pictures made on the spot."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+# Before anything imports Keras: the backend is fixed at that moment.
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+# Tests start Python themselves: those processes need the same package.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])
+)
+
+WIDTHS = (4, 8, 8, 16)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+def _picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    import cv2
+
+    rng = np.random.default_rng((seed, height, width))
+    # Large patches and fine grain: neither flat nor pure noise.
+    coarse = cv2.resize(
+        rng.uniform(0, 255, (4, 4, 3)), (width, height), interpolation=cv2.INTER_CUBIC
+    )
+    grain = rng.normal(0, 12, (height, width, 3))
+    return np.clip(coarse + grain, 0, 255).astype("uint8")
+
+
+@pytest.fixture(scope="session")
+def picture():
+    """`picture(height, width, seed=0)`: HWC uint8, always the same one."""
+    return _picture
+
+
+@pytest.fixture
+def write_pictures():
+    """`write_pictures(folder, count, size=(48, 64), seed=0)`: a folder of PNG files."""
+    from PIL import Image
+
+    def write(folder: Path, count: int, size=(48, 64), seed: int = 0) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            Image.fromarray(_picture(*size, seed=seed + i)).save(folder / f"{i:03}.png")
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def make_model():
+    """`make_model(seed=0, widths=(4, 8, 8, 16))`: a random net that paints in the range [0, 1]."""
+
+    def make(seed: int = 0, widths=WIDTHS):
+        from adain.model import StyleTransfer
+        from adain.networks import build_decoder, build_encoder, get_arrays, set_arrays
+
+        rng = np.random.default_rng(seed)
+        networks = []
+        for build in (build_encoder, build_decoder):
+            network = build(widths)
+            arrays = get_arrays(network)
+            for name, array in arrays.items():
+                fan_in = max(int(np.prod(array.shape[:-1])), 1)
+                scale = np.sqrt(2 / fan_in) if name.endswith("kernel") else 0.1
+                arrays[name] = rng.normal(0, scale, array.shape).astype("float32")
+            set_arrays(network, arrays)
+            networks.append(network)
+        encoder, decoder = networks
+        # Bring the output to mean 0.5 and deviation 0.2, so that clipping hides nothing.
+        probe = _picture(64, 64, seed=99)[None].astype("float32") / 255
+        output = decoder.predict_on_batch(encoder.predict_on_batch(probe)[-1])
+        mean, std = output.mean(axis=(0, 1, 2)), output.std(axis=(0, 1, 2))
+        arrays = get_arrays(decoder)
+        kernel, bias = arrays["conv1_1/kernel"], arrays["conv1_1/bias"]
+        arrays["conv1_1/kernel"] = (kernel * 0.2 / std).astype("float32")
+        arrays["conv1_1/bias"] = ((bias - mean) * 0.2 / std + 0.5).astype("float32")
+        set_arrays(decoder, arrays)
+        return StyleTransfer(encoder, decoder, about={"preset": f"tiny{seed}"})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_model(make_model):
+    """One such net that no test may change."""
+    return make_model()
+
+
+@pytest.fixture
+def tiny_preset(make_model, tmp_path) -> Path:
+    """The folder of a tiny preset."""
+    folder = tmp_path / "tiny"
+    make_model().save_to_preset(folder)
+    return folder

@@ -1,0 +1,353 @@
+"""The commands as people type them: files in, files out, honest exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from adain import cli
+from adain.config import StylizeConfig, TrainConfig
+from adain.image import load_image, save_image
+
+
+@pytest.fixture
+def place(tmp_path, tiny_preset, picture):
+    """A folder with two photos, two styles and a preset; `run(...)` stylises in it."""
+    photos, styles = tmp_path / "photos", tmp_path / "styles"
+    (photos / "deep").mkdir(parents=True)
+    styles.mkdir()
+    save_image(photos / "a.png", picture(40, 56))
+    save_image(photos / "deep" / "b.jpg", picture(33, 47, seed=1))
+    save_image(styles / "x.png", picture(48, 48, seed=2))
+    save_image(styles / "y.png", 255 - picture(32, 64, seed=3))
+
+    class Place:
+        out = tmp_path / "out"
+        content, style, preset = photos, styles, tiny_preset
+
+        def run(self, *flags, content=photos, style=styles, out=out):
+            return cli.main(
+                ["stylize", "--content-path", *_words(content), "--style-path", *_words(style)]
+                + ["--out-path", str(out), "--checkpoint", str(tiny_preset), "--quiet"]
+                + [str(flag) for flag in flags]
+            )
+
+        def results(self):
+            return sorted(str(p.relative_to(self.out)) for p in self.out.rglob("*") if p.is_file())
+
+    return Place()
+
+
+def _words(paths):
+    return [str(path) for path in (paths if isinstance(paths, list) else [paths])]
+
+
+def test_every_photo_meets_every_style(place):
+    assert place.run() == 0
+    assert place.results() == [
+        "a_stylized_x.png",
+        "a_stylized_y.png",
+        "deep/b_stylized_x.jpg",
+        "deep/b_stylized_y.jpg",
+    ]
+    for path in place.out.rglob("a_*.png"):
+        assert load_image(path).shape == (40, 56, 3)
+    for path in place.out.rglob("b_*.jpg"):
+        assert load_image(path).shape == (33, 47, 3)
+
+
+def test_one_file_to_one_file(place):
+    target = place.out / "sub" / "result.png"
+    assert place.run(content=place.content / "a.png", style=place.style / "x.png", out=target) == 0
+    assert load_image(target).shape == (40, 56, 3)
+
+
+def test_globs_and_repeated_paths_count_once(place):
+    pattern = str(place.content / "*.png")
+    code = place.run(content=[pattern, place.content / "a.png"], style=place.style / "x.png")
+    assert code == 0
+    assert place.results() == ["a_stylized_x.png"]
+
+
+def test_many_results_do_not_fit_one_file(place, capsys):
+    assert place.run(out=place.out / "one.png") == 2
+    assert "one file, but there are 4 results" in capsys.readouterr().err
+    assert not place.out.exists()
+
+
+def test_name_collisions_are_found_before_any_work(place, picture, capsys):
+    other = place.content.parent / "other"
+    other.mkdir()
+    save_image(other / "a.png", picture(24, 24))
+    assert place.run(content=[place.content, other]) == 2
+    assert "would be written twice" in capsys.readouterr().err
+    assert not place.out.exists()
+
+
+def test_an_input_is_never_overwritten(place, capsys):
+    source = place.content / "a.png"
+    before = source.read_bytes()
+    assert place.run(content=source, style=place.style / "x.png", out=source) == 2
+    assert "is an input" in capsys.readouterr().err
+    assert source.read_bytes() == before
+
+
+def test_broken_files_are_named_and_the_others_done(place, capsys):
+    good = (place.content / "a.png").read_bytes()
+    (place.content / "cut.png").write_bytes(good[: len(good) // 2])
+    (place.content / "text.jpg").write_text("not a picture")
+    (place.content / "none.png").write_bytes(b"")
+    assert place.run(style=place.style / "x.png") == 1
+    error = capsys.readouterr().err
+    for name in ("cut.png", "text.jpg", "none.png"):
+        assert len([line for line in error.splitlines() if name in line]) == 1
+    assert "Traceback" not in error
+    assert place.results() == ["a_stylized_x.png", "deep/b_stylized_x.jpg"]
+
+
+def test_missing_and_empty_paths_fail_and_the_others_are_done(place, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    content = [place.content / "a.png", tmp_path / "missing.jpg", tmp_path / "empty"]
+    assert place.run(content=content, style=place.style / "x.png") == 1
+    error = capsys.readouterr().err
+    assert "missing.jpg: no such file or folder" in error
+    assert "empty: no pictures in this folder" in error
+    assert place.results() == ["a_stylized_x.png"]
+
+
+def test_unwritable_folder_is_one_line(place, tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    assert place.run(style=place.style / "x.png", out=tmp_path / "file" / "out") == 1
+    error = capsys.readouterr().err
+    assert "Traceback" not in error and str(tmp_path / "file") in error
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--alpha", "-0.5"], "`alpha` must be 0 or more. Received: alpha=-0.5"),
+        (["--alpha", "nan"], "`alpha` must be"),
+        (["--passes", "0"], "`passes` must be"),
+        (["--tile", "100"], "`tile` must be a multiple of 8"),
+        (["--quality", "0"], "`quality` must be"),
+        (["--keep-colors", "purple"], "invalid choice"),
+        (["--bogus"], "unrecognized arguments: --bogus"),
+        (["--alpha", "much"], "invalid float value"),
+    ],
+)
+def test_wrong_flags_exit_with_2(place, capsys, flags, message):
+    assert place.run(*flags) == 2
+    assert message in capsys.readouterr().err
+    assert not place.out.exists()
+
+
+def test_unknown_weights_list_what_there_is(place, capsys):
+    flags = ["--content-path", str(place.content), "--style-path", str(place.style)]
+    assert cli.main(["stylize", *flags, "--checkpoint", "nowhere"]) == 1
+    assert "nowhere: no such weights. Use one of adain_vgg19" in capsys.readouterr().err
+
+
+def test_damaged_weights_are_refused(place, capsys):
+    file = place.preset / "decoder.npz"
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    assert place.run() == 1
+    error = capsys.readouterr().err
+    assert "SHA-256" in error and "Traceback" not in error
+
+
+def test_alpha_above_1_warns(place, caplog):
+    with caplog.at_level("WARNING"):
+        assert place.run("--alpha", 1.5, style=place.style / "x.png") == 0
+    assert "exaggerates" in caplog.text
+
+
+def test_alpha_changes_the_strength(place):
+    images = []
+    for alpha in (0, 0.5, 1):
+        out = place.out / str(alpha)
+        place.run("--alpha", alpha, content=place.content / "a.png",
+                  style=place.style / "y.png", out=out)  # fmt: skip
+        images.append(load_image(out / "a_stylized_y.png").astype(float))
+    none, half, full = images
+    assert np.abs(full - none).mean() > np.abs(half - none).mean() > 0.5
+
+
+def test_sizes_and_crop(place):
+    place.run("--content-size", 64, content=place.content / "a.png", style=place.style / "x.png")
+    assert load_image(place.out / "a_stylized_x.png").shape == (64, 90, 3)
+    out = place.out / "cropped"
+    place.run("--crop-size", 32, content=place.content / "a.png", style=place.style, out=out)
+    assert load_image(out / "a_stylized_x.png").shape == (32, 32, 3)
+
+
+def test_passes_repeat(place):
+    one, two, again = place.out / "1", place.out / "2", place.out / "again"
+    style = place.style / "x.png"
+    place.run(content=place.content / "a.png", style=style, out=one)
+    place.run("--passes", 2, content=place.content / "a.png", style=style, out=two)
+    place.run(content=one / "a_stylized_x.png", style=style, out=again)
+    np.testing.assert_array_equal(
+        load_image(two / "a_stylized_x.png"), load_image(again / "a_stylized_x_stylized_x.png")
+    )
+
+
+def test_random_draws_styles_and_repeats_with_the_seed(place, picture):
+    for i in range(6):
+        save_image(place.style / f"s{i}.png", picture(24, 24, seed=10 + i))
+    names = []
+    for out, seed in (("1", 5), ("2", 5), ("3", 6)):
+        place.run("--random", 2, "--seed", seed, out=place.out / out)
+        names.append(sorted(p.name for p in (place.out / out).rglob("*.*")))
+    assert len(names[0]) == 4
+    assert names[0] == names[1] != names[2]
+
+
+def test_concat_shows_photo_style_and_result(place):
+    place.run("--concat", content=place.content / "a.png", style=place.style / "x.png")
+    sheet = load_image(place.out / "a_stylized_x.png")
+    assert sheet.shape == (40, 56 + 40 + 56, 3)
+    np.testing.assert_array_equal(sheet[:, :56], load_image(place.content / "a.png"))
+
+
+@pytest.mark.parametrize("method", ["luma", "coral", "histogram"])
+def test_keep_colors_brings_the_photo_closer(place, method):
+    photo = place.content / "a.png"
+    plain, kept = place.out / "plain", place.out / "kept"
+    style = place.style / "y.png"
+    assert place.run("--alpha", 1, content=photo, style=style, out=plain) == 0
+    assert place.run("--keep-colors", method, content=photo, style=style, out=kept) == 0
+    results = [load_image(out / "a_stylized_y.png") for out in (plain, kept)]
+    assert not np.array_equal(*results)
+    if method == "luma":
+        means = [image.mean(axis=(0, 1)) - image.mean() for image in (load_image(photo), *results)]
+        assert np.abs(means[2] - means[0]).max() < np.abs(means[1] - means[0]).max()
+
+
+def test_keep_colors_alone_means_coral():
+    options = cli.build_parser().parse_args(
+        ["stylize", "--content-path", "a", "--style-path", "b", "--keep-colors"]
+    )
+    assert options.keep_colors == "coral"
+
+
+def test_style_cards_replace_pictures(place):
+    cards = place.out / "cards"
+    code = cli.main(
+        ["styles", "--style-path", str(place.style), "--out-path", str(cards)]
+        + ["--checkpoint", str(place.preset), "--credit", "A. Painter"]
+    )
+    assert code == 0
+    assert sorted(p.name for p in cards.iterdir()) == ["x.npz", "y.npz"]
+    photo = place.content / "a.png"
+    assert place.run(content=photo, style=place.style / "x.png", out=place.out / "p") == 0
+    assert place.run(content=photo, style=cards / "x.npz", out=place.out / "c") == 0
+    name = "a_stylized_x.png"
+    np.testing.assert_array_equal(
+        load_image(place.out / "p" / name), load_image(place.out / "c" / name)
+    )
+    assert place.run("--keep-colors", "coral", content=photo, style=cards / "x.npz") == 1
+
+
+def test_tiles_do_not_show(place, picture):
+    save_image(place.content / "wide.png", picture(150, 260, seed=7))
+    photo, style = place.content / "wide.png", place.style / "x.png"
+    place.run("--tile", 0, content=photo, style=style, out=place.out / "whole")
+    place.run("--tile", 64, content=photo, style=style, out=place.out / "tiled")
+    whole, tiled = (
+        load_image(place.out / kind / "wide_stylized_x.png").astype(int)
+        for kind in ("whole", "tiled")
+    )
+    assert np.abs(whole - tiled).max() <= 1
+
+
+def test_json_tells_each_file(place, capsys):
+    (place.content / "bad.png").write_bytes(b"no")
+    assert place.run("--json", style=place.style / "x.png") == 1
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [record["ok"] for record in records] == [True, False, True]
+    assert "bad.png" in records[1]["error"]
+    assert records[0]["output"].endswith("a_stylized_x.png")
+    assert records[0]["milliseconds"] > 0
+
+
+def test_animations_stay_animated(place, picture):
+    frames = [Image.fromarray(picture(24, 32, seed=i)) for i in range(3)]
+    path = place.content.parent / "move.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=[50, 100, 150], loop=0)
+    assert place.run(content=path, style=place.style / "x.png") == 0
+    with Image.open(place.out / "move_stylized_x.gif") as result:
+        assert (result.n_frames, result.size) == (3, (32, 24))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5000, 20)])
+def test_odd_sizes(place, picture, size):
+    save_image(place.content.parent / "odd.png", picture(*size))
+    assert place.run(content=place.content.parent / "odd.png", style=place.style / "x.png") == 0
+    assert load_image(place.out / "odd_stylized_x.png").shape == (*size, 3)
+
+
+def test_a_flat_style_paints_something_finite(place):
+    flat = place.style.parent / "flat.png"
+    save_image(flat, np.full((32, 32, 3), 200, "uint8"))
+    assert place.run(content=place.content / "a.png", style=flat) == 0
+
+
+def test_standard_input_and_output(place, root):
+    command = [sys.executable, str(root / "stylize.py"), "--content-path", "-", "--style-path"]
+    command += [str(place.style / "x.png"), "--out-path", "-", "--checkpoint", str(place.preset)]
+    done = subprocess.run(
+        command, input=(place.content / "a.png").read_bytes(), capture_output=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert load_image(done.stdout).shape == (40, 56, 3)
+
+
+def test_help_lists_every_setting_and_does_not_load_keras(root):
+    for script, config in (("stylize.py", StylizeConfig), ("train.py", TrainConfig)):
+        probe = (
+            "import runpy, sys; sys.argv = sys.argv[1:]\n"
+            "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
+            "finally: assert 'keras' not in sys.modules"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", probe, str(root / script), "--help"],
+            capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+        for name in config.__dataclass_fields__:
+            assert "--" + name.replace("_", "-") in done.stdout
+
+
+def test_train_script_trains_and_its_folder_stylises(place, root, write_pictures, tmp_path):
+    content = write_pictures(tmp_path / "coco", 4)
+    style = write_pictures(tmp_path / "wikiart", 3, seed=9)
+    (content / "broken.jpg").write_bytes(b"\xff\xd8broken")
+    command = [sys.executable, str(root / "train.py"), "--content-path", str(content)]
+    command += ["--style-path", str(style), "--batch-size", "2", "--content-weight", "1"]
+    command += ["--style-weight", "1e-2", "--tv-weight", "0", "--checkpoint", str(tmp_path / "ck")]
+    command += ["--learning-rate", "1e-4", "--lr-decay", "1e-5", "--max-iter", "4"]
+    command += ["--save-iter", "2", "--crop-size", "32", "--vgg-path", str(place.preset)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert "broken.jpg" in done.stderr and "Traceback" not in done.stderr
+    flags = ["--content-path", str(place.content / "a.png"), "--style-path", str(style)]
+    out = ["--out-path", str(tmp_path / "o"), "--checkpoint", str(tmp_path / "ck"), "--quiet"]
+    assert cli.main(["stylize", *flags, *out]) == 0
+    assert len(list((tmp_path / "o").iterdir())) == 3
+
+
+def test_train_without_pictures_is_one_line(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    flags = ["--content-path", str(tmp_path / "empty"), "--style-path", str(tmp_path / "none")]
+    assert cli.main(["train", *flags, "--checkpoint", str(tmp_path / "ck")]) == 1
+    error = capsys.readouterr().err
+    assert "no pictures here" in error and len(error.strip().splitlines()) == 1
+
+
+def test_presets_lists_the_default(capsys):
+    assert cli.main(["presets"]) == 0
+    assert capsys.readouterr().out.startswith("adain_vgg19\t")

@@ -1,0 +1,584 @@
+"""Every kind of file in, the same kind out, and no fault passed over in silence."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from adain import config, image
+from adain.image import ImageError, ImageMeta
+
+
+def photo(height: int = 48, width: int = 64) -> np.ndarray:
+    """Smooth colours, so that lossy formats keep them."""
+    y, x = np.mgrid[0:height, 0:width]
+    planes = [255 * x / max(width - 1, 1), 255 * y / max(height - 1, 1), 60 + x + y]
+    return np.clip(np.stack(planes, axis=-1), 0, 255).astype(np.uint8)
+
+
+def encoded(array: np.ndarray, format: str = "PNG", mode: str | None = None, **options) -> bytes:
+    buffer = io.BytesIO()
+    picture = Image.fromarray(array)
+    (picture.convert(mode) if mode else picture).save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def wide_gamut_profile() -> bytes:
+    """A matrix RGB profile like none shipped: red and green swapped, gamma 1.8."""
+
+    def tag(body: bytes) -> bytes:
+        return body + b"\0" * (-len(body) % 4)
+
+    def xyz(*values: float) -> bytes:
+        return b"XYZ \0\0\0\0" + b"".join(struct.pack(">i", round(v * 65536)) for v in values)
+
+    text = b"swapped"
+    desc = b"desc\0\0\0\0" + struct.pack(">I", len(text) + 1) + text + b"\0" * 79
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(1.8 * 256))
+    bodies = {
+        b"desc": desc, b"wtpt": xyz(0.9642, 1, 0.8249), b"cprt": b"text\0\0\0\0none\0",
+        b"rXYZ": xyz(0.3851, 0.7169, 0.0971), b"gXYZ": xyz(0.4361, 0.2225, 0.0139),
+        b"bXYZ": xyz(0.1431, 0.0606, 0.7141), b"rTRC": curve, b"gTRC": curve, b"bTRC": curve,
+    }  # fmt: skip
+    table, data = struct.pack(">I", len(bodies)), b""
+    start = 128 + 4 + 12 * len(bodies)
+    for name, body in bodies.items():
+        table += name + struct.pack(">II", start + len(data), len(body))
+        data += tag(body)
+    header = struct.pack(">I4sI4s4s4s", start + len(data), b"none", 0x02400000, b"mntr", b"RGB ",
+                         b"XYZ ") + b"\0" * 12 + b"acsp" + b"\0" * 28  # fmt: skip
+    header += struct.pack(">iii", *(round(v * 65536) for v in (0.9642, 1, 0.8249)))
+    return header + b"\0" * (128 - len(header)) + table + data
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def test_import_is_light():
+    code = "import sys, adain.image; print('cv2' in sys.modules, 'keras' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+    assert image.MAX_PIXELS == config.MAX_PIXELS
+
+
+# Modes --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["path", "string", "bytes", "file"])
+def test_sources(tmp_path, kind):
+    path = tmp_path / "a.png"
+    path.write_bytes(encoded(photo()))
+    if kind == "file":
+        with path.open("rb") as file:
+            assert np.array_equal(image.load_image(file), photo())
+    else:
+        source = {"path": path, "string": str(path), "bytes": path.read_bytes()}[kind]
+        assert np.array_equal(image.load_image(source), photo())
+
+
+def test_array_is_writable_and_contiguous():
+    array = image.load_image(encoded(photo()))
+    assert array.flags.writeable and array.flags.c_contiguous and array.dtype == np.uint8
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "I;16", "I", "YCbCr", "LAB"])
+def test_modes_give_rgb(mode):
+    if mode == "I;16":
+        data = encoded(photo()[..., 0].astype(np.uint16) * 257)
+    elif mode == "I":
+        data = encoded(photo()[..., 0].astype(np.int32) * 257, "TIFF")
+    elif mode == "LAB":
+        lab = ImageCms.profileToProfile(
+            Image.fromarray(photo()), ImageCms.createProfile("sRGB"),
+            ImageCms.createProfile("LAB"), outputMode="LAB",
+        )  # fmt: skip
+        buffer = io.BytesIO()
+        lab.save(buffer, "TIFF")
+        data = buffer.getvalue()
+    else:
+        data = encoded(photo(), "TIFF" if mode in ("CMYK", "YCbCr") else "PNG", mode)
+    array, meta = image.read_image(data)
+    assert array.shape == (48, 64, 3) and array.dtype == np.uint8
+    assert meta.mode == mode and meta.alpha is None
+    assert meta.is_grey == (mode in ("L", "1", "I;16", "I"))
+    if meta.is_grey:
+        assert np.array_equal(array[..., 0], array[..., 2])
+    if mode in ("I;16", "I"):
+        assert np.array_equal(array[..., 0], photo()[..., 0])
+    if mode in ("YCbCr", "CMYK", "LAB"):
+        assert np.abs(array.astype(int) - photo()).mean() < 4
+
+
+def test_float_tiff():
+    array = image.load_image(encoded(photo()[..., 0].astype(np.float32) / 255, "TIFF"))
+    assert np.array_equal(array[..., 1], photo()[..., 0])
+
+
+def test_cmyk_jpeg():
+    array, meta = image.read_image(encoded(photo(), "JPEG", "CMYK", quality=98))
+    assert meta.mode == "CMYK" and np.abs(array.astype(int) - photo()).mean() < 3
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_sixteen_bit_colour_is_rounded(suffix, channels):
+    rng = np.random.default_rng(0)
+    wide = rng.integers(0, 65536, (20, 30, channels), dtype=np.uint16)
+    data = cv2.imencode(suffix, wide)[1].tobytes()
+    array, meta = image.read_image(data)
+    expected = np.rint(wide / 257.0).astype(np.uint8)
+    assert meta.bits == 16
+    assert np.array_equal(array, expected[..., [2, 1, 0]])
+    if channels == 4:
+        assert np.array_equal(meta.alpha, expected[..., 3])
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_sixteen_bit_grey_is_rounded(suffix):
+    wide = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    array, meta = image.read_image(cv2.imencode(suffix, wide)[1].tobytes())
+    assert meta.bits == 16 and meta.is_grey
+    assert np.array_equal(array[..., 0], np.rint(wide / 257.0).astype(np.uint8))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".webp", ".avif"])
+def test_alpha_is_kept(tmp_path, mode, suffix):
+    alpha = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1))
+    source = Image.fromarray(photo())
+    source.putalpha(Image.fromarray(alpha))
+    buffer = io.BytesIO()
+    source.convert(mode).save(buffer, "PNG")
+    array, meta = image.read_image(buffer.getvalue())
+    assert np.array_equal(meta.alpha, alpha)
+    if mode == "RGBA":
+        assert np.array_equal(array, photo())  # also where alpha is 0
+    image.save_image(tmp_path / f"a{suffix}", array, meta=meta, quality=100)
+    again, kept = image.read_image(tmp_path / f"a{suffix}")
+    assert np.abs(kept.alpha.astype(int) - alpha).max() <= 2
+    assert np.abs(again.astype(int) - array)[:, 8:].mean() < 4
+
+
+def test_alpha_follows_a_new_size(tmp_path):
+    meta = ImageMeta(alpha=np.full((10, 10), 80, np.uint8))
+    image.save_image(tmp_path / "a.png", photo(), meta=meta)
+    assert image.read_image(tmp_path / "a.png")[1].alpha.shape == (48, 64)
+    image.save_image(tmp_path / "a.jpg", photo(), meta=meta)
+    assert image.read_image(tmp_path / "a.jpg")[1].alpha is None
+
+
+@pytest.mark.parametrize("transparency", [3, bytes([0, 128, 255, 0])])
+def test_palette_with_transparency(transparency):
+    indices = np.tile(np.arange(4, dtype=np.uint8), (4, 1))
+    picture = Image.frombytes("P", (4, 4), indices.tobytes())
+    picture.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9] + [0] * 756)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", transparency=transparency)
+    array, meta = image.read_image(buffer.getvalue())
+    assert array[0].tolist() == [[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]]
+    expected = [255, 255, 255, 0] if transparency == 3 else [0, 128, 255, 0]
+    assert meta.alpha[0].tolist() == expected
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5000, 20), (1, 300)])
+def test_extreme_sizes(tmp_path, size):
+    array = photo(*size)
+    image.save_image(tmp_path / "a.png", array)
+    assert np.array_equal(image.load_image(tmp_path / "a.png"), array)
+    assert min(image.resize_shorter_side(array, 8).shape[:2]) == 8
+    assert min(image.resize_image(array, (0, 16)).shape[:2]) >= 1
+
+
+# EXIF and resolution ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_turn(tmp_path, format, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x010F] = "camera"
+    exif[0x8769] = {0x9003: "2020:01:02 03:04:05"}
+    stored = photo(24, 40)
+    options = {"quality": 100} if format in ("JPEG", "WEBP", "AVIF") else {}
+    data = encoded(stored, format, exif=exif.tobytes(), **options)
+    array, meta = image.read_image(data)
+    turned = {
+        1: stored, 2: stored[:, ::-1], 3: stored[::-1, ::-1], 4: stored[::-1],
+        5: stored.transpose(1, 0, 2), 6: np.rot90(stored, -1),
+        7: stored[::-1, ::-1].transpose(1, 0, 2), 8: np.rot90(stored),
+    }[orientation]  # fmt: skip
+    assert array.shape == turned.shape
+    assert np.abs(array.astype(int) - turned).mean() < 4
+    image.save_image(tmp_path / "a.jpg", array, meta=meta)
+    with Image.open(tmp_path / "a.jpg") as saved:
+        kept = saved.getexif()
+        assert kept.get(0x0112, 1) == 1 and kept[0x010F] == "camera"
+        assert kept.get_ifd(0x8769)[0x9003] == "2020:01:02 03:04:05"
+    if format == "JPEG":
+        assert image.read_training_image(_file(tmp_path, "b.jpg", data), 24).shape == turned.shape
+
+
+def _file(folder: Path, name: str, data: bytes) -> Path:
+    (folder / name).write_bytes(data)
+    return folder / name
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_exif_turn_of_sixteen_bits(suffix):
+    wide = cv2.imencode(suffix, photo(24, 40).astype(np.uint16) * 257)[1].tobytes()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    if suffix == ".png":
+        data = wide[:33] + png_chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")) + wide[33:]
+    else:
+        # Turn the first unneeded entry of the only directory into the orientation.
+        start = struct.unpack("<I", wide[4:8])[0]
+        count = struct.unpack("<H", wide[start : start + 2])[0]
+        entries = [wide[start + 2 + 12 * i :][:12] for i in range(count)]
+        entries = [e for e in entries if struct.unpack("<H", e[:2])[0] != 0x0112]
+        entries.append(struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0))
+        entries.sort(key=lambda e: struct.unpack("<H", e[:2])[0])
+        ifd = struct.pack("<H", len(entries)) + b"".join(entries) + b"\0" * 4
+        data = wide[:4] + struct.pack("<I", len(wide)) + wide[8:] + ifd
+    array, meta = image.read_image(data)
+    assert meta.bits == 16
+    assert np.array_equal(array, np.rot90(photo(24, 40)[..., ::-1], -1))
+
+
+def test_alpha_turns_too():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    source = np.dstack([photo(24, 40), photo(24, 40)[..., 0]])
+    array, meta = image.read_image(encoded(source, "PNG", exif=exif))
+    assert array.shape[:2] == meta.alpha.shape == (40, 24)
+    assert np.array_equal(meta.alpha, array[..., 0])
+
+
+def test_broken_exif_is_dropped():
+    array, meta = image.read_image(encoded(photo(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff"))
+    assert array.shape == (48, 64, 3) and meta.exif == b""
+
+
+def test_resolution_is_kept(tmp_path):
+    meta = image.read_image(encoded(photo(), "JPEG", dpi=(300, 150)))[1]
+    image.save_image(tmp_path / "a.png", photo(), meta=meta)
+    assert image.read_image(tmp_path / "a.png")[1].dpi == pytest.approx((300, 150), abs=0.1)
+
+
+# Colour profiles ----------------------------------------------------------------------------------
+
+
+def test_icc_is_applied_and_kept(tmp_path):
+    profile = wide_gamut_profile()
+    stored = np.full((8, 8, 3), (255, 0, 0), np.uint8)
+    array, meta = image.read_image(encoded(stored, icc_profile=profile))
+    assert array[0, 0, 1] > 250 and array[0, 0, 0] < 5  # the profile's red is green
+    assert meta.icc_profile == profile
+    mild = (photo() // 2 + 60).astype(np.uint8)
+    array, meta = image.read_image(encoded(mild, icc_profile=profile))
+    assert np.abs(array.astype(int) - mild).max() > 10
+    for suffix in (".png", ".tiff", ".webp", ".jpg"):
+        path = tmp_path / f"a{suffix}"
+        image.save_image(path, array, meta=meta, quality=100)
+        with Image.open(path) as saved:
+            assert saved.info["icc_profile"] == profile
+            if suffix in (".png", ".tiff"):
+                assert np.abs(np.asarray(saved).astype(int) - mild).max() <= 2
+        assert np.abs(image.load_image(path).astype(int) - array).mean() <= 2
+
+
+def test_srgb_profile_changes_nothing(tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    array, meta = image.read_image(encoded(photo(), icc_profile=profile))
+    assert np.array_equal(array, photo())
+    image.save_image(tmp_path / "a.png", array, meta=meta)
+    with Image.open(tmp_path / "a.png") as saved:
+        assert saved.info["icc_profile"] == profile
+
+
+@pytest.mark.parametrize("profile", [b"garbage", b"\0" * 200, wide_gamut_profile()[:300]])
+def test_broken_profile_falls_back(tmp_path, profile):
+    array, meta = image.read_image(encoded(photo(), icc_profile=profile))
+    assert np.array_equal(array, photo())
+    image.save_image(tmp_path / "a.png", array, meta=meta)
+
+
+def test_profile_of_another_colour_space_falls_back():
+    array, meta = image.read_image(
+        encoded(photo(), "JPEG", "CMYK", icc_profile=wide_gamut_profile())
+    )
+    assert array.shape == (48, 64, 3)
+    assert image.encode_image(array, "JPEG", meta=meta)
+
+
+# Faults -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize(
+    "kind", ["JPEG", "progressive", "PNG", "WEBP", "TIFF", "GIF", "BMP", "deep"]
+)
+def test_truncated(tmp_path, kind, share):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    if kind == "deep":
+        data = cv2.imencode(".png", noise.astype(np.uint16) * 257)[1].tobytes()
+    elif kind == "progressive":
+        data = encoded(noise, "JPEG", progressive=True)
+    else:
+        data = encoded(noise, kind)
+    path = _file(tmp_path, "cut.bin", data[: int(len(data) * share)])
+    for read in (image.load_image, lambda p: image.read_training_image(p, 32)):
+        with pytest.raises(ImageError, match=r"cut\.bin: .+\.$") as caught:
+            read(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_truncated_jpeg_with_thumbnail_in_its_exif(tmp_path):
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0" + b"\xff\xd8 thumbnail \xff\xd9"
+    data = encoded(photo(), "JPEG", exif=exif)
+    assert image.read_training_image(_file(tmp_path, "whole.jpg", data + b"extra"), 8).any()
+    for read in (image.load_image, lambda p: image.read_training_image(p, 8)):
+        with pytest.raises(ImageError, match="truncated"):
+            read(_file(tmp_path, "cut.jpg", data[:-20]))
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"just text, no picture", "not a picture"),
+        (b"\0\0\0\x18ftypheic" + b"\0" * 40, "Convert it to JPEG"),
+        (b"\xff\xd8\xff", r"cut\.jpg: "),
+        (b"\x89PNG\r\n\x1a\n", r"cut\.jpg: "),
+    ],
+)
+def test_no_picture(tmp_path, data, reason):
+    path = _file(tmp_path, "cut.jpg", data)
+    for read in (image.load_image, lambda p: image.read_training_image(p, 8), image.is_animated):
+        with pytest.raises(ImageError, match=reason):
+            read(path)
+
+
+def test_missing_file_and_folder(tmp_path):
+    with pytest.raises(ImageError, match="no such file"):
+        image.load_image(tmp_path / "none.jpg")
+    with pytest.raises(ImageError, match="is a folder"):
+        image.load_image(tmp_path)
+
+
+def test_bombs_are_refused_before_decoding(tmp_path):
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    data = (
+        b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", zlib.compress(b""))
+    )
+    path = _file(tmp_path, "bomb.png", data)
+    before = Image.MAX_IMAGE_PIXELS
+    for read in (image.load_image, lambda p: image.read_training_image(p, 8)):
+        with pytest.raises(ImageError, match="--max-pixels"):
+            read(path)
+    with pytest.raises(ImageError, match="--max-pixels"):
+        next(image.read_frames(path))
+    assert Image.MAX_IMAGE_PIXELS == before
+    small = encoded(photo())
+    with pytest.raises(ImageError, match="--max-pixels 3072"):
+        image.load_image(small, max_pixels=3071)
+    assert image.load_image(small, max_pixels=3072).shape == (48, 64, 3)
+
+
+def test_limit_above_pillows_own(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert image.load_image(encoded(photo())).shape == (48, 64, 3)
+
+
+# Writing ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", sorted(image._WRITERS))
+def test_every_suffix_is_written(tmp_path, suffix):
+    path = tmp_path / f"a{suffix.upper()}"
+    image.save_image(path, photo(), meta=ImageMeta(exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0"))
+    assert np.abs(image.load_image(path).astype(int) - photo()).mean() < 8
+    assert os.listdir(tmp_path) == [path.name]
+    assert suffix in image.IMAGE_SUFFIXES
+
+
+def test_jpeg_keeps_full_colour_resolution():
+    with Image.open(io.BytesIO(image.encode_image(photo(), "JPEG"))) as saved:
+        assert {layer[1:3] for layer in saved.layer} == {(1, 1)}
+
+
+def test_file_objects(tmp_path):
+    buffer = io.BytesIO()
+    image.save_image(buffer, photo())
+    assert buffer.getvalue()[1:4] == b"PNG"
+    buffer = io.BytesIO()
+    image.save_image(buffer, photo(), meta=ImageMeta(format="JPEG"))
+    assert buffer.getvalue()[:2] == b"\xff\xd8"
+    assert image.encode_png(photo()[..., 0])[1:4] == b"PNG"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8),
+     np.zeros(4, np.uint8), [[1]]],
+)  # fmt: skip
+def test_wrong_arrays(tmp_path, bad):
+    with pytest.raises(ValueError, match=r"Received: shape="):
+        image.save_image(tmp_path / "a.png", bad)
+    assert not os.listdir(tmp_path)
+
+
+def test_unknown_suffix_and_format(tmp_path):
+    with pytest.raises(ImageError, match=r"a\.xyz: .*\.png"):
+        image.save_image(tmp_path / "a.xyz", photo())
+    with pytest.raises(ImageError, match="a file without a suffix"):
+        image.save_image(tmp_path / "a", photo())
+    with pytest.raises(ImageError, match="`format` must be one of"):
+        image.save_image(tmp_path / "a", photo(), format="xyz")
+
+
+def test_unwritable_folder(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    for folder in (tmp_path / "file", tmp_path / "none"):
+        with pytest.raises(ImageError, match="cannot write into .*--out-path"):
+            image.save_image(folder / "a.png", photo())
+
+
+def test_failed_write_leaves_the_old_file_only(tmp_path, monkeypatch):
+    path = _file(tmp_path, "a.png", b"old")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(image.os, "replace", fail)
+    with pytest.raises(ImageError, match="No space left"):
+        image.save_image(path, photo())
+    assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["a.png"]
+
+
+def test_too_long_for_the_format(tmp_path):
+    with pytest.raises(ImageError, match="cannot be written as JPEG"):
+        image.save_image(tmp_path / "a.jpg", photo(70_000, 1))
+    assert not os.listdir(tmp_path)
+
+
+# Animations ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".avif"])
+def test_animation_round_trip(tmp_path, suffix):
+    durations = [40, 120, 200]
+    frames = [
+        (np.roll(photo(), 20 * i, axis=1), ImageMeta(duration=duration, loop=0))
+        for i, duration in enumerate(durations)
+    ]
+    path = tmp_path / f"a{suffix}"
+    image.save_frames(path, iter(frames))
+    assert image.is_animated(path)
+    again = list(image.read_frames(path))
+    assert [meta.duration for _, meta in again] == durations
+    if suffix != ".avif":
+        assert again[0][1].loop == 0
+    for (frame, _), (expected, _) in zip(again, frames, strict=True):
+        assert np.abs(frame.astype(int) - expected).mean() < 10
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
+def test_animation_alpha_and_single_play(tmp_path, suffix):
+    alpha = np.zeros((48, 64), np.uint8)
+    frames = []
+    for index in range(3):
+        shifted = alpha.copy()
+        # Not a plain rectangle: libwebp would store that as an opaque part of the canvas.
+        shifted[::2, 10 * index : 10 * index + 20] = 255
+        frames.append((photo(), ImageMeta(alpha=shifted, duration=50)))
+    path = tmp_path / f"a{suffix}"
+    image.save_frames(path, frames)
+    again = list(image.read_frames(path))
+    for (_, meta), (_, expected) in zip(again, frames, strict=True):
+        assert np.array_equal(meta.alpha, expected.alpha)
+        assert meta.loop in (None, 1)
+
+
+def test_stills_and_animations(tmp_path):
+    path = tmp_path / "a.gif"
+    image.save_image(path, photo())
+    assert not image.is_animated(path) and len(list(image.read_frames(path))) == 1
+    with pytest.raises(ImageError, match="no animation"):
+        image.save_frames(tmp_path / "a.jpg", [(photo(), ImageMeta())])
+    with pytest.raises(ValueError, match="at least one"):
+        image.save_frames(path, [])
+
+
+def test_truncated_animation(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    path = tmp_path / "a.gif"
+    image.save_frames(path, [(frame, ImageMeta(duration=50)) for frame in noise])
+    path.write_bytes(path.read_bytes()[:-900])
+    with pytest.raises(ImageError, match="a.gif"):
+        list(image.read_frames(path))
+
+
+# Sizes, folders, training -------------------------------------------------------------------------
+
+
+def test_resize_is_height_width_and_antialiased():
+    stripes = np.tile(np.array([0, 255], np.uint8), (64, 64))
+    small = image.resize_image(stripes, (16, 32))
+    assert small.shape == (16, 32) and np.abs(small[:, 4:-4].astype(int) - 127).max() < 8
+    step = np.repeat(np.array([[0, 255]], np.uint8), 32, axis=1).repeat(8, axis=0)
+    assert image.resize_image(step, (32, 256)).shape == (32, 256)
+    assert image.resize_shorter_side(photo(50, 100), 25).shape == (25, 50, 3)
+    assert image.resize_shorter_side(photo(100, 50), 25).shape == (50, 25, 3)
+    assert image.resize_shorter_side(photo(5000, 20), 1).shape == (250, 1, 3)
+    same = photo()
+    assert image.resize_image(same, (48, 64)) is same
+
+
+def test_center_crop():
+    cropped = image.center_crop(photo(48, 64), (10, 20))
+    assert np.array_equal(cropped, photo(48, 64)[19:29, 22:42])
+    assert image.center_crop(photo(48, 64), (100, 20)).shape == (48, 20, 3)
+
+
+def test_list_images(tmp_path):
+    for name in ("b/2.JPG", "a.png", "b/1.webp", ".hidden.png", ".cache/c.png", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "b" / "loop").symlink_to(tmp_path)
+    names = [path.relative_to(tmp_path).as_posix() for path in image.list_images(tmp_path)]
+    assert names == ["a.png", "b/1.webp", "b/2.JPG"]
+    with pytest.raises(ImageError, match="no such folder"):
+        image.list_images(tmp_path / "none")
+
+
+@pytest.mark.parametrize(("shorter", "expected"), [(400, 400), (200, 200), (199, 200), (50, 50)])
+def test_training_jpegs_are_read_reduced(tmp_path, shorter, expected):
+    y, x = np.mgrid[0:400, 0:600]
+    full = np.stack([x * 255 // 599, y * 255 // 399, (x + y) // 4], axis=-1).astype(np.uint8)
+    path = _file(tmp_path, "a.jpg", encoded(full, "JPEG", quality=95))
+    array = image.read_training_image(path, shorter)
+    assert array.shape == (expected, expected * 3 // 2, 3) and array.dtype == np.uint8
+    small = image.resize_image(full, array.shape[:2])
+    assert np.abs(array.astype(int) - small).mean() < 3
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "LA", "P", "CMYK", "I;16"])
+def test_training_pictures_of_every_mode(tmp_path, mode):
+    if mode == "I;16":
+        data = encoded(photo()[..., 0].astype(np.uint16) * 257)
+    else:
+        data = encoded(photo(), "JPEG" if mode in ("L", "CMYK") else "PNG", mode)
+    assert image.read_training_image(_file(tmp_path, "a", data), 16).shape[2] == 3

@@ -1,0 +1,82 @@
+"""The layers against plain NumPy."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from adain.functional import adaptive_instance_normalization
+from adain.layers import AdaIN, NearestUpsampling2D, ReflectionPadding2D
+
+
+def numpy(x):
+    return ops.convert_to_numpy(x)
+
+
+@pytest.fixture
+def features():
+    return np.random.default_rng(0).normal(size=(2, 5, 7, 3)).astype("float32")
+
+
+def round_trip(layer):
+    """Through JSON, as a saved model goes."""
+    config = keras.saving.serialize_keras_object(layer)
+    assert config["registered_name"].startswith("adain>")
+    return keras.saving.deserialize_keras_object(config)
+
+
+@pytest.mark.parametrize("padding", [0, 1, 2, 4])
+def test_reflection_agrees_with_numpy(features, padding):
+    layer = round_trip(ReflectionPadding2D(padding))
+    sides = (padding, padding)
+    expected = np.pad(features, ((0, 0), sides, sides, (0, 0)), mode="reflect")
+    np.testing.assert_array_equal(numpy(layer(features)), expected)
+    assert layer.compute_output_shape(features.shape) == expected.shape
+    assert layer.compute_output_shape((None, None, 7, 3)) == (None, None, 7 + 2 * padding, 3)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 7, 3), (1, 7, 1, 3)])
+def test_reflection_refuses_what_it_cannot_mirror(shape):
+    with pytest.raises(ValueError, match="must be greater than padding=1"):
+        ReflectionPadding2D(1)(np.zeros(shape, "float32"))
+
+
+def test_reflection_refuses_negative_padding():
+    with pytest.raises(ValueError, match=r"`padding` must be 0 or more\. Received: padding=-1"):
+        ReflectionPadding2D(-1)
+
+
+def test_upsampling_agrees_with_numpy(features):
+    layer = round_trip(NearestUpsampling2D(name="up"))
+    expected = features.repeat(2, axis=1).repeat(2, axis=2)
+    np.testing.assert_array_equal(numpy(layer(features)), expected)
+    assert layer.compute_output_shape(features.shape) == expected.shape
+    assert layer.compute_output_shape((None, None, None, 3)) == (None, None, None, 3)
+    assert layer.name == "up"
+
+
+@pytest.mark.parametrize("layer", [ReflectionPadding2D(2), NearestUpsampling2D()])
+def test_graphs_have_free_height_and_width(features, layer):
+    image = keras.Input((None, None, 3))
+    graph = keras.Model(image, layer(image))
+    for picture in (features, features[:, :4], features[:, :, :3]):
+        np.testing.assert_array_equal(
+            graph.predict_on_batch(picture), numpy(layer(picture))
+        )
+
+
+def test_adain_layer(features):
+    style = features[:, :4, :3] * 2 + 1
+    layer = round_trip(AdaIN(alpha=0.25, epsilon=1e-3))
+    assert (layer.alpha, layer.epsilon) == (0.25, 1e-3)
+    expected = adaptive_instance_normalization(features, style, 0.25, 1e-3)
+    np.testing.assert_allclose(numpy(layer([features, style])), numpy(expected), rtol=1e-6)
+    assert layer.compute_output_shape([(1, 5, 7, 3), (1, 4, 3, 3)]) == (1, 5, 7, 3)
+
+
+@pytest.mark.parametrize("alpha", [-0.1, 1.7])
+def test_adain_layer_refuses_alpha(alpha):
+    with pytest.raises(ValueError, match=rf"`alpha` must be in \[0, 1\]\. Received: alpha={alpha}"):
+        AdaIN(alpha=alpha)

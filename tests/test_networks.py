@@ -1,0 +1,271 @@
+"""The two networks against a plain NumPy VGG, and how far they see."""
+
+from __future__ import annotations
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from adain.networks import (
+    DECODER_HALO,
+    ENCODER_HALO,
+    STRIDE,
+    TAPS,
+    build_decoder,
+    build_encoder,
+    get_arrays,
+    set_arrays,
+)
+
+WIDTHS = (4, 8, 8, 16)
+VGG19 = [
+    "conv1_1", "conv1_2", "conv2_1", "conv2_2",
+    "conv3_1", "conv3_2", "conv3_3", "conv3_4", "conv4_1",
+]  # fmt: skip
+
+
+# === The oracle ===
+
+
+def convolve(x, arrays, name, relu=True):
+    """3 x 3 with reflection padding; `x` is `(h, w, channels)`."""
+    height, width = x.shape[:2]
+    x = np.pad(x, ((1, 1), (1, 1), (0, 0)), mode="reflect")
+    kernel = arrays[f"{name}/kernel"].astype("float64")
+    y = arrays[f"{name}/bias"] + sum(
+        x[i : i + height, j : j + width] @ kernel[i, j] for i in range(3) for j in range(3)
+    )
+    return np.maximum(y, 0) if relu else y
+
+
+def pool(x):
+    height, width, channels = x.shape
+    return x.reshape(height // 2, 2, width // 2, 2, channels).max(axis=(1, 3))
+
+
+def oracle_encoder(image, arrays):
+    x, taps = image, []
+    for name in VGG19:
+        if name in ("conv2_1", "conv3_1", "conv4_1"):
+            x = pool(x)
+        x = convolve(x, arrays, name)
+        if name.endswith("_1"):
+            taps.append(x)
+    return taps
+
+
+def oracle_decoder(features, arrays):
+    x = features
+    for name in reversed(VGG19):
+        if name == "conv1_1":
+            return convolve(x, arrays, name, relu=False)
+        x = convolve(x, arrays, name)
+        if name in ("conv4_1", "conv3_1", "conv2_1"):
+            x = x.repeat(2, axis=0).repeat(2, axis=1)
+    return None
+
+
+@pytest.fixture(scope="module")
+def networks(make_model):
+    model = make_model(seed=5)
+    return model.encoder, model.decoder
+
+
+# === What they compute ===
+
+
+def test_encoder_agrees_with_numpy(networks, picture):
+    encoder, _ = networks
+    images = np.stack([picture(40, 24, seed) for seed in range(2)]).astype("float32") / 255
+    taps = encoder.predict_on_batch(images)
+    assert len(taps) == len(TAPS) == 4
+    for i, image in enumerate(images):
+        for tap, expected in zip(taps, oracle_encoder(image, get_arrays(encoder)), strict=True):
+            assert tap[i].shape == expected.shape
+            np.testing.assert_allclose(tap[i], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_decoder_agrees_with_numpy(networks):
+    _, decoder = networks
+    features = np.random.default_rng(0).uniform(0, 2, (2, 3, 5, 16)).astype("float32")
+    images = decoder.predict_on_batch(features)
+    assert images.shape == (2, 24, 40, 3)
+    for image, feature in zip(images, features, strict=True):
+        expected = oracle_decoder(feature, get_arrays(decoder))
+        np.testing.assert_allclose(image, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_decoder_is_linear_at_the_end(networks):
+    _, decoder = networks
+    assert decoder.get_layer("conv1_1").activation is keras.activations.linear
+    features = np.random.default_rng(1).uniform(0, 30, (1, 4, 4, 16)).astype("float32")
+    image = decoder.predict_on_batch(features)
+    assert image.min() < 0
+    assert image.max() > 1
+
+
+def test_names_and_shapes():
+    encoder, decoder = build_encoder(), build_decoder()
+    convolutions = [layer.name for layer in encoder.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert convolutions == VGG19
+    for tap, output in zip(TAPS, encoder.outputs, strict=True):
+        assert output is encoder.get_layer(tap.replace("relu", "conv")).output
+    assert [output.shape for output in encoder.outputs] == [
+        (None, None, None, width) for width in (64, 128, 256, 512)
+    ]
+    shapes = encoder.compute_output_shape((2, 48, 80, 3))
+    assert [tuple(shape) for shape in shapes] == [
+        (2, 48, 80, 64), (2, 24, 40, 128), (2, 12, 20, 256), (2, 6, 10, 512),
+    ]  # fmt: skip
+    assert tuple(decoder.compute_output_shape((2, 6, 10, 512))) == (2, 48, 80, 3)
+    # The numbers of VGG-19 up to conv4_1, and of the paper's decoder.
+    assert encoder.count_params() == 3_505_728
+    assert decoder.count_params() == 3_505_219
+
+
+def test_decoder_mirrors_the_encoder():
+    encoder, decoder = (get_arrays(build(WIDTHS)) for build in (build_encoder, build_decoder))
+    assert encoder.keys() == decoder.keys()
+    for name in VGG19:
+        into, out = encoder[f"{name}/kernel"].shape[2:]
+        assert decoder[f"{name}/kernel"].shape[2:] == (out, into)
+
+
+def test_half_precision_ends_in_float32():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        decoder = build_decoder(WIDTHS)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert decoder.get_layer("conv1_2").compute_dtype == "bfloat16"
+    assert keras.backend.standardize_dtype(decoder.outputs[0].dtype) == "float32"
+
+
+def test_round_trip_through_config(networks, picture):
+    image = picture(16, 24)[None].astype("float32") / 255
+    for network in networks:
+        text = json.dumps(keras.saving.serialize_keras_object(network))
+        again = keras.saving.deserialize_keras_object(json.loads(text))
+        set_arrays(again, get_arrays(network))
+        x = image if network.name == "encoder" else np.ones((1, 2, 3, 16), "float32")
+        for ours, theirs in zip(
+            keras.tree.flatten(again.predict_on_batch(x)),
+            keras.tree.flatten(network.predict_on_batch(x)),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_set_arrays_refuses_what_does_not_fit():
+    encoder = build_encoder(WIDTHS)
+    arrays = get_arrays(encoder)
+    fewer = {name: array for name, array in arrays.items() if name != "conv2_1/bias"}
+    with pytest.raises(ValueError, match=r"missing \['conv2_1/bias'\]"):
+        set_arrays(encoder, fewer)
+    with pytest.raises(ValueError, match=r"unknown \['conv9_9/bias'\]"):
+        set_arrays(encoder, arrays | {"conv9_9/bias": np.zeros(1)})
+    with pytest.raises(ValueError, match=r"conv2_1/bias .*\(8,\).*Received: shape=\(9,\)"):
+        set_arrays(encoder, arrays | {"conv2_1/bias": np.zeros(9)})
+
+
+# === How far they see ===
+
+
+def transparent(build):
+    """Narrow, with positive weights and no bias: whatever a pixel can reach, it does reach."""
+    network = build((1, 1, 1, 1))
+    set_arrays(
+        network,
+        {
+            name: np.full(array.shape, 0.3 if name.endswith("kernel") else 0, "float32")
+            for name, array in get_arrays(network).items()
+        },
+    )
+    return network
+
+
+def reached(response):
+    """First and last index along the width."""
+    columns = np.flatnonzero(np.any(response != 0, axis=(0, 2)))
+    return columns[0], columns[-1]
+
+
+def test_encoder_halo_covers_what_the_encoder_sees():
+    encoder = transparent(build_encoder)
+    furthest = 0
+    for pixel in range(80, 80 + STRIDE):
+        image = np.zeros((1, 16, 168, 3), "float32")
+        image[0, 8, pixel] = 1
+        first, last = reached(encoder.predict_on_batch(image)[-1][0])
+        # A feature covers STRIDE pixels; how far beyond them is the pixel it felt?
+        furthest = max(
+            furthest, STRIDE * last - pixel, pixel - (STRIDE * first + STRIDE - 1)
+        )
+    assert ENCODER_HALO % STRIDE == 0
+    assert 24 < furthest <= ENCODER_HALO
+
+
+def test_decoder_halo_covers_what_the_decoder_sees():
+    decoder = transparent(build_decoder)
+    features = np.zeros((1, 2, 21, 1), "float32")
+    features[0, 0, 10] = 1
+    first, last = reached(decoder.predict_on_batch(features)[0])
+    furthest = max(STRIDE * 10 - first, last - (STRIDE * 10 + STRIDE - 1))
+    assert DECODER_HALO % STRIDE == 0
+    assert 24 < furthest <= DECODER_HALO
+
+
+# === The shipped encoder ===
+
+
+@pytest.fixture(scope="module")
+def shipped(root):
+    path = root / "weights" / "adain_vgg19" / "encoder.npz"
+    if not path.is_file():
+        pytest.skip("weights/adain_vgg19/encoder.npz is not here")
+    with np.load(path) as file:
+        return {name: file[name].astype("float32") for name in file.files if name != "about.json"}
+
+
+def test_shipped_encoder_was_deepened_by_the_identity(shipped):
+    kernel = np.zeros((3, 3, 256, 256), "float32")
+    kernel[1, 1] = np.eye(256)
+    np.testing.assert_array_equal(shipped["conv3_4/kernel"], kernel)
+    np.testing.assert_array_equal(shipped["conv3_4/bias"], np.zeros(256))
+
+
+def test_shipped_encoder_is_normalised(shipped, root):
+    """Every channel's mean activation over photographs is near 1."""
+    folder = root / "images" / "inputs"
+    if not folder.is_dir():
+        pytest.skip("images/inputs is not here")
+    from adain.image import list_images, load_image
+
+    encoder = build_encoder()
+    set_arrays(encoder, shipped)
+    convolutions = [layer for layer in encoder.layers if isinstance(layer, keras.layers.Conv2D)]
+    probe = keras.Model(encoder.inputs, [layer.output for layer in convolutions])
+    means = []
+    for path in list_images(folder)[:8]:
+        photo = load_image(path)[:256, :256]
+        height, width = (side // STRIDE * STRIDE for side in photo.shape[:2])
+        outputs = probe.predict_on_batch(photo[None, :height, :width].astype("float32") / 255)
+        means.append([output.mean(axis=(0, 1, 2)) for output in outputs])
+    for layer, values in zip(convolutions, zip(*means, strict=True), strict=True):
+        channels = np.mean(values, axis=0)
+        assert 0.6 < channels.mean() < 1.6, layer.name
+        # A few photographs are not the whole set, yet most channels stay near 1.
+        assert 0.4 < np.median(channels) < 1.6, layer.name
+
+
+def test_features_of_a_black_and_a_white_picture_differ(shipped):
+    encoder = build_encoder()
+    set_arrays(encoder, shipped)
+    black, white = (
+        ops.convert_to_numpy(encoder(np.full((1, 16, 16, 3), value, "float32"))[0])
+        for value in (0, 1)
+    )
+    assert np.abs(black - white).max() > 0.5

@@ -1,0 +1,114 @@
+"""Tiles give the picture that the whole gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from adain import tiling
+from adain.networks import DECODER_HALO, ENCODER_HALO
+
+
+def levels(a, b) -> int:
+    return int(np.abs(a.astype(int) - b.astype(int)).max())
+
+
+@pytest.fixture(scope="module")
+def style(picture):
+    return picture(90, 120, seed=7)
+
+
+def uneven(picture, height, width):
+    """Dark on the left, busy on the right: tiles have statistics of their own."""
+    image = picture(height, width).astype("float32")
+    ramp = np.linspace(0.15, 1, width)[:, None]
+    return (image * ramp).astype("uint8")
+
+
+# === The cutting ===
+
+
+@pytest.mark.parametrize(("height", "width", "tile", "halo"), [(64, 64, 32, 8), (40, 104, 24, 16)])
+def test_tiles_cover_every_pixel_once(height, width, tile, halo):
+    count = np.zeros((height, width), int)
+    for rows, columns, outer_rows, outer_columns in tiling.tiles(height, width, tile, halo):
+        count[rows, columns] += 1
+        for part, outer, side in ((rows, outer_rows, height), (columns, outer_columns, width)):
+            assert outer.start == max(part.start - halo, 0)
+            assert outer.stop == min(part.stop + halo, side)
+    assert (count == 1).all()
+
+
+def test_map_tiles_with_a_function_that_sees_its_halo():
+    image = np.random.default_rng(0).normal(size=(40, 56, 2))
+
+    def blur(x):  # Sees 8 pixels to every side.
+        padded = np.pad(x, ((8, 8), (8, 8), (0, 0)), mode="reflect")
+        return sum(
+            padded[i : i + x.shape[0], j : j + x.shape[1]] for i in (0, 8, 16) for j in (0, 8, 16)
+        )
+
+    np.testing.assert_allclose(tiling.map_tiles(blur, image, 16, 8), blur(image))
+    # And with too small a halo it would differ.
+    assert np.abs(tiling.map_tiles(blur, image, 16, 0) - blur(image)).max() > 0.1
+
+
+@pytest.mark.parametrize(("height", "width", "tile"), [(64, 96, 16), (40, 200, 64), (72, 24, 8)])
+def test_pooled_statistics_equal_the_whole(height, width, tile):
+    # A large mean beside a small deviation, another in each part.
+    image = np.random.default_rng(0).normal(1000, 0.1, (height, width, 3))
+    image += np.arange(width)[:, None] * [0.01, 1, 0]
+
+    def encode(part):
+        return part[::8, ::8].astype("float32")
+
+    mean, std = tiling.pooled_statistics(encode, image, tile, halo=8, stride=8, epsilon=1e-5)
+    features = encode(image).astype("float64")
+    np.testing.assert_allclose(mean, features.mean(axis=(0, 1)), rtol=1e-6)
+    np.testing.assert_allclose(std, np.sqrt(features.var(axis=(0, 1)) + 1e-5), rtol=1e-4)
+    assert mean.dtype == std.dtype == np.float32
+
+
+# === The model ===
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "tile"),
+    [(211, 257, 64), (130, 397, 128), (97, 65, 40), (17, 333, 104), (256, 256, 200)],
+)
+def test_tiled_equals_whole(tiny_model, picture, style, height, width, tile):
+    content = uneven(picture, height, width)
+    code = tiny_model.encode_style(style)
+    whole = tiny_model.stylize(content, code, alpha=0.9)
+    tiled = tiny_model.stylize(content, code, alpha=0.9, tile=tile)
+    assert tiled.shape == content.shape
+    assert levels(tiled, whole) <= 1
+    assert whole.std() > 10
+
+
+def test_the_style_is_tiled_too(tiny_model, style, picture):
+    whole, tiled = tiny_model.encode_style(style), tiny_model.encode_style(style, tile=32)
+    np.testing.assert_allclose(tiled.means[0], whole.means[0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(tiled.stds[0], whole.stds[0], rtol=1e-4, atol=1e-5)
+    content = picture(40, 48)
+    assert levels(tiny_model.stylize(content, style, tile=32), tiny_model.stylize(content, style)) <= 1
+
+
+def test_tiles_larger_than_the_picture(tiny_model, style, picture):
+    content = picture(50, 60)
+    whole = tiny_model.stylize(content, style)
+    np.testing.assert_array_equal(tiny_model.stylize(content, style, tile=512), whole)
+
+
+def test_statistics_of_each_tile_would_show(tiny_model, picture, style):
+    """The known wrong way differs clearly, so the tests above can fail."""
+    content = uneven(picture, 128, 256)
+    code = tiny_model.encode_style(style)
+    whole = tiny_model.stylize(content, code)
+    wrong = tiling.map_tiles(
+        lambda part: tiny_model.stylize(part, code), content, 64, ENCODER_HALO + DECODER_HALO
+    )
+    assert levels(wrong, whole) > 10
+    # And so does a halo that is too small.
+    seams = tiling.map_tiles(lambda part: tiny_model.stylize(part, code), content, 128, 0)
+    assert levels(seams, whole) > 10
