@@ -542,7 +542,7 @@ def _decode(
 
 
 def _jpeg_is_whole(data: bytes) -> bool:
-    """Whether the end marker follows the start of the scan; thumbnails have markers of their own."""
+    """Whether an end marker follows the scan's start; thumbnails have markers of their own."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:
         if data[at + 1] == 0xDA:

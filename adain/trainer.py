@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -278,9 +277,10 @@ class Checkpoint(_Run):
         step = self.step(batch)
         if self.due(step, self.config.save_iter):
             trainer = self.model  # Asking for it brings JAX's variables up to date.
-            save_state(trainer, self.folder / STATE, step, self.config)
+            # The state comes last: a run killed in between makes this step, and the preset, anew.
             self.transfer.about["step"] = step
             self.transfer.save_to_preset(self.folder)
+            save_state(trainer, self.folder / STATE, step, self.config)
 
 
 class Summaries(_Run):
@@ -291,6 +291,8 @@ class Summaries(_Run):
         self.transfer = transfer
         self.probe = probe
         self.codes = [transfer.encode_style(style) for _, style in probe]
+        self.writer: EventWriter | None = None
+        self.bar: tqdm | None = None
 
     def on_train_begin(self, logs=None):
         self.writer = EventWriter(self.config.log_path or Path(self.config.checkpoint) / "logs")
@@ -338,8 +340,10 @@ class Summaries(_Run):
 
     def close(self) -> None:
         """Also after an error, so that nothing is lost."""
-        self.bar.close()
-        self.writer.close()
+        if self.bar is not None:
+            self.bar.close()
+        if self.writer is not None:
+            self.writer.close()
 
 
 def judge(outputs: list[np.ndarray], styles: list[np.ndarray]) -> str:
@@ -437,6 +441,7 @@ def train(config: TrainConfig) -> StyleTransfer:
             ((batch,) for batch in batches.batches(start, config.max_iter)),
             epochs=1,
             steps_per_epoch=config.max_iter - start,
+            shuffle=False,
             verbose=0,
             callbacks=[Watch(config, start), summaries, Checkpoint(config, start, transfer)],
         )

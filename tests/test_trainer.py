@@ -1,0 +1,394 @@
+"""Training: what is learnt, what is logged, and what stops a run that goes wrong."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from PIL import Image
+
+from adain import _npz, losses
+from adain.config import TrainConfig
+from adain.data import StyleContentDataset
+from adain.functional import mean_std, transfer_statistics
+from adain.model import StyleTransfer
+from adain.networks import get_arrays
+from adain.presets import PresetError
+from adain.trainer import (
+    AdaINTrainer,
+    EncodedBatches,
+    Schedule,
+    TrainingError,
+    build_model,
+    judge,
+    train,
+)
+
+LOGS = {"loss", "content_loss", "style_loss", "tv_loss"}
+
+
+@pytest.fixture
+def folders(tmp_path, write_pictures):
+    return {
+        "content_path": str(write_pictures(tmp_path / "content", 3)),
+        "style_path": str(write_pictures(tmp_path / "style", 3, seed=50)),
+    }
+
+
+@pytest.fixture
+def make_config(folders, tiny_preset, tmp_path):
+    def make(**kwargs):
+        settings = {
+            "checkpoint": str(tmp_path / "run"), "vgg_path": str(tiny_preset), "batch_size": 2,
+            "image_size": 40, "crop_size": 32, "max_iter": 3, "learning_rate": 1e-3,
+        }  # fmt: skip
+        return TrainConfig(**folders | settings | kwargs)
+
+    return make
+
+
+@pytest.fixture
+def dataset(folders):
+    return StyleContentDataset(**folders, batch_size=2, image_size=40, crop_size=32)
+
+
+def compiled(model, learning_rate=1e-3, **kwargs):
+    trainer = AdaINTrainer(model, **kwargs)
+    trainer.compile(optimizer=keras.optimizers.Adam(learning_rate), jit_compile=False)
+    return trainer
+
+
+def evaluate(trainer, batch) -> dict[str, float]:
+    trainer.reset_metrics()
+    return {key: float(value) for key, value in trainer.test_on_batch(batch, return_dict=True).items()}
+
+
+# === The loss ===
+
+
+def test_the_loss_is_the_papers(make_model, dataset):
+    """Equations 11 to 13, from the bare networks and the tested loss functions."""
+    model = make_model()
+    weights = {"content_weight": 2.0, "style_weight": 0.3, "tv_weight": 1e-3}
+    batch = dataset.batch(0)
+    logs = evaluate(compiled(model, alpha=0.7, **weights), batch)
+    content, style = (batch[key].astype("float32") / 255 for key in ("content", "style"))
+    features = model.encoder.predict_on_batch(content)[-1]
+    statistics = [mean_std(tap) for tap in model.encoder.predict_on_batch(style)]
+    target = transfer_statistics(features, *mean_std(features), *statistics[-1], alpha=0.7)
+    image = model.decoder.predict_on_batch(ops.convert_to_numpy(target))
+    taps = model.encoder.predict_on_batch(image)
+    expected = {
+        "content_loss": losses.content_loss(taps[-1], target),
+        "style_loss": losses.style_loss(taps, *zip(*statistics, strict=True)),
+        "tv_loss": losses.total_variation_loss(image),
+    }
+    expected = {key: float(ops.convert_to_numpy(value)) for key, value in expected.items()}
+    expected["loss"] = (
+        2 * expected["content_loss"] + 0.3 * expected["style_loss"] + 1e-3 * expected["tv_loss"]
+    )
+    assert logs == pytest.approx(expected, rel=1e-3)
+    assert all(value > 0 for value in logs.values())
+
+
+def test_cached_batches_give_the_same_loss(make_model, folders):
+    dataset = StyleContentDataset(
+        **folders, batch_size=2, image_size=40, crop_size=32, style_crop_size=48, fixed_crops=1
+    )
+    model = make_model()
+    trainer = compiled(model)
+    cached = list(EncodedBatches(dataset, model.encoder).batches(1, 5))
+    assert len(cached) == 4
+    assert cached[0]["content_features"].dtype == np.float16
+    for step, batch in enumerate(cached, start=1):
+        assert evaluate(trainer, batch) == pytest.approx(
+            evaluate(trainer, dataset.batch(step)), rel=2e-3
+        )
+
+
+def test_crops_are_encoded_once(make_model, folders, monkeypatch):
+    dataset = StyleContentDataset(
+        **folders, batch_size=2, image_size=40, crop_size=32, fixed_crops=2
+    )
+    loaded = []
+    load = dataset.load
+    monkeypatch.setattr(dataset, "load", lambda crop: (loaded.append(crop), load(crop))[1])
+    for _ in EncodedBatches(dataset, make_model().encoder).batches(0, 12):
+        pass
+    assert len(loaded) == len(set(loaded)) == 3 * 2 + 3 * 2
+
+
+# === Learning ===
+
+
+def test_one_pair_overfits(make_model, dataset):
+    trainer = compiled(make_model(), learning_rate=5e-3)
+    batch = dataset.batch(0)
+    history = trainer.fit(
+        ((batch,) for _ in range(60)), epochs=6, steps_per_epoch=10, shuffle=False, verbose=0
+    ).history
+    assert history.keys() == LOGS
+    assert history["loss"][-1] < 0.5 * history["loss"][0]
+    assert all(math.isfinite(value) for key in LOGS for value in history[key])
+
+
+def test_only_the_decoder_learns(make_model, dataset):
+    model = make_model()
+    encoder, decoder = get_arrays(model.encoder), get_arrays(model.decoder)
+    trainer = compiled(model)
+    assert [id(v) for v in trainer.trainable_variables] == [
+        id(v) for v in model.decoder.trainable_variables
+    ]
+    trainer.fit(dataset.batches(0, 2), steps_per_epoch=2, shuffle=False, verbose=0)
+    for name, array in get_arrays(model.encoder).items():
+        np.testing.assert_array_equal(array, encoder[name])
+    # Every weight of the decoder, from the first layer to the last.
+    for name, array in get_arrays(model.decoder).items():
+        assert np.abs(array - decoder[name]).max() > 0, name
+
+
+def test_float_pictures_equal_uint8(make_model, dataset):
+    trainer = compiled(make_model())
+    batch = dataset.batch(0)
+    as_float = {key: value.astype("float32") for key, value in batch.items()}
+    assert evaluate(trainer, as_float) == pytest.approx(evaluate(trainer, batch), rel=1e-6)
+
+
+# === Learning rate ===
+
+
+@pytest.mark.parametrize("step", [0, 3, 4, 50, 100])
+def test_schedules(step):
+    rise = min((step + 1) / 5, 1)
+    inverse = Schedule("inverse_time", 1e-3, 0.01, 5, 100)
+    cosine = Schedule("cosine", 1e-3, 0.01, 5, 100)
+    assert float(inverse(step)) == pytest.approx(rise * 1e-3 / (1 + 0.01 * step), rel=1e-5)
+    expected = rise * 1e-3 * 0.5 * (1 + math.cos(math.pi * step / 100))
+    assert float(cosine(step)) == pytest.approx(expected, rel=1e-4, abs=1e-9)
+    again = keras.saving.deserialize_keras_object(
+        json.loads(json.dumps(keras.saving.serialize_keras_object(cosine)))
+    )
+    assert float(again(step)) == float(cosine(step))
+
+
+def test_no_warmup():
+    assert float(Schedule("inverse_time", 1e-3, 0.0, 0, 10)(0)) == pytest.approx(1e-3)
+
+
+# === A run ===
+
+
+def test_run_writes_a_preset(make_config, tmp_path, picture):
+    config = make_config(save_iter=2, max_iter=5)
+    model = train(config)
+    again = StyleTransfer.from_preset(tmp_path / "run")
+    assert again.about == model.about
+    assert again.about["step"] == 5
+    assert again.about["preset"] == "run"
+    assert again.about["training"]["style_weight"] == config.style_weight
+    for name, array in get_arrays(model.decoder).items():
+        np.testing.assert_array_equal(get_arrays(again.decoder)[name], array.astype("float16"))
+    assert again.stylize(picture(20, 30), picture(40, 40)).shape == (20, 30, 3)
+    assert not list((tmp_path / "run").glob(".*"))
+
+
+def test_finished_run_has_nothing_to_do(make_config, tmp_path, caplog):
+    config = make_config()
+    train(config)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("*.npz")}
+    with caplog.at_level(logging.INFO, logger="adain"):
+        model = train(config)
+    assert "nothing to do" in caplog.text
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert model.about["step"] == 3
+    arrays = get_arrays(StyleTransfer.from_preset(tmp_path / "run").decoder)
+    for name, array in get_arrays(model.decoder).items():
+        np.testing.assert_array_equal(arrays[name], array.astype("float16"))
+
+
+def test_changed_settings_are_said(make_config, caplog):
+    train(make_config())
+    with caplog.at_level(logging.INFO, logger="adain"):
+        train(make_config(max_iter=4, learning_rate=1e-4))
+    assert "changed: --learning-rate 0.001 -> 0.0001" in caplog.text
+    assert "changed: --max-iter 3 -> 4" in caplog.text
+    assert "--batch-size" not in caplog.text
+    assert "going on at step 3 of 4" in caplog.text
+
+
+def test_state_of_another_model_is_refused(make_config, make_model, tmp_path):
+    train(make_config())
+    make_model(widths=(4, 8, 8, 24)).save_to_preset(tmp_path / "wide")
+    with pytest.raises(TrainingError, match=r"state\.npz: cannot be continued"):
+        train(make_config(vgg_path=str(tmp_path / "wide"), max_iter=9))
+    state = tmp_path / "run" / "state.npz"
+    arrays, about = _npz.load(state)
+    del arrays["optimizer/2"]
+    _npz.save(state, arrays, about)
+    with pytest.raises(TrainingError, match="another optimizer"):
+        train(make_config(max_iter=9))
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(TrainingError, match="delete this one to start anew"):
+        train(make_config(max_iter=9))
+
+
+def test_same_seed_same_run(make_config, tmp_path):
+    runs = [
+        get_arrays(train(make_config(checkpoint=str(tmp_path / f"run{i}"), seed=seed)).decoder)
+        for i, seed in enumerate((1, 1, 2))
+    ]
+    for name, array in runs[0].items():
+        np.testing.assert_array_equal(array, runs[1][name])
+    assert any(np.abs(array - runs[2][name]).max() > 1e-3 for name, array in runs[0].items())
+
+
+def test_init_starts_from_a_decoder(make_config, tiny_preset, tmp_path):
+    config = make_config(init=str(tiny_preset))
+    first = get_arrays(build_model(config).decoder)
+    for name, array in get_arrays(StyleTransfer.from_preset(tiny_preset).decoder).items():
+        np.testing.assert_array_equal(first[name], array)
+    with pytest.raises(PresetError):
+        build_model(make_config(vgg_path=str(tmp_path / "nothing")))
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"cache_crops": 2},
+        {"gram": True, "style_weight": 1e-4},
+        {"clip_norm": 1.0, "lr_schedule": "cosine", "warmup_iter": 2, "beta_2": 0.99},
+        {"style_crop_size": 48, "alpha": 0.5, "tv_weight": 1e-4},
+    ],
+)
+def test_options_run(make_config, kwargs, tmp_path):
+    model = train(make_config(**kwargs))
+    assert model.about["step"] == 3
+    assert all(np.isfinite(array).all() for array in get_arrays(model.decoder).values())
+
+
+@pytest.mark.parametrize("cache_crops", [0, 1])
+def test_half_precision_trains(make_config, tmp_path, cache_crops):
+    model = train(make_config(precision="mixed_bfloat16", cache_crops=cache_crops))
+    assert keras.config.dtype_policy().name == "float32"
+    assert model.decoder.get_layer("conv3_2").compute_dtype == "bfloat16"
+    start = get_arrays(build_model(make_config(seed=0)).decoder)
+    for name, array in get_arrays(model.decoder).items():
+        assert array.shape == start[name].shape
+        assert np.isfinite(array).all()
+    scalars = read_events(tmp_path / "run" / "logs").Scalars("loss")
+    full = train(make_config(checkpoint=str(tmp_path / "full"), cache_crops=cache_crops))
+    assert full.decoder.get_layer("conv3_2").compute_dtype == "float32"
+    expected = read_events(tmp_path / "full" / "logs").Scalars("loss")
+    assert scalars[0].value == pytest.approx(expected[0].value, rel=0.1)
+
+
+# === What is watched ===
+
+
+def read_events(folder):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder), size_guidance={"images": 0, "scalars": 0})
+    events.Reload()
+    return events
+
+
+def test_event_files(make_config, tmp_path):
+    import io
+
+    config = make_config(
+        max_iter=7, summary_iter=3, image_iter=4, log_path=str(tmp_path / "events"),
+        lr_decay=0.5, batch_size=1,
+    )  # fmt: skip
+    train(config)
+    assert not (tmp_path / "run" / "logs").exists()
+    events = read_events(tmp_path / "events")
+    tags = events.Tags()
+    assert set(tags["scalars"]) == LOGS | {"learning_rate", "images_per_second"}
+    for tag in tags["scalars"]:
+        points = events.Scalars(tag)
+        assert [point.step for point in points] == [3, 6, 7]
+        assert all(math.isfinite(point.value) and point.value > 0 for point in points)
+    rates = [point.value for point in events.Scalars("learning_rate")]
+    assert rates == pytest.approx([1e-3 / (1 + 0.5 * step) for step in (3, 6, 7)], rel=1e-5)
+    assert tags["images"] == ["content | style | output"]
+    pictures = events.Images("content | style | output")
+    assert [picture.step for picture in pictures] == [4, 7]
+    for event in pictures:
+        grid = np.asarray(Image.open(io.BytesIO(event.encoded_image_string)))
+        assert grid.shape == (event.height, event.width, 3) == (4 * 32, 3 * 32, 3)
+        assert grid.std() > 5
+    # Content and style stay the same, the output changes.
+    first, last = (
+        np.asarray(Image.open(io.BytesIO(event.encoded_image_string))).astype(int)
+        for event in pictures
+    )
+    np.testing.assert_array_equal(first[:, :64], last[:, :64])
+    assert np.abs(first[:, 64:] - last[:, 64:]).max() > 0
+
+
+def test_scalars_are_means_of_their_interval(make_config, make_model, dataset, tmp_path):
+    """Steps 3 and 4 alone, not the mean since the start."""
+    train(make_config(max_iter=4, summary_iter=1, checkpoint=str(tmp_path / "each")))
+    train(make_config(max_iter=4, summary_iter=2, checkpoint=str(tmp_path / "pairs")))
+    each = [point.value for point in read_events(tmp_path / "each" / "logs").Scalars("style_loss")]
+    pairs = read_events(tmp_path / "pairs" / "logs").Scalars("style_loss")
+    assert [point.value for point in pairs] == pytest.approx(
+        [(each[0] + each[1]) / 2, (each[2] + each[3]) / 2], rel=1e-5
+    )
+
+
+def test_nan_stops_at_once(make_config, tmp_path):
+    with pytest.raises(TrainingError, match=r"The loss became (nan|inf) at step [23]\."):
+        train(make_config(learning_rate=1e30, max_iter=50))
+    # What was written until then can be read.
+    assert read_events(tmp_path / "run" / "logs") is not None
+
+
+def test_weights_that_explode_are_not_saved(make_config, tmp_path):
+    train(make_config())
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").glob("*.*")}
+    with pytest.raises(ValueError, match="does not fit half precision"):
+        train(make_config(learning_rate=1e30, max_iter=50, save_iter=1))
+    assert {name: (tmp_path / "run" / name).read_bytes() for name in before} == before
+
+
+def test_errors_before_the_first_step_are_not_hidden(make_config, monkeypatch):
+    def fail(self, step):
+        raise ValueError("disk on fire")
+
+    monkeypatch.setattr(StyleContentDataset, "batch", fail)
+    with pytest.raises(Exception, match="disk on fire"):
+        train(make_config())
+
+
+def test_skipped_files_are_counted(make_config, folders, tmp_path, caplog):
+    (tmp_path / "content" / "000.png").write_bytes(b"broken")
+    with caplog.at_level(logging.WARNING, logger="adain"):
+        train(make_config())
+    assert "1 files were skipped in all" in caplog.text
+
+
+def test_judge(picture):
+    good = [picture(32, 32, seed) for seed in range(3)]
+    assert judge(good, good) == ""
+    grey = [image.mean(axis=-1, keepdims=True).repeat(3, axis=-1).astype("uint8") for image in good]
+    assert "grey" in judge(grey, good)
+    flat = [np.full((32, 32, 3), (200, 40, 90), "uint8")] * 3
+    assert "constant" in judge(flat, good)
+    # Grey styles ask for grey output.
+    assert judge(grey, grey) == ""
+
+
+def test_bad_pictures_are_complained_about(make_config, caplog, monkeypatch):
+    monkeypatch.setattr(
+        StyleTransfer, "stylize", lambda self, content, code: np.full_like(content, 9)
+    )
+    with caplog.at_level(logging.WARNING, logger="adain"):
+        train(make_config(image_iter=2, max_iter=2))
+    assert "step 2: the output is almost constant" in caplog.text
