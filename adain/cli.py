@@ -121,7 +121,9 @@ def _stylize(config: StylizeConfig) -> int:
     done = len(planned) + len(problems) - failed
     if not config.quiet:
         where = "" if config.out_path == jobs.STDOUT else f" in {config.out_path}"
-        sys.stderr.write(f"{done} pictures done{where}" + (f", {failed} failed\n" if failed else "\n"))
+        sys.stderr.write(
+            f"{done} pictures done{where}" + (f", {failed} failed\n" if failed else "\n")
+        )
     return FAILED if failed else DONE
 
 

@@ -59,6 +59,11 @@ class TrainConfig:
         "the encoder: a preset, `imagenet` (Keras Applications, downloads), or a VGG-19 file "
         "(.t7 .pth .h5 .npz)",
     )
+    # Without it, thousands of iterations go by before shapes appear.
+    pretrain_iter: int = _flag(
+        300,
+        "iterations in which parts of a new decoder first learn to undo the encoder's (0: none)",
+    )
     batch_size: int = _flag(8, "pictures a step")
     image_size: int = _flag(512, "shorter side pictures are shrunk to before cropping")
     crop_size: int = _flag(256, "side of the random crops")
@@ -116,16 +121,14 @@ class TrainConfig:
             _require(self, name, getattr(self, name) % 8 == 0, "a multiple of 8")
         for name in (
             "content_weight", "style_weight", "tv_weight", "lr_decay", "clip_norm",
-            "warmup_iter", "cache_crops", "workers", "seed",
+            "warmup_iter", "cache_crops", "pretrain_iter", "workers", "seed",
         ):  # fmt: skip
             value = getattr(self, name)
             _require(self, name, value >= 0 and math.isfinite(value), "0 or more")
         _require(self, "learning_rate", 0 < self.learning_rate < math.inf, "greater than 0")
         _require(self, "beta_2", 0 < self.beta_2 < 1, "between 0 and 1")
         _require(self, "alpha", 0 <= self.alpha <= 1, "in [0, 1]")
-        _require(
-            self, "gram", not (self.gram and self.cache_crops), "off where cache_crops is on"
-        )
+        _require(self, "gram", not (self.gram and self.cache_crops), "off where cache_crops is on")
         _require_choices(self)
 
 
@@ -134,7 +137,10 @@ class StylizeConfig:
     """Settings of one stylising run. Field for field the flags of `stylize.py`."""
 
     content_path: tuple[str, ...] = _flag(
-        (), "pictures, folders or globs to repaint; - reads standard input", nargs="+", required=True
+        (),
+        "pictures, folders or globs to repaint; - reads standard input",
+        nargs="+",
+        required=True,
     )
     style_path: tuple[str, ...] = _flag(
         (), "pictures, style cards (.npz), folders or globs", nargs="+", required=True

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import socket
 import time
 from pathlib import Path
 
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+_COUNT = itertools.count()
 
 
 class EventWriter:
@@ -23,7 +28,15 @@ class EventWriter:
     """
 
     def __init__(self, folder: str | Path):
-        self._writer = EventFileWriter(str(folder))
+        # TensorBoard's own EventFileWriter imports TensorFlow wherever that is installed.
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        unique = f"{socket.gethostname()}.{os.getpid()}.{next(_COUNT)}"
+        name = f"events.out.tfevents.{int(time.time()):010}.{unique}"
+        self._file = open(folder / name, "wb")
+        self._records = RecordWriter(self._file)
+        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        self.flush()
 
     def __enter__(self) -> EventWriter:
         return self
@@ -49,13 +62,14 @@ class EventWriter:
         self._add(step, [Summary.Value(tag=tag, image=content)])
 
     def _add(self, step: int, values: list) -> None:
-        self._writer.add_event(
-            Event(wall_time=time.time(), step=step, summary=Summary(value=values))
-        )
+        self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
+
+    def _write(self, event: Event) -> None:
+        self._records.write(event.SerializeToString())
 
     def flush(self) -> None:
         """Put everything on disk."""
-        self._writer.flush()
+        self._file.flush()
 
     def close(self) -> None:
-        self._writer.close()
+        self._file.close()

@@ -192,9 +192,7 @@ def mix(codes: Sequence[StyleCode], weights: Sequence[float] | None = None) -> S
             f"Received: {len(codes)} codes, {len(weights)} weights"
         )
     if any(weight < 0 for weight in weights) or not 0 < sum(weights) < float("inf"):
-        raise ValueError(
-            f"`weights` must be 0 or more and not all 0. Received: weights={weights}"
-        )
+        raise ValueError(f"`weights` must be 0 or more and not all 0. Received: weights={weights}")
     kinds = {(code.preset, code.widths) for code in codes}
     if len(kinds) > 1:
         raise ValueError(f"Codes of different presets do not mix. Received: {sorted(kinds)}")

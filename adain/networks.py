@@ -23,7 +23,10 @@ Convolutions see 1 feature each: 2 + 2*2 + 4*4 + 8 = 30 pixels; the three poolin
 """
 
 DECODER_HALO = 32
-"""Pixels beyond a tile's edge that the decoder's features reach: 8 + 4*4 + 2*2 + 2 = 30, rounded up."""
+"""Pixels beyond a tile's edge that the decoder's features reach.
+
+8 + 4 * 4 + 2 * 2 + 2 = 30, rounded up.
+"""
 
 # Convolutions (output channels) of each block; a 2 x 2 max pooling stands between blocks.
 _BLOCKS = ((64, 64), (128, 128), (256, 256, 256, 256), (512,))
@@ -109,8 +112,8 @@ def initialize_decoder(decoder: keras.Model, encoder: keras.Model, features) -> 
 
     Each convolution starts as the transpose of the encoder's convolution it mirrors, so that
     features already stand for the colours and edges they were found by. Then, layer by layer,
-    activations are scaled to a mean square of 1, and the picture to a mean of 0.45 and a deviation of 0.15
-    (the encoder's transpose alone would overshoot [0, 1] a thousandfold).
+    activations are scaled to a mean square of 1, and the picture to a mean of 0.45 and a deviation
+    of 0.15 (the encoder's transpose alone would overshoot [0, 1] a thousandfold).
 
     Args:
         decoder, encoder: Networks of the same widths.
@@ -148,7 +151,9 @@ def set_arrays(network: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
     Raises:
         ValueError: If a name is missing or left over, or a shape differs.
     """
-    weights = {f"{lay.name}/{weight.name}": weight for lay in network.layers for weight in lay.weights}
+    weights = {
+        f"{lay.name}/{weight.name}": weight for lay in network.layers for weight in lay.weights
+    }
     if weights.keys() != arrays.keys():
         raise ValueError(
             f"The weights do not belong to this {network.name}: "

@@ -1,8 +1,9 @@
-"""Which weights exist, where they lie, and what is known of them. A preset is a folder:
+"""Which weights exist, where they lie, and what is known of them.
 
-    config.json     what the networks are, licence, training, SHA-256 of the weight files
-    encoder.npz     weights, half precision
-    decoder.npz
+A preset is a folder of three files:
+
+- `config.json`: what the networks are, licence, training, SHA-256 of the weight files;
+- `encoder.npz` and `decoder.npz`: weights, half precision.
 """
 
 from __future__ import annotations

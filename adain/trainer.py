@@ -23,6 +23,7 @@ from adain.events import EventWriter
 from adain.functional import mean_std, transfer_statistics
 from adain.model import StyleTransfer
 from adain.networks import build_decoder, build_encoder, initialize_decoder, set_arrays
+from adain.pretrain import pretrain_decoder
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,8 @@ class AdaINTrainer(keras.Model):
     Example:
         >>> trainer = AdaINTrainer(model)
         >>> trainer.compile(optimizer=keras.optimizers.Adam(1e-4))
-        >>> trainer.fit(StyleContentDataset("coco", "wikiart").batches(), steps_per_epoch=1000)
+        >>> batches = StyleContentDataset("coco", "wikiart").batches()
+        >>> trainer.fit(((batch,) for batch in batches), steps_per_epoch=1000)
 
     Reference:
         Huang & Belongie, ICCV 2017, equations 11 to 13.
@@ -121,9 +123,7 @@ class AdaINTrainer(keras.Model):
         self.style_tracker.update_state(style)
         self.tv_tracker.update_state(variation)
         return (
-            self.content_weight * content
-            + self.style_weight * style
-            + self.tv_weight * variation
+            self.content_weight * content + self.style_weight * style + self.tv_weight * variation
         )
 
     def _split(self, statistics):
@@ -176,7 +176,9 @@ class EncodedBatches:
         self.dataset = dataset
         self._deepest = keras.Model(encoder.inputs, encoder.outputs[-1])
         statistics = keras.layers.Lambda(
-            lambda taps: [ops.concatenate(part, -1) for part in zip(*map(mean_std, taps))]
+            lambda taps: [
+                ops.concatenate(part, -1) for part in zip(*map(mean_std, taps), strict=True)
+            ]
         )
         self._statistics = keras.Model(encoder.inputs, statistics(encoder.outputs))
         self._kept: dict[Crop, list[np.ndarray]] = {}
@@ -276,11 +278,15 @@ class Checkpoint(_Run):
     def on_train_batch_end(self, batch, logs=None):
         step = self.step(batch)
         if self.due(step, self.config.save_iter):
-            trainer = self.model  # Asking for it brings JAX's variables up to date.
-            # The state comes last: a run killed in between makes this step, and the preset, anew.
-            self.transfer.about["step"] = step
-            self.transfer.save_to_preset(self.folder)
-            save_state(trainer, self.folder / STATE, step, self.config)
+            # Asking for the model brings JAX's variables up to date.
+            self.save(self.model, step)
+
+    def save(self, trainer: AdaINTrainer, step: int) -> None:
+        """Write the preset and the state."""
+        # The state comes last: a run killed in between makes this step, and the preset, anew.
+        self.transfer.about["step"] = step
+        self.transfer.save_to_preset(self.folder)
+        save_state(trainer, self.folder / STATE, step, self.config)
 
 
 class Summaries(_Run):
@@ -310,7 +316,8 @@ class Summaries(_Run):
             self.since = (now, step)
             values = {name: float(value) for name, value in logs.items()}
             self.bar.set_postfix({name: f"{value:.3g}" for name, value in values.items()})
-            values["learning_rate"] = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
+            rate = self.model.optimizer.learning_rate
+            values["learning_rate"] = float(ops.convert_to_numpy(rate))
             values["images_per_second"] = (step - last) * self.config.batch_size / (now - then)
             self.writer.scalars(step, values)
             self.writer.flush()
@@ -412,25 +419,34 @@ def train(config: TrainConfig) -> StyleTransfer:
         config.warmup_iter,
         config.max_iter,
     )
+    # XLA's convolutions on the CPU are slower than TensorFlow's own.
+    jit = "auto" if keras.backend.backend() == "jax" or _has_gpu() else False
     trainer.compile(
         optimizer=keras.optimizers.Adam(
             schedule, beta_2=config.beta_2, global_clipnorm=config.clip_norm or None
         ),
-        # XLA's convolutions on the CPU are slower than TensorFlow's own.
-        jit_compile="auto" if keras.backend.backend() == "jax" or _has_gpu() else False,
+        jit_compile=jit,
     )
     trainer.optimizer.build(trainer.trainable_variables)
     state, start = Path(config.checkpoint) / STATE, 0
     if state.exists():
         start, before = load_state(trainer, state)
+        transfer.about["step"] = start
         now = json.loads(json.dumps(asdict(config)))
         for name in sorted(now):
             if before.get(name) != now[name]:
-                logger.warning("changed: --%s %s -> %s", name.replace("_", "-"), before.get(name), now[name])
+                flag = name.replace("_", "-")
+                logger.warning("changed: --%s %s -> %s", flag, before.get(name), now[name])
         logger.info("going on at step %d of %d", start, config.max_iter)
-    elif not config.init:
+    checkpoint = Checkpoint(config, start, transfer)
+    if not state.exists() and not config.init:
         pictures = dataset.batch(0)["content"].astype("float32") / 255
         initialize_decoder(transfer.decoder, transfer.encoder, transfer.encoder(pictures)[-1])
+        if config.pretrain_iter:
+            pretrain_decoder(
+                transfer.encoder, transfer.decoder, dataset, config.pretrain_iter, jit_compile=jit
+            )
+            checkpoint.save(trainer, 0)
     if start >= config.max_iter:
         logger.info("nothing to do: %s is at step %d", config.checkpoint, start)
         return transfer
@@ -443,7 +459,7 @@ def train(config: TrainConfig) -> StyleTransfer:
             steps_per_epoch=config.max_iter - start,
             shuffle=False,
             verbose=0,
-            callbacks=[Watch(config, start), summaries, Checkpoint(config, start, transfer)],
+            callbacks=[Watch(config, start), summaries, checkpoint],
         )
     finally:
         summaries.close()
@@ -456,7 +472,8 @@ def build_model(config: TrainConfig) -> StyleTransfer:
     """The model a run starts from: the encoder of `vgg_path`, and a new decoder or `init`'s."""
     about = {
         "preset": Path(config.checkpoint).resolve().name,
-        "training": asdict(config),
+        # As it is read back from config.json: lists, not tuples.
+        "training": json.loads(json.dumps(asdict(config))),
         "step": 0,
     }
     policy = keras.config.dtype_policy()

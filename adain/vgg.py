@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import re
@@ -129,8 +130,9 @@ def from_keras_applications() -> dict[str, np.ndarray]:
         raise WeightsError(source, f"could not be fetched ({error})", remedy) from error
     arrays = {}
     for layer in LAYERS:
-        kernel, bias = model.get_layer(layer.replace("conv", "block").replace("_", "_conv"))\
-            .get_weights()
+        kernel, bias = model.get_layer(
+            layer.replace("conv", "block").replace("_", "_conv")
+        ).get_weights()
         arrays |= {f"{layer}/kernel": kernel, f"{layer}/bias": bias}
     return _finish(source, arrays, _CAFFE)
 
@@ -276,6 +278,9 @@ _STORAGES = {
     "BoolStorage": "?",
 }  # fmt: skip
 
+# Magic number and version of a checkpoint that is no zip file.
+_LEGACY = (0x1950A86A20F9469CFC6C, 1001)
+
 
 class _TorchUnpickler(pickle.Unpickler):
     """Admits dictionaries of tensors, and describes a tensor in place of building it."""
@@ -283,6 +288,7 @@ class _TorchUnpickler(pickle.Unpickler):
     def __init__(self, file: BinaryIO, path: Path):
         super().__init__(file, encoding="utf-8")
         self.path = path
+        self.storages: dict[str, _Storage] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
@@ -303,7 +309,8 @@ class _TorchUnpickler(pickle.Unpickler):
         kind, storage, key, _, count, *view = pid
         if kind != "storage" or any(view):
             raise pickle.UnpicklingError(f"persistent id {kind!r}")
-        return _Storage(_STORAGES[storage], key, count)
+        self.storages[key] = _Storage(_STORAGES[storage], key, count)
+        return self.storages[key]
 
 
 _ReadStorage = Callable[[_Storage], np.ndarray]
@@ -357,10 +364,64 @@ def _open_zip(path: Path, file: BinaryIO) -> tuple[Any, _ReadStorage]:
         dtype = np.dtype(storage.dtype).newbyteorder(">" if big else "<")
         return np.frombuffer(content(f"data/{storage.key}"), dtype, storage.count)
 
-    with archive.open(prefix + "data.pkl") as pickled:
-        return _TorchUnpickler(pickled, path).load(), read
+    return _TorchUnpickler(io.BytesIO(content("data.pkl")), path).load(), read
 
 
 def _open_legacy(path: Path, file: BinaryIO) -> tuple[Any, _ReadStorage]:
     """A checkpoint of older torch: five pickles, then each storage as its length and values."""
-    ...
+    magic, version, system = (_TorchUnpickler(file, path).load() for _ in range(3))
+    if (magic, version) != _LEGACY:
+        raise ValueError("no checkpoint of torch")
+    unpickler = _TorchUnpickler(file, path)
+    state = unpickler.load()
+    order = "<" if system["little_endian"] else ">"
+    size, places = path.stat().st_size, {}
+    for key in _TorchUnpickler(file, path).load():
+        (count,) = struct.unpack(f"{order}q", file.read(8))
+        length = count * np.dtype(unpickler.storages[key].dtype).itemsize
+        places[key] = start = file.tell()
+        if not 0 <= length <= size - start:
+            raise ValueError(f"a storage of {count}")
+        file.seek(start + length)
+
+    def read(storage: _Storage) -> np.ndarray:
+        file.seek(places[storage.key])
+        dtype = np.dtype(storage.dtype).newbyteorder(order)
+        return np.frombuffer(file.read(storage.count * dtype.itemsize), dtype, storage.count)
+
+    return state, read
+
+
+def _read_h5(path: Path) -> dict[str, np.ndarray]:
+    import h5py
+
+    names = {layer.replace("conv", "block").replace("_", "_conv"): layer for layer in LAYERS}
+    arrays: dict[str, Any] = {}
+
+    def visit(name: str, item: Any) -> None:
+        # Keras has named the arrays `kernel:0`, `block1_conv1_W_1:0` and `0`: their rank tells.
+        layer = next((names[part] for part in name.split("/") if part in names), None)
+        if layer and isinstance(item, h5py.Dataset):
+            kind = "kernel" if item.ndim == 4 else "bias"
+            # The model's weights come before those of an optimizer.
+            arrays.setdefault(f"{layer}/{kind}", item)
+
+    with h5py.File(path, "r") as file:
+        file.visititems(visit)  # Does not follow links to other files.
+        return _finish(path, arrays, _CAFFE)
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    with zipfile.ZipFile(path) as archive:
+        size = sum(info.file_size for info in archive.infolist())
+    if size > _MAX_BYTES:
+        problem = f"expected at most {_MAX_BYTES} bytes when unpacked. Received: {size}"
+        raise WeightsError(path, problem)
+    arrays, _ = _npz.load(path)
+    return _finish(path, arrays, None)
+
+
+_READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
+    ".t7": _read_t7, ".pth": _read_pth, ".pt": _read_pth, ".h5": _read_h5, ".hdf5": _read_h5,
+    ".npz": _read_npz,
+}  # fmt: skip

@@ -210,9 +210,7 @@ def test_mix_refuses_none_at_all_and_other_presets():
         mix([StyleCode([[1]], [[1]]), StyleCode([[1, 2]], [[1, 2]])])
 
 
-@pytest.mark.parametrize(
-    ("means", "stds"), [([[1, 2]], [[1]]), ([[1], [2]], [[1]]), ([], [])]
-)
+@pytest.mark.parametrize(("means", "stds"), [([[1, 2]], [[1]]), ([[1], [2]], [[1]]), ([], [])])
 def test_code_refuses_shapes(means, stds):
     with pytest.raises(ValueError, match="equally long"):
         StyleCode(means, stds)
@@ -279,7 +277,7 @@ def test_incomplete_cards_are_refused(tmp_path, arrays, about):
     path = tmp_path / "card.npz"
     arrays = {name: np.array(value) for name, value in arrays.items()}
     _npz.save(path, arrays, {"format": "adain style card 1", **about})
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):
         StyleCode.load(path)
 
 

@@ -62,9 +62,7 @@ def test_graphs_have_free_height_and_width(features, layer):
     image = keras.Input((None, None, 3))
     graph = keras.Model(image, layer(image))
     for picture in (features, features[:, :4], features[:, :, :3]):
-        np.testing.assert_array_equal(
-            graph.predict_on_batch(picture), numpy(layer(picture))
-        )
+        np.testing.assert_array_equal(graph.predict_on_batch(picture), numpy(layer(picture)))
 
 
 def test_adain_layer(features):

@@ -107,7 +107,7 @@ def test_style_loss_ignores_places(taps):
 
 def test_style_loss_wants_as_many_statistics_as_taps(taps):
     output, style = taps
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):
         losses.style_loss(output[:1], *statistics(style))
 
 

@@ -88,9 +88,7 @@ def oracle(model, content, style, alpha):
     )
 
     def statistics(x):
-        return x.mean(axis=(1, 2), keepdims=True), np.sqrt(
-            x.var(axis=(1, 2), keepdims=True) + 1e-5
-        )
+        return x.mean(axis=(1, 2), keepdims=True), np.sqrt(x.var(axis=(1, 2), keepdims=True) + 1e-5)
 
     (mean, std), (style_mean, style_std) = statistics(f), statistics(fs)
     t = alpha * (style_std * (f - mean) / std + style_mean) + (1 - alpha) * f

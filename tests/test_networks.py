@@ -109,7 +109,9 @@ def test_decoder_is_linear_at_the_end(networks):
 
 def test_names_and_shapes():
     encoder, decoder = build_encoder(), build_decoder()
-    convolutions = [layer.name for layer in encoder.layers if isinstance(layer, keras.layers.Conv2D)]
+    convolutions = [
+        layer.name for layer in encoder.layers if isinstance(layer, keras.layers.Conv2D)
+    ]
     assert convolutions == VGG19
     for tap, output in zip(TAPS, encoder.outputs, strict=True):
         assert output is encoder.get_layer(tap.replace("relu", "conv")).output
@@ -201,9 +203,7 @@ def test_encoder_halo_covers_what_the_encoder_sees():
         image[0, 8, pixel] = 1
         first, last = reached(encoder.predict_on_batch(image)[-1][0])
         # A feature covers STRIDE pixels; how far beyond them is the pixel it felt?
-        furthest = max(
-            furthest, STRIDE * last - pixel, pixel - (STRIDE * first + STRIDE - 1)
-        )
+        furthest = max(furthest, STRIDE * last - pixel, pixel - (STRIDE * first + STRIDE - 1))
     assert ENCODER_HALO % STRIDE == 0
     assert 24 < furthest <= ENCODER_HALO
 

@@ -91,7 +91,9 @@ def test_the_style_is_tiled_too(tiny_model, style, picture):
     np.testing.assert_allclose(tiled.means[0], whole.means[0], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(tiled.stds[0], whole.stds[0], rtol=1e-4, atol=1e-5)
     content = picture(40, 48)
-    assert levels(tiny_model.stylize(content, style, tile=32), tiny_model.stylize(content, style)) <= 1
+    assert (
+        levels(tiny_model.stylize(content, style, tile=32), tiny_model.stylize(content, style)) <= 1
+    )
 
 
 def test_tiles_larger_than_the_picture(tiny_model, style, picture):

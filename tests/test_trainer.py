@@ -46,6 +46,7 @@ def make_config(folders, tiny_preset, tmp_path):
         settings = {
             "checkpoint": str(tmp_path / "run"), "vgg_path": str(tiny_preset), "batch_size": 2,
             "image_size": 40, "crop_size": 32, "max_iter": 3, "learning_rate": 1e-3,
+            "pretrain_iter": 0,
         }  # fmt: skip
         return TrainConfig(**folders | settings | kwargs)
 
@@ -65,7 +66,9 @@ def compiled(model, learning_rate=1e-3, **kwargs):
 
 def evaluate(trainer, batch) -> dict[str, float]:
     trainer.reset_metrics()
-    return {key: float(value) for key, value in trainer.test_on_batch(batch, return_dict=True).items()}
+    return {
+        key: float(value) for key, value in trainer.test_on_batch(batch, return_dict=True).items()
+    }
 
 
 # === The loss ===
@@ -144,7 +147,8 @@ def test_only_the_decoder_learns(make_model, dataset):
     assert [id(v) for v in trainer.trainable_variables] == [
         id(v) for v in model.decoder.trainable_variables
     ]
-    trainer.fit(dataset.batches(0, 2), steps_per_epoch=2, shuffle=False, verbose=0)
+    batches = ((batch,) for batch in dataset.batches(0, 2))
+    trainer.fit(batches, steps_per_epoch=2, shuffle=False, verbose=0)
     for name, array in get_arrays(model.encoder).items():
         np.testing.assert_array_equal(array, encoder[name])
     # Every weight of the decoder, from the first layer to the last.

@@ -25,7 +25,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from adain import vgg  # noqa: E402
+from adain import vgg
 
 SOURCE_LAYERS = (
     "conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv4_1",
@@ -101,9 +101,7 @@ def mean_activations(encoder, photos: Iterable[np.ndarray]) -> dict[str, np.ndar
     totals = {layer.name: np.zeros(layer.filters) for layer in convolutions}
     count = 0
     for photo in photos:
-        for layer, output in zip(
-            convolutions, probe.predict_on_batch(photo[None]), strict=True
-        ):
+        for layer, output in zip(convolutions, probe.predict_on_batch(photo[None]), strict=True):
             totals[layer.name] += output.mean(axis=(0, 1, 2), dtype="float64")
         count += 1
     return {name: total / count for name, total in totals.items()}
@@ -142,7 +140,9 @@ def main() -> None:
             yield image.center_crop(photo, (256, 256)).astype("float32") / 255
 
     arrays = insert_identity(read_vgg16(args.archive), after="conv3_3", name="conv3_4")
-    arrays = {f"{n}/{kind}": arrays[f"{n}/{kind}"] for n in vgg.LAYERS for kind in ("kernel", "bias")}
+    arrays = {
+        f"{n}/{kind}": arrays[f"{n}/{kind}"] for n in vgg.LAYERS for kind in ("kernel", "bias")
+    }
     encoder = networks.build_encoder()
     networks.set_arrays(encoder, arrays)
     arrays = normalise(arrays, mean_activations(encoder, crops()))

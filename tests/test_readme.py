@@ -1,0 +1,113 @@
+"""The README's commands are understood, and those that need nothing but the clone are run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from adain import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = {"stylize.py": "stylize", "train.py": "train"}
+
+
+def read_commands(text: str) -> list[list[str]]:
+    """Words behind `adain` of every command of ours in the ```sh blocks of a Markdown text."""
+    commands = []
+    for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+            lexer.whitespace_split = True
+            part: list[str] = []
+            # A pipe or && begins another command; ; ends the last.
+            for word in [*lexer, ";"]:
+                if not set(word) <= set("|&;<>()"):
+                    part.append(word)
+                    continue
+                commands += filter(None, [ours(part)])
+                part = []
+    return commands
+
+
+def ours(words: list[str]) -> list[str]:
+    while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+        words = words[1:]
+    if words[:1] == ["adain"]:
+        return words[1:]
+    if words[:3] == ["python", "-m", "adain"]:
+        return words[3:]
+    if words[:1] == ["python"] and words[1:2] and words[1] in SCRIPTS:
+        return [SCRIPTS[words[1]], *words[2:]]
+    return []
+
+
+def commands() -> list[list[str]]:
+    readme = ROOT / "README.md"
+    return read_commands(readme.read_text(encoding="utf-8")) if readme.exists() else []
+
+
+def parse(command: list[str]) -> dict:
+    return vars(cli.build_parser().parse_args(command))
+
+
+def runnable(command: list[str]) -> bool:
+    """Whether it reads sample pictures and shipped weights only."""
+    if command[0] != "stylize" or "--help" in command:
+        return False
+    options = parse(command)
+    paths = [*options["content_path"], *options["style_path"]]
+    shipped = options["checkpoint"] in ("adain_vgg19", "weights", "weights/adain_vgg19")
+    return shipped and options["out_path"] != "-" and all(p.startswith("images/") for p in paths)
+
+
+def test_commands_are_found():
+    """This file's own reading of Markdown."""
+    text = """
+```sh
+pip install .          # adain stylize --not-me
+python stylize.py --content-path a.jpg \\
+    --style-path 'b c.jpg'  # a comment
+KERAS_BACKEND=jax python train.py --content-path coco | tee log
+cat a.jpg | adain stylize --content-path - > out.jpg && python -m adain presets
+```
+```python
+adain stylize
+```
+"""
+    assert read_commands(text) == [
+        ["stylize", "--content-path", "a.jpg", "--style-path", "b c.jpg"],
+        ["train", "--content-path", "coco"],
+        ["stylize", "--content-path", "-"],
+        ["presets"],
+    ]
+
+
+def test_readme_shows_the_commands():
+    found = commands()
+    assert found, "README.md has no ```sh block with a command of ours"
+    assert {"stylize", "train"} <= {command[0] for command in found}
+    assert any(map(runnable, found)), "README.md has no stylising of images/ with shipped weights"
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_flags_are_known(command, capsys):
+    try:
+        options = parse(command)
+    except SystemExit as stop:
+        assert stop.code == 0, capsys.readouterr().err  # --help and --version
+        return
+    cli.COMMANDS[options.pop("command")].config(**options)  # The values are allowed too.
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if runnable(c)][:2], ids=" ".join)
+def test_commands_run(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    out = tmp_path / Path(parse(command)["out_path"]).name
+    # The last of two equal flags counts.
+    small = ["--out-path", str(out), "--content-size", "64", "--style-size", "64", "--quiet"]
+    assert cli.main([*command, *small]) == 0
+    written = [out] if out.is_file() else [path for path in out.rglob("*") if path.is_file()]
+    assert written and all(path.stat().st_size > 500 for path in written)

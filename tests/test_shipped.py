@@ -1,0 +1,82 @@
+"""The weights people get, on the pictures people get."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+
+from adain.image import load_image
+from adain.model import StyleTransfer
+from adain.presets import WEIGHT_FILES
+from adain.trainer import judge
+
+STYLES = ("night_swirls", "ink_wash", "mosaic")
+
+
+@pytest.fixture(scope="module")
+def tool(root):
+    spec = importlib.util.spec_from_file_location("make_golden", root / "tools/make_golden.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def model():
+    return StyleTransfer.from_preset()
+
+
+def test_checksums(root):
+    folder = root / "weights" / "adain_vgg19"
+    sums = json.loads((folder / "config.json").read_text(encoding="utf-8"))["sha256"]
+    assert sorted(sums) == sorted(WEIGHT_FILES)
+    for name, expected in sums.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == expected, name
+
+
+def test_files_are_small(root):
+    """A clone stays small, and no host asks for large-file storage."""
+    folders = [root / name for name in ("weights", "images", "tests")]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    assert [str(path) for path in files if path.stat().st_size >= 16 * 2**20] == []
+
+
+def test_golden_picture(model, tool):
+    """Another backend or machine rounds otherwise; other weights would paint another picture."""
+    expected = load_image(tool.GOLDEN).astype(int)
+    found = tool.paint(model).astype(int)
+    assert found.shape == expected.shape
+    difference = np.abs(found - expected)
+    counts = np.bincount(difference.ravel())
+    lines = [f"{level:4} {counts[level]:8}" for level in np.flatnonzero(counts)]
+    histogram = "\n".join(["grey levels apart, values:", *lines])
+    assert difference.mean() < 1 and difference.max() < 8, histogram
+
+
+def luma(picture):
+    return picture @ np.array([0.299, 0.587, 0.114])
+
+
+@pytest.mark.parametrize("photo", ["cat", "temple"])
+def test_alpha_0_keeps_the_photo(model, tool, photo, least=0.5):
+    content = tool.load(f"inputs/{photo}.jpg")
+    found = model.stylize(content, tool.load("styles/mosaic.jpg"), alpha=0)
+    correlation = np.corrcoef(luma(content).ravel(), luma(found).ravel())[0, 1]
+    assert correlation > least
+
+
+def test_styles_show(model, tool):
+    """Colourful, full of contrast, and different for each style."""
+    content = tool.load("inputs/cat.jpg")
+    styles = [tool.load(f"styles/{name}.jpg") for name in STYLES]
+    outputs = [model.stylize(content, style) for style in styles]
+    assert judge(outputs, styles) == ""
+    for i, output in enumerate(outputs):
+        # Its mean colour is nearer to its own style's than to the average of the others'.
+        distances = [np.abs(output.mean((0, 1)) - style.mean((0, 1))).sum() for style in styles]
+        assert distances[i] < np.mean([d for j, d in enumerate(distances) if j != i]), STYLES[i]

@@ -1,0 +1,94 @@
+"""Make the pictures of the README and the model card from the shipped weights and pictures.
+
+    python tools/make_figures.py --preset adain_vgg19 --out docs
+
+`strip.jpg`: five photos, each with a style in its corner. `sheet.jpg`: all photos in all styles.
+`alpha.jpg`: one photo at rising strength.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+import adain  # noqa: E402
+from adain import image as imaging  # noqa: E402
+
+STRIP = [
+    ("cat", "night_swirls"),
+    ("temple", "watercolor"),
+    ("coffee", "mosaic"),
+    ("astronaut", "woodblock"),
+    ("flower", "stained_glass"),
+]
+GAP = 4
+
+
+def square(path: Path, side: int) -> np.ndarray:
+    picture = imaging.resize_shorter_side(adain.load_image(path), side)
+    return imaging.center_crop(picture, (side, side))
+
+
+def tile(rows: list[list[np.ndarray]]) -> np.ndarray:
+    """Pictures of equal size in rows, with white gaps."""
+    padded = [
+        np.hstack([np.pad(cell, ((0, GAP), (0, GAP), (0, 0)), constant_values=255) for cell in row])
+        for row in rows
+    ]
+    return np.vstack(padded)[:-GAP, :-GAP]
+
+
+def inset(picture: np.ndarray, small: np.ndarray) -> np.ndarray:
+    """A picture with another in its lower left corner."""
+    result = picture.copy()
+    framed = np.pad(small, ((GAP, 0), (0, GAP), (0, 0)), constant_values=255)
+    result[-framed.shape[0] :, : framed.shape[1]] = framed
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", default="adain_vgg19")
+    parser.add_argument("--out", default="docs", help="folder")
+    args = parser.parse_args()
+    out = Path(args.out)
+    model = adain.StyleTransfer.from_preset(args.preset)
+    photos = {path.stem: path for path in imaging.list_images(ROOT / "images/inputs")}
+    styles = {path.stem: path for path in imaging.list_images(ROOT / "images/styles")}
+    codes = {
+        name: model.encode_style(imaging.resize_shorter_side(adain.load_image(path), 512))
+        for name, path in styles.items()
+    }
+
+    def paint(photo: str, style: str, side: int, alpha: float = 1.0) -> np.ndarray:
+        """Stylised at 512 pixels, where the weights are at home, and shown smaller."""
+        result = model.stylize(square(photos[photo], 512), codes[style], alpha)
+        return imaging.resize_image(result, (side, side))
+
+    side = 320
+    tops = [square(photos[photo], side) for photo, _ in STRIP]
+    results = [
+        inset(paint(photo, style, side), square(styles[style], side // 3)) for photo, style in STRIP
+    ]
+    imaging.save_image(out / "strip.jpg", tile([tops, results]), quality=88)
+
+    side = 160
+    rows = [[np.full((side, side, 3), 255, "uint8"), *(square(p, side) for p in photos.values())]]
+    for style, path in styles.items():
+        rows.append([square(path, side), *(paint(photo, style, side) for photo in photos)])
+    imaging.save_image(out / "sheet.jpg", tile(rows), quality=85)
+
+    steps = [paint("cat", "embers", 240, alpha) for alpha in (0, 0.25, 0.5, 0.75, 1.0)]
+    imaging.save_image(out / "alpha.jpg", tile([steps]), quality=88)
+
+
+if __name__ == "__main__":
+    main()
