@@ -51,9 +51,7 @@ def test_the_identity_changes_no_feature(tool, encoder, photos):
         x = encoder.get_layer(name)(x)
     shallow = keras.Model(encoder.inputs, x)
     for photo in photos:
-        deep, expected = (
-            network.predict_on_batch(photo[None]) for network in (encoder, shallow)
-        )
+        deep, expected = (network.predict_on_batch(photo[None]) for network in (encoder, shallow))
         assert expected.std() > 0.01
         np.testing.assert_array_equal(deep[-1], expected)
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from adain import _npz
+from adain.callbacks import STATE
 from adain.config import TrainConfig
 from adain.data import StyleContentDataset
 from adain.networks import get_arrays
 from adain.pretrain import BlockwiseTrainer, pretrain_decoder
-from adain.trainer import STATE, train
+from adain.trainer import train
 
 
 @pytest.fixture

@@ -99,6 +99,7 @@ def test_killed_and_continued_is_as_if_never_killed(place):
         (folder / f".{name}.npz.{os.getpid()}.tmp").write_bytes(b"PK\x03\x04 half a file")
     assert f"going on at step {second} of {STEPS}" in run(command)
     assert_same_run(whole, folder)
+    assert list(folder.glob(".*")) == []
     # Nothing is left to do.
     files = [folder / name for name in ("state.npz", "decoder.npz", "encoder.npz", "config.json")]
     stamps = [file.stat().st_mtime_ns for file in files]

@@ -9,10 +9,10 @@ import json
 import numpy as np
 import pytest
 
+from adain.callbacks import judge
 from adain.image import load_image
 from adain.model import StyleTransfer
 from adain.presets import WEIGHT_FILES
-from adain.trainer import judge
 
 STYLES = ("night_swirls", "ink_wash", "mosaic")
 
