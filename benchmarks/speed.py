@@ -97,7 +97,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     for part in ("calls", "pipeline", "training"):
         add(f"--skip-{part}", action="store_true", help=f"leave out {part}")
     add("--task", help=argparse.SUPPRESS)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.repeats < 1:
+        parser.error(f"--repeats must be 1 or more. Received: {options.repeats}")
+    return options
 
 
 # === Measuring, each task in a process of its own ===
