@@ -52,6 +52,19 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int
         return USAGE if isinstance(error, UsageError) else FAILED
 
 
+def _load_backend() -> None:
+    """Import Keras without TensorFlow's greeting, which no setting of its own turns off."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import keras  # noqa: F401
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     """The parser; flags, help and defaults come from the dataclasses in `adain.config`."""
     parser = argparse.ArgumentParser(
@@ -110,6 +123,7 @@ def _stylize(config: StylizeConfig) -> int:
         _complain(problem)
     failed = len(problems)
     if planned:
+        _load_backend()
         bar = tqdm(
             total=len(planned), unit="picture", file=sys.stderr, disable=config.quiet or None,
             dynamic_ncols=True,
@@ -122,7 +136,8 @@ def _stylize(config: StylizeConfig) -> int:
     if not config.quiet:
         where = "" if config.out_path == jobs.STDOUT else f" in {config.out_path}"
         sys.stderr.write(
-            f"{done} pictures done{where}" + (f", {failed} failed\n" if failed else "\n")
+            f"{done} picture{'' if done == 1 else 's'} done{where}"
+            + (f", {failed} failed\n" if failed else "\n")
         )
     return FAILED if failed else DONE
 
@@ -149,6 +164,7 @@ def _report(outcome, write, *, as_json: bool) -> bool:
 
 
 def _train(config: TrainConfig) -> int:
+    _load_backend()
     from adain.trainer import train
 
     train(config)
@@ -164,6 +180,7 @@ def _styles(config: StylesConfig) -> int:
 
     from adain import jobs
 
+    _load_backend()
     failed = done = 0
     for outcome in jobs.make_cards(config):
         failed += _report(outcome, tqdm.write, as_json=False)
