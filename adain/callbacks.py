@@ -149,7 +149,7 @@ class Summaries(_Run):
             self._show(step)
 
     def _show(self, step: int) -> None:
-        _ = self.model
+        _ = self.model  # Brings JAX's variables up to date.
         outputs = [
             self.transfer.stylize(content, code)
             for (content, _), code in zip(self.probe, self.codes, strict=True)

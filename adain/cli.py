@@ -147,7 +147,7 @@ def _report(outcome, write, *, as_json: bool) -> bool:
     if outcome.error:
         source = " ".join(filter(None, (outcome.content, outcome.style and f"({outcome.style})")))
         named = any(path and path in outcome.error for path in (outcome.content, outcome.style))
-        prefix = "" if named or not source else f"{source}: "
+        prefix = "" if named else f"{source}: "
         write(f"error: {prefix}{outcome.error}", file=sys.stderr)
     if as_json:
         record = {
@@ -180,11 +180,15 @@ def _styles(config: StylesConfig) -> int:
 
     from adain import jobs
 
-    _load_backend()
-    failed = done = 0
-    for outcome in jobs.make_cards(config):
-        failed += _report(outcome, tqdm.write, as_json=False)
-        done += not outcome.error
+    planned, problems = jobs.plan_cards(config)
+    for problem in problems:
+        _complain(problem)
+    failed, done = len(problems), 0
+    if planned:
+        _load_backend()
+        for outcome in jobs.make_cards(config, planned):
+            failed += _report(outcome, tqdm.write, as_json=False)
+            done += not outcome.error
     sys.stderr.write(f"{done} style cards in {config.out_path}\n")
     return FAILED if failed else DONE
 

@@ -44,7 +44,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job, or of a path that led to none."""
+    """What became of a job or a style card."""
 
     content: str
     style: str
@@ -175,8 +175,8 @@ def stylize_files(config: StylizeConfig, jobs: list[Job]) -> Iterator[Outcome]:
         )
 
 
-def make_cards(config: StylesConfig) -> Iterator[Outcome]:
-    """Write one style card for each picture.
+def plan_cards(config: StylesConfig) -> tuple[dict[Path, Source], list[str]]:
+    """Which picture each style card is made of, and one line for each path that led to none.
 
     Raises:
         UsageError: If two cards would have the same name.
@@ -188,9 +188,11 @@ def make_cards(config: StylesConfig) -> Iterator[Outcome]:
         if output in outputs:
             raise UsageError(f"{output} would be written twice: {outputs[output]}, {source}.")
         outputs[output] = source
-    yield from (Outcome("", "", "", problem, 0.0) for problem in problems)
-    if not outputs:
-        return
+    return outputs, problems
+
+
+def make_cards(config: StylesConfig, outputs: dict[Path, Source]) -> Iterator[Outcome]:
+    """Write one style card for each picture; a failure of one leaves the others alone."""
     from adain.model import StyleTransfer
 
     model = StyleTransfer.from_preset(config.checkpoint)

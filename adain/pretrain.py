@@ -89,7 +89,12 @@ class _Progress(keras.callbacks.Callback):
 
 
 def pretrain_decoder(
-    encoder: keras.Model, decoder: keras.Model, dataset: StyleContentDataset, steps: int, **options
+    encoder: keras.Model,
+    decoder: keras.Model,
+    dataset: StyleContentDataset,
+    steps: int,
+    *,
+    jit_compile: str | bool = "auto",
 ) -> None:
     """Train the decoder's parts; a batch is half photographs, half paintings.
 
@@ -97,7 +102,7 @@ def pretrain_decoder(
         encoder, decoder: Networks of the same widths.
         dataset: Where the pictures come from.
         steps: Iterations.
-        **options: Further arguments of `compile`.
+        jit_compile: As `compile` takes it.
 
     Raises:
         ValueError: If the loss stops being a number.
@@ -108,7 +113,8 @@ def pretrain_decoder(
         0.0, max(steps - warmup, 1), warmup_target=_LEARNING_RATE, warmup_steps=warmup
     )
     trainer.compile(
-        optimizer=keras.optimizers.Adam(schedule, beta_2=0.99, global_clipnorm=1.0), **options
+        optimizer=keras.optimizers.Adam(schedule, beta_2=0.99, global_clipnorm=1.0),
+        jit_compile=jit_compile,
     )
     progress = _Progress(steps)
     try:

@@ -244,13 +244,11 @@ def train(config: TrainConfig) -> StyleTransfer:
         config.warmup_iter,
         config.max_iter,
     )
-    # XLA's convolutions on the CPU are slower than TensorFlow's own.
-    jit = "auto" if keras.backend.backend() == "jax" or _has_gpu() else False
     trainer.compile(
         optimizer=keras.optimizers.Adam(
             schedule, beta_2=config.beta_2, global_clipnorm=config.clip_norm or None
         ),
-        jit_compile=jit,
+        jit_compile=jit_compile(),
     )
     trainer.optimizer.build(trainer.trainable_variables)
     state, start = Path(config.checkpoint) / STATE, 0
@@ -259,21 +257,24 @@ def train(config: TrainConfig) -> StyleTransfer:
     if state.exists():
         start, before = load_state(trainer, state)
         transfer.about["step"] = start
-        now = json.loads(json.dumps(asdict(config)))
+        now = transfer.about["training"]
         for name in sorted(now):
             if before.get(name) != now[name]:
                 flag = name.replace("_", "-")
                 logger.warning("changed: --%s %s -> %s", flag, before.get(name), now[name])
         logger.info("going on at step %d of %d", start, config.max_iter)
-    checkpoint = Checkpoint(config, start, transfer)
-    if not state.exists() and not config.init:
+    elif not config.init:
         pictures = dataset.batch(0)["content"].astype("float32") / 255
         initialize_decoder(transfer.decoder, transfer.encoder, transfer.encoder(pictures)[-1])
         if config.pretrain_iter:
             pretrain_decoder(
-                transfer.encoder, transfer.decoder, dataset, config.pretrain_iter, jit_compile=jit
+                transfer.encoder,
+                transfer.decoder,
+                dataset,
+                config.pretrain_iter,
+                jit_compile=jit_compile(),
             )
-            checkpoint.save(trainer, 0)
+            Checkpoint(config, 0, transfer).save(trainer, 0)
     if start >= config.max_iter:
         logger.info("nothing to do: %s is at step %d", config.checkpoint, start)
         return transfer
@@ -286,7 +287,7 @@ def train(config: TrainConfig) -> StyleTransfer:
             steps_per_epoch=config.max_iter - start,
             shuffle=False,
             verbose=0,
-            callbacks=[Watch(config, start), summaries, checkpoint],
+            callbacks=[Watch(config, start), summaries, Checkpoint(config, start, transfer)],
         )
     finally:
         summaries.close()
@@ -341,7 +342,9 @@ def _probe(dataset: StyleContentDataset, count: int = 4) -> list[tuple[np.ndarra
     return pairs
 
 
-def _has_gpu() -> bool:
-    if keras.backend.backend() == "tensorflow":
-        return "GPU" in str(keras.distribution.list_devices()).upper()
-    return False
+def jit_compile() -> str | bool:
+    """What `compile` should be told: XLA's CPU convolutions are slower than TensorFlow's own."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow" and "GPU" in str(keras.distribution.list_devices()).upper():
+        return "auto"
+    return "auto" if backend == "jax" else False

@@ -151,7 +151,7 @@ def measure_pipeline(options: argparse.Namespace, *_) -> dict:
 def measure_training(options: argparse.Namespace, *_) -> dict:
     import keras
 
-    from adain.trainer import build_model
+    from adain.trainer import build_model, jit_compile
 
     with tempfile.TemporaryDirectory() as folder:
         batch = make_dataset(options, folder).batch(0)
@@ -159,10 +159,7 @@ def measure_training(options: argparse.Namespace, *_) -> dict:
         ("-",), ("-",), vgg_path=options.preset, init=options.preset, precision=options.precision
     )
     trainer = adain.AdaINTrainer(build_model(config))
-    # As `adain.train` compiles it.
-    backend, cpu = keras.backend.backend(), accelerator()[0] == "cpu"
-    jit = backend == "jax" or (backend == "tensorflow" and not cpu)
-    trainer.compile(optimizer=keras.optimizers.Adam(1e-4), jit_compile="auto" if jit else False)
+    trainer.compile(optimizer=keras.optimizers.Adam(1e-4), jit_compile=jit_compile())
 
     class Timer(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):

@@ -13,7 +13,7 @@ from adain.events import EventWriter
 from adain.functional import adaptive_instance_normalization, mean_std
 from adain.model import StyleTransfer
 from adain.networks import get_arrays
-from adain.trainer import AdaINTrainer
+from adain.trainer import AdaINTrainer, jit_compile
 
 
 def main(preset, pictures, result):
@@ -30,8 +30,7 @@ def main(preset, pictures, result):
     before = get_arrays(model.decoder)
     trainer = AdaINTrainer(model, tv_weight=1e-4)
     # Plain gradient descent: Adam's first step is the gradient's sign alone.
-    jit = "auto" if keras.backend.backend() == "jax" else False  # As in `trainer.train`.
-    trainer.compile(optimizer=keras.optimizers.SGD(0.01), jit_compile=jit)
+    trainer.compile(optimizer=keras.optimizers.SGD(0.01), jit_compile=jit_compile())
     batch = {key: data[f"{key}_batch"] for key in ("content", "style")}
     batches = ((batch,) for _ in range(1))
     logs = trainer.fit(batches, steps_per_epoch=1, shuffle=False, verbose=0).history

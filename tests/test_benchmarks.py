@@ -12,14 +12,8 @@ BENCHMARK = "benchmarks/speed.py"
 
 
 @pytest.fixture
-def speed(root):
-    """The script as a module."""
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("speed", root / BENCHMARK)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def speed(load_script):
+    return load_script(BENCHMARK)
 
 
 def test_report(root, tiny_preset, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 import pickle
@@ -19,11 +18,8 @@ from adain.networks import build_encoder, get_arrays, set_arrays
 
 
 @pytest.fixture(scope="module")
-def tool(root):
-    spec = importlib.util.spec_from_file_location("make_encoder", root / "tools/make_encoder.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_script):
+    return load_script("tools/make_encoder.py")
 
 
 @pytest.fixture
@@ -156,7 +152,7 @@ def test_a_source_that_asks_for_code_is_refused(tool, tmp_path):
 
 
 def test_shipped_encoder_is_normalised(tool, root):
-    """Not exactly 1: half precision, and above all other pictures than the 500 it was made with."""
+    """Not exactly 1: half precision, and above all other pictures than the 250 it was made with."""
     folder = root / "weights" / "adain_vgg19"
     encoder = build_encoder()
     sums = presets.read_config(folder)["sha256"]
