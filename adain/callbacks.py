@@ -107,7 +107,14 @@ class Checkpoint(_Run):
         """Write the preset and the state."""
         # The state comes last: a run killed in between makes this step, and the preset, anew.
         self.transfer.about["step"] = step
+        variables = trainer.trainable_variables
+        kept = [ops.convert_to_numpy(variable) for variable in variables]
+        if step:
+            # With a moving average, that is what the preset gets; training goes on without it.
+            trainer.optimizer.finalize_variable_values(variables)
         self.transfer.save_to_preset(self.folder)
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)
         save_state(trainer, self.folder / STATE, step, self.config)
 
 

@@ -68,9 +68,15 @@ class TrainConfig:
     image_size: int = _flag(512, "shorter side pictures are shrunk to before cropping")
     crop_size: int = _flag(256, "side of the random crops")
     style_crop_size: int = _flag(0, "side of the style's crops (0: like CROP_SIZE)")
-    cache_crops: int = _flag(
+    # Strokes of one size only are learnt otherwise.
+    random_scale: float = _flag(
+        1.0,
+        "crop from pictures at IMAGE_SIZE times a factor between 1 / RANDOM_SCALE and this, drawn "
+        "for each picture, photo and style apart",
+    )
+    cache_styles: int = _flag(
         0,
-        "keep this many crops of each picture, encoded once and held in memory, "
+        "keep this many crops of each style, encoded once and held in memory, "
         "instead of cropping anew (0: off); for machines where the encoder is the bottleneck",
     )
     content_weight: float = _flag(1.0, "weight of the content loss (mean squared error)")
@@ -78,6 +84,15 @@ class TrainConfig:
         1e-2, "weight of the style loss (summed over channels, averaged over the batch)"
     )
     tv_weight: float = _flag(0.0, "weight of the total variation loss")
+    # At full size the loss network sees grain rather than strokes.
+    coarse_weight: float = _flag(
+        0.0, "share of a second style loss, of pictures at half size, beside the first"
+    )
+    identity_weight: float = _flag(
+        0.0,
+        "weight of the identity loss: a photo in its own style must come back (mean squared "
+        "error of pixels in [0, 1]; use with a weight of about 50)",
+    )
     gram: bool = _flag(False, "match Gram matrices instead of means and deviations")
     balanced: bool = _flag(
         False,
@@ -96,6 +111,9 @@ class TrainConfig:
     warmup_iter: int = _flag(0, "iterations over which the learning rate rises from 0")
     beta_2: float = _flag(0.999, "Adam's decay of squared gradients; 0.99 suits short runs")
     clip_norm: float = _flag(0.0, "longest gradient allowed (0: any)")
+    ema: float = _flag(
+        0.0, "save the decoder's exponential moving average of this decay, such as 0.99 (0: off)"
+    )
     max_iter: int = _flag(160_000, "iterations in all")
     save_iter: int = _flag(1000, "iterations between checkpoints")
     summary_iter: int = _flag(20, "iterations between TensorBoard scalars")
@@ -113,22 +131,28 @@ class TrainConfig:
             _as_paths(self, name)
         for name in ("batch_size", "max_iter", "save_iter", "summary_iter", "image_iter"):
             _require(self, name, getattr(self, name) >= 1, "1 or more")
-        for name in ("crop_size", "image_size"):
-            _require(self, name, getattr(self, name) >= 16, "16 or more")
-        size = self.style_crop_size
-        _require(self, "style_crop_size", size == 0 or size >= 16, "0, or 16 or more")
+        _require(self, "image_size", self.image_size >= 16, "16 or more")
+        _require(self, "crop_size", self.crop_size >= 16, "16 or more")
+        # Halved for the coarse loss, and halved three times by the encoder.
+        multiple, least = (16, 32) if self.coarse_weight else (8, 16)
         for name in ("crop_size", "style_crop_size"):
-            _require(self, name, getattr(self, name) % 8 == 0, "a multiple of 8")
+            size = getattr(self, name)
+            _require(self, name, size % multiple == 0, f"a multiple of {multiple}")
+            _require(self, name, size == 0 or size >= least, f"{least} or more")
         for name in (
-            "content_weight", "style_weight", "tv_weight", "lr_decay", "clip_norm",
-            "warmup_iter", "cache_crops", "pretrain_iter", "workers", "seed",
+            "content_weight", "style_weight", "tv_weight", "coarse_weight", "identity_weight",
+            "lr_decay", "clip_norm", "warmup_iter", "cache_styles", "pretrain_iter", "workers", "seed",
         ):  # fmt: skip
             value = getattr(self, name)
             _require(self, name, value >= 0 and math.isfinite(value), "0 or more")
         _require(self, "learning_rate", 0 < self.learning_rate < math.inf, "greater than 0")
         _require(self, "beta_2", 0 < self.beta_2 < 1, "between 0 and 1")
         _require(self, "alpha", 0 <= self.alpha <= 1, "in [0, 1]")
-        _require(self, "gram", not (self.gram and self.cache_crops), "off where cache_crops is on")
+        _require(self, "ema", 0 <= self.ema < 1, "0, or less than 1")
+        _require(self, "random_scale", 1 <= self.random_scale <= 4, "in [1, 4]")
+        _require(
+            self, "gram", not (self.gram and self.cache_styles), "off where cache_styles is on"
+        )
         _require_choices(self)
 
 

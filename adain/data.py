@@ -10,11 +10,11 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -38,7 +38,8 @@ class StyleContentDataset:
     """Pairs of photographs and paintings, cropped at random.
 
     Each picture is shrunk so that its shorter side is `image_size`, keeping its aspect, and
-    cropped; a smaller one is enlarged no more than the crop needs. Every epoch visits every
+    cropped; a smaller one is enlarged no more than the crop needs. With `random_scale` the shorter
+    side is drawn for each crop, and smaller pictures are enlarged to it. Every epoch visits every
     picture once, in an order of its own; the two folders turn over independently. Files that
     cannot be read are skipped, named in the log and kept in `skipped`; the next file stands in.
 
@@ -48,7 +49,9 @@ class StyleContentDataset:
         image_size: Shorter side before cropping, pixels.
         crop_size: Side of the content's crops, pixels.
         style_crop_size: Side of the style's crops; 0: as `crop_size`.
-        fixed_crops: Draw only this many different crops of each picture; 0: all new.
+        random_scale: The shorter side is `image_size` times a factor between `1 / random_scale`
+            and `random_scale`, its logarithm uniform; 1: always `image_size`.
+        fixed_styles: Draw only this many different crops of each style; 0: all new.
         seed: The same seed gives the same pairs and crops.
         workers: Threads that load pictures; 0: one for each core.
 
@@ -70,7 +73,8 @@ class StyleContentDataset:
         image_size: int = 512,
         crop_size: int = 256,
         style_crop_size: int = 0,
-        fixed_crops: int = 0,
+        random_scale: float = 1.0,
+        fixed_styles: int = 0,
         seed: int = 0,
         workers: int = 0,
     ):
@@ -78,7 +82,8 @@ class StyleContentDataset:
         self.batch_size = batch_size
         self.image_size = image_size
         self.crop_sizes = (crop_size, style_crop_size or crop_size)
-        self.fixed_crops = fixed_crops
+        self.random_scale = random_scale
+        self.fixed_draws = (0, fixed_styles)
         self.seed = seed
         self.workers = workers or os.cpu_count() or 1
         self.skipped: dict[Path, str] = {}
@@ -94,13 +99,14 @@ class StyleContentDataset:
         crops = []
         for kind in (CONTENT, STYLE):
             total = len(self.files[kind])
+            fixed = self.fixed_draws[kind]
             picks = range(step * self.batch_size, (step + 1) * self.batch_size)
             crops.append(
                 [
                     Crop(
                         kind,
                         int(self._order(kind, pick // total)[pick % total]),
-                        (pick // total) % self.fixed_crops if self.fixed_crops else pick // total,
+                        (pick // total) % fixed if fixed else pick // total,
                     )
                     for pick in picks
                 ]
@@ -110,20 +116,25 @@ class StyleContentDataset:
     def load(self, crop: Crop) -> np.ndarray:
         """One crop, `(crop_size, crop_size, 3)` uint8 sRGB."""
         files = self.files[crop.kind]
+        rng = np.random.default_rng((self.seed, *crop))
+        wanted = self.image_size
+        if self.random_scale > 1:
+            wanted = round(wanted * self.random_scale ** rng.uniform(-1, 1))
         for offset in range(len(files)):
             path = files[(crop.index + offset) % len(files)]
             if path in self.skipped:
                 continue
             try:
-                picture = imaging.read_training_image(path, self.image_size)
+                picture = imaging.read_training_image(path, wanted)
             except imaging.ImageError as error:
                 with self._lock:
                     if path not in self.skipped:
                         self.skipped[path] = str(error)
                         logger.warning("skipped (%d so far): %s", len(self.skipped), error)
                 continue
-            rng = np.random.default_rng((self.seed, *crop))
-            return _random_crop(picture, self.image_size, self.crop_sizes[crop.kind], rng)
+            if self.random_scale == 1:
+                wanted = min(wanted, *picture.shape[:2])
+            return _random_crop(picture, wanted, self.crop_sizes[crop.kind], rng)
         raise ValueError(f"None of the {len(files)} files can be read, for example {files[0]}.")
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
@@ -132,21 +143,32 @@ class StyleContentDataset:
         Returns:
             `{"content": ..., "style": ...}`, each `(batch_size, crop, crop, 3)` uint8 sRGB.
         """
-        content, style = self.plan(step)
-        return {
-            "content": np.stack([self.load(crop) for crop in content]),
-            "style": np.stack([self.load(crop) for crop in style]),
-        }
+        return {"content": self.contents(step), "style": self._stack(self.plan(step)[1])}
 
-    def batches(self, start: int = 0, stop: int | None = None) -> Iterator[dict[str, np.ndarray]]:
-        """Batches `start`, `start + 1`, ..., made ahead by threads, in order."""
+    def contents(self, step: int) -> np.ndarray:
+        """The photographs of batch number `step`."""
+        return self._stack(self.plan(step)[0])
+
+    def _stack(self, crops: list[Crop]) -> np.ndarray:
+        return np.stack([self.load(crop) for crop in crops])
+
+    def batches(
+        self, start: int = 0, stop: int | None = None, make: Callable[[int], Any] | None = None
+    ) -> Iterator[Any]:
+        """Batches `start`, `start + 1`, ..., made ahead by threads, in order.
+
+        Args:
+            start, stop: The first, and one past the last; without `stop`, without end.
+            make: What makes one from its number: by default `batch`.
+        """
+        make = make or self.batch
         with ThreadPoolExecutor(self.workers) as pool:
             ahead: deque = deque()
             step = start
             try:
                 while ahead or stop is None or step < stop:
                     while len(ahead) < 2 * self.workers and (stop is None or step < stop):
-                        ahead.append(pool.submit(self.batch, step))
+                        ahead.append(pool.submit(make, step))
                         step += 1
                     yield ahead.popleft().result()
             finally:
@@ -169,10 +191,10 @@ def _find(folders: str | Path | Sequence[str | Path], kind: str) -> list[Path]:
     return files
 
 
-def _random_crop(picture: np.ndarray, image_size: int, crop: int, rng: np.random.Generator):
+def _random_crop(picture: np.ndarray, shorter_side: int, crop: int, rng: np.random.Generator):
     height, width = picture.shape[:2]
     shorter = min(height, width)
-    target = max(min(image_size, shorter), crop)
+    target = max(shorter_side, crop)
     # Cutting before resizing touches only the pixels that are kept.
     side = crop * shorter / target
     top, left = (rng.uniform(0, length - side) for length in (height, width))

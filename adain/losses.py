@@ -89,6 +89,22 @@ def balanced_style_loss(taps: Sequence, means: Sequence, stds: Sequence):
     return total
 
 
+def identity_loss(image, content):
+    """Mean squared error of pixels between a photo in its own style and the photo.
+
+    Args:
+        image, content: `(batch, h, w, 3)` float RGB in [0, 1].
+
+    Returns:
+        Scalar float32: the mean over batch, positions and channels.
+
+    Reference:
+        Park & Lee, "Arbitrary Style Transfer with Style-Attentional Networks", CVPR 2019,
+        the first part of equation 7, for the content alone.
+    """
+    return content_loss(image, content)
+
+
 def gram_matrix(features):
     """Correlations of channels, `G = F^T F / (h * w)`.
 

@@ -27,13 +27,15 @@ logger = logging.getLogger(__name__)
 
 @keras.saving.register_keras_serializable("adain")
 class AdaINTrainer(keras.Model):
-    """Fits a decoder: `L = content_weight L_c + style_weight L_s + tv_weight L_tv`.
+    """Fits a decoder: `L = content_weight L_c + style_weight L_s + tv_weight L_tv + ...`.
 
     The encoder stays as it is. A step encodes content, style and output once each.
 
     Args:
         model: The `StyleTransfer` whose decoder learns.
-        content_weight, style_weight, tv_weight: See `adain.losses` for the reductions.
+        content_weight, style_weight, tv_weight, identity_weight: See `adain.losses` for the
+            reductions.
+        coarse_weight: Adds `coarse_weight * L_s` of the same pictures at half size to `L_s`.
         gram: Match Gram matrices instead of means and deviations.
         balanced: Use `losses.normalized_content_loss` and `losses.balanced_style_loss` in place
             of the paper's losses.
@@ -41,8 +43,9 @@ class AdaINTrainer(keras.Model):
 
     Call arguments:
         inputs: `{"content", "style"}`: `(batch, h, w, 3)` uint8 or float in [0, 255], sRGB; or,
-            encoded ahead, `{"content_features": (batch, h/8, w/8, 512), "style_means",
-            "style_stds": (batch, sum of channels over all taps)}`.
+            instead of `"style"`, encoded ahead, `"style_means"` and `"style_stds"`:
+            `(batch, sum of channels over all taps)` float32, followed by those at half size
+            where `coarse_weight` is not 0.
 
     Example:
         >>> trainer = AdaINTrainer(model)
@@ -61,6 +64,8 @@ class AdaINTrainer(keras.Model):
         content_weight: float = 1.0,
         style_weight: float = 1e-2,
         tv_weight: float = 0.0,
+        coarse_weight: float = 0.0,
+        identity_weight: float = 0.0,
         gram: bool = False,
         balanced: bool = False,
         alpha: float = 1.0,
@@ -73,53 +78,75 @@ class AdaINTrainer(keras.Model):
         self.content_weight = content_weight
         self.style_weight = style_weight
         self.tv_weight = tv_weight
+        self.coarse_weight = coarse_weight
+        self.identity_weight = identity_weight
         self.gram = gram
         self.balanced = balanced
         self.alpha = alpha
+        self._deepest = len(model.encoder.outputs) - 1
         # Attributes, not an override of `metrics`: that would drop `loss` from the logs.
         self.content_tracker = keras.metrics.Mean(name="content_loss")
         self.style_tracker = keras.metrics.Mean(name="style_loss")
         self.tv_tracker = keras.metrics.Mean(name="tv_loss")
+        if coarse_weight:
+            self.coarse_tracker = keras.metrics.Mean(name="coarse_loss")
+        if identity_weight:
+            self.identity_tracker = keras.metrics.Mean(name="identity_loss")
         self.built = True
 
     def call(self, inputs):
-        if "content" in inputs:
-            content = self.encoder(_to_unit(inputs["content"]))[-1]
-            style_taps = self.encoder(_to_unit(inputs["style"]))
-            means, stds = zip(*(mean_std(tap) for tap in style_taps), strict=True)
+        photo = _to_unit(inputs["content"])
+        content = self.encoder(photo)[-1]
+        if "style" in inputs:
+            style_taps = _taps(self.encoder, _to_unit(inputs["style"]), self.coarse_weight)
+            means, stds = zip(*map(mean_std, style_taps), strict=True)
         else:
-            content = ops.cast(inputs["content_features"], "float32")
             means = self._split(inputs["style_means"])
             stds = self._split(inputs["style_stds"])
         target = transfer_statistics(
-            content, *mean_std(content), means[-1], stds[-1], alpha=self.alpha
+            content, *mean_std(content), means[self._deepest], stds[self._deepest], alpha=self.alpha
         )
         outputs = {"image": self.decoder(target), "target": target}
+        if self.identity_weight:
+            outputs |= {"identity": self.decoder(content), "photo": photo}
         if self.gram:
             return outputs | {"grams": [losses.gram_matrix(tap) for tap in style_taps]}
         return outputs | {"means": list(means), "stds": list(stds)}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        taps = self.encoder(y_pred["image"])
+        taps = _taps(self.encoder, y_pred["image"], self.coarse_weight)
+        whole, half = slice(self._deepest + 1), slice(self._deepest + 1, None)
         # AdaIN's target is the content's features scaled and shifted: normalised, they are equal.
         content_loss = losses.normalized_content_loss if self.balanced else losses.content_loss
         style_loss = losses.balanced_style_loss if self.balanced else losses.style_loss
-        content = content_loss(taps[-1], y_pred["target"])
-        if self.gram:
-            style = losses.gram_loss(taps, y_pred["grams"])
-        else:
-            style = style_loss(taps, y_pred["means"], y_pred["stds"])
+        content = content_loss(taps[self._deepest], y_pred["target"])
+
+        def compare(part):
+            if self.gram:
+                return losses.gram_loss(taps[part], y_pred["grams"][part])
+            return style_loss(taps[part], y_pred["means"][part], y_pred["stds"][part])
+
+        style = compare(whole)
         variation = losses.total_variation_loss(y_pred["image"])
         self.content_tracker.update_state(content)
         self.style_tracker.update_state(style)
         self.tv_tracker.update_state(variation)
-        return (
+        total = (
             self.content_weight * content + self.style_weight * style + self.tv_weight * variation
         )
+        if self.coarse_weight:
+            coarse = compare(half)
+            self.coarse_tracker.update_state(coarse)
+            total = total + self.style_weight * self.coarse_weight * coarse
+        if self.identity_weight:
+            identity = losses.identity_loss(y_pred["identity"], y_pred["photo"])
+            self.identity_tracker.update_state(identity)
+            total = total + self.identity_weight * identity
+        return total
 
     def _split(self, statistics):
         parts, start = [], 0
-        for tap in self.encoder.outputs:
+        for tap in self.encoder.outputs * (2 if self.coarse_weight else 1):
             width = tap.shape[-1]
             part = ops.cast(statistics[:, start : start + width], "float32")
             parts.append(ops.reshape(part, (-1, 1, 1, width)))
@@ -129,6 +156,14 @@ class AdaINTrainer(keras.Model):
 
 def _to_unit(pictures):
     return ops.cast(pictures, "float32") / 255.0
+
+
+def _taps(encoder, pictures, coarse):
+    """The encoder's taps, and if `coarse` those of the pictures at half size after them."""
+    taps = list(encoder(pictures))
+    if coarse:
+        taps += encoder(ops.average_pool(pictures, 2, 2))
+    return taps
 
 
 @keras.saving.register_keras_serializable("adain")
@@ -155,43 +190,41 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return {name: getattr(self, name) for name in names}
 
 
-class EncodedBatches:
-    """Batches of a dataset with fixed crops, each encoded once and kept in memory.
+class EncodedStyles:
+    """Batches of a dataset with fixed crops of the styles, each encoded once and kept in memory.
 
     Args:
-        dataset: A `StyleContentDataset` with `fixed_crops`.
+        dataset: A `StyleContentDataset` with `fixed_styles`.
         encoder: The encoder that training uses.
+        coarse: Keep the statistics at half size too.
     """
 
-    def __init__(self, dataset: StyleContentDataset, encoder: keras.Model):
+    def __init__(self, dataset: StyleContentDataset, encoder: keras.Model, *, coarse: bool = False):
         self.dataset = dataset
-        self._deepest = keras.Model(encoder.inputs, encoder.outputs[-1])
         statistics = keras.layers.Lambda(
-            lambda taps: [
-                ops.concatenate(part, -1) for part in zip(*map(mean_std, taps), strict=True)
+            lambda picture: [
+                ops.concatenate(part, -1)
+                for part in zip(*map(mean_std, _taps(encoder, picture, coarse)), strict=True)
             ]
         )
-        self._statistics = keras.Model(encoder.inputs, statistics(encoder.outputs))
+        self._statistics = keras.Model(encoder.inputs, statistics(encoder.inputs[0]))
         self._kept: dict[Crop, list[np.ndarray]] = {}
 
     def _encode(self, crop: Crop) -> list[np.ndarray]:
         if crop not in self._kept:
             # One at a time: in batches the result could depend on which crops come together.
             picture = self.dataset.load(crop)[None].astype("float32") / 255
-            if crop.kind == CONTENT:
-                arrays = [self._deepest.predict_on_batch(picture)[0].astype("float16")]
-            else:
-                arrays = [part.reshape(-1) for part in self._statistics.predict_on_batch(picture)]
-            self._kept[crop] = arrays
+            found = self._statistics.predict_on_batch(picture)
+            self._kept[crop] = [part.reshape(-1) for part in found]
         return self._kept[crop]
 
     def batches(self, start: int, stop: int) -> Iterator[dict[str, np.ndarray]]:
         """Batches `start` to `stop`, as `AdaINTrainer` takes them."""
-        for step in range(start, stop):
-            content, style = self.dataset.plan(step)
-            codes = [self._encode(crop) for crop in style]
+        contents = self.dataset.batches(start, stop, make=self.dataset.contents)
+        for step, content in enumerate(contents, start):
+            codes = [self._encode(crop) for crop in self.dataset.plan(step)[1]]
             yield {
-                "content_features": np.stack([self._encode(crop)[0] for crop in content]),
+                "content": content,
                 "style_means": np.stack([mean for mean, _ in codes]),
                 "style_stds": np.stack([std for _, std in codes]),
             }
@@ -223,7 +256,8 @@ def train(config: TrainConfig) -> StyleTransfer:
         image_size=config.image_size,
         crop_size=config.crop_size,
         style_crop_size=config.style_crop_size,
-        fixed_crops=config.cache_crops,
+        random_scale=config.random_scale,
+        fixed_styles=config.cache_styles,
         seed=config.seed,
         workers=config.workers,
     )
@@ -233,6 +267,8 @@ def train(config: TrainConfig) -> StyleTransfer:
         content_weight=config.content_weight,
         style_weight=config.style_weight,
         tv_weight=config.tv_weight,
+        coarse_weight=config.coarse_weight,
+        identity_weight=config.identity_weight,
         gram=config.gram,
         balanced=config.balanced,
         alpha=config.alpha,
@@ -246,7 +282,11 @@ def train(config: TrainConfig) -> StyleTransfer:
     )
     trainer.compile(
         optimizer=keras.optimizers.Adam(
-            schedule, beta_2=config.beta_2, global_clipnorm=config.clip_norm or None
+            schedule,
+            beta_2=config.beta_2,
+            global_clipnorm=config.clip_norm or None,
+            use_ema=config.ema > 0,
+            ema_momentum=config.ema or 0.99,
         ),
         jit_compile=jit_compile(),
     )
@@ -278,7 +318,9 @@ def train(config: TrainConfig) -> StyleTransfer:
     if start >= config.max_iter:
         logger.info("nothing to do: %s is at step %d", config.checkpoint, start)
         return transfer
-    batches = EncodedBatches(dataset, transfer.encoder) if config.cache_crops else dataset
+    batches = dataset
+    if config.cache_styles:
+        batches = EncodedStyles(dataset, transfer.encoder, coarse=config.coarse_weight > 0)
     summaries = Summaries(config, start, transfer, _probe(dataset))
     try:
         trainer.fit(

@@ -123,16 +123,16 @@ def test_every_epoch_visits_every_picture_once(make):
         assert len({tuple(crop.index for crop in epoch) for epoch in epochs}) > 2
 
 
-def test_fixed_crops_repeat(make):
-    dataset = make(fixed_crops=2)
-    crops = {crop for step in range(30) for crop in dataset.plan(step)[CONTENT]}
-    assert len(crops) == 5 * 2
+def test_fixed_styles_repeat(make):
+    dataset = make(fixed_styles=2)
+    crops = {crop for step in range(30) for crop in dataset.plan(step)[STYLE]}
+    assert len(crops) == 3 * 2
     pictures = {dataset.load(crop).tobytes() for crop in crops}
-    assert len(pictures) == 5 * 2
-    again = make(fixed_crops=2)
+    assert len(pictures) == 3 * 2
+    again = make(fixed_styles=2)
     assert {again.load(crop).tobytes() for crop in crops} == pictures
     # Without, each epoch crops anew.
-    crops = {crop for step in range(30) for crop in make().plan(step)[CONTENT]}
+    crops = {crop for step in range(30) for crop in make().plan(step)[STYLE]}
     assert len(crops) == 60
 
 

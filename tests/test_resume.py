@@ -109,7 +109,7 @@ def test_killed_and_continued_is_as_if_never_killed(place):
 
 def test_killed_with_cached_crops(place):
     """The cache is made anew; it must hold the same crops."""
-    flags = ("--cache-crops", 1)
+    flags = ("--cache-styles", 1)
     whole = place.train_undisturbed(*flags)
     folder = place.path / "killed"
     command = place.command("killed", *flags)

@@ -15,14 +15,14 @@ from PIL import Image
 from adain import _npz, losses
 from adain.callbacks import TrainingError, judge
 from adain.config import TrainConfig
-from adain.data import StyleContentDataset
+from adain.data import STYLE, StyleContentDataset
 from adain.functional import mean_std, transfer_statistics
 from adain.model import StyleTransfer
 from adain.networks import get_arrays
 from adain.presets import PresetError
 from adain.trainer import (
     AdaINTrainer,
-    EncodedBatches,
+    EncodedStyles,
     Schedule,
     build_model,
     train,
@@ -100,29 +100,30 @@ def test_the_loss_is_the_papers(make_model, dataset):
 
 def test_cached_batches_give_the_same_loss(make_model, folders):
     dataset = StyleContentDataset(
-        **folders, batch_size=2, image_size=40, crop_size=32, style_crop_size=48, fixed_crops=1
+        **folders, batch_size=2, image_size=40, crop_size=32, style_crop_size=48, fixed_styles=1
     )
     model = make_model()
     trainer = compiled(model)
-    cached = list(EncodedBatches(dataset, model.encoder).batches(1, 5))
+    cached = list(EncodedStyles(dataset, model.encoder).batches(1, 5))
     assert len(cached) == 4
-    assert cached[0]["content_features"].dtype == np.float16
+    assert "style" not in cached[0]
     for step, batch in enumerate(cached, start=1):
         assert evaluate(trainer, batch) == pytest.approx(
             evaluate(trainer, dataset.batch(step)), rel=2e-3
         )
 
 
-def test_crops_are_encoded_once(make_model, folders, monkeypatch):
+def test_styles_are_encoded_once(make_model, folders, monkeypatch):
     dataset = StyleContentDataset(
-        **folders, batch_size=2, image_size=40, crop_size=32, fixed_crops=2
+        **folders, batch_size=2, image_size=40, crop_size=32, fixed_styles=2
     )
     loaded = []
     load = dataset.load
     monkeypatch.setattr(dataset, "load", lambda crop: (loaded.append(crop), load(crop))[1])
-    for _ in EncodedBatches(dataset, make_model().encoder).batches(0, 12):
+    for _ in EncodedStyles(dataset, make_model().encoder).batches(0, 12):
         pass
-    assert len(loaded) == len(set(loaded)) == 3 * 2 + 3 * 2
+    styles = [crop for crop in loaded if crop.kind == STYLE]
+    assert len(styles) == len(set(styles)) == 3 * 2
 
 
 # === Learning ===
@@ -262,7 +263,7 @@ def test_init_starts_from_a_decoder(make_config, tiny_preset, tmp_path):
 @pytest.mark.parametrize(
     "kwargs",
     [
-        {"cache_crops": 2},
+        {"cache_styles": 2},
         {"gram": True, "style_weight": 1e-4},
         {"clip_norm": 1.0, "lr_schedule": "cosine", "warmup_iter": 2, "beta_2": 0.99},
         {"style_crop_size": 48, "alpha": 0.5, "tv_weight": 1e-4},
@@ -274,11 +275,11 @@ def test_options_run(make_config, kwargs, tmp_path):
     assert all(np.isfinite(array).all() for array in get_arrays(model.decoder).values())
 
 
-@pytest.mark.parametrize("cache_crops", [0, 1])
-def test_half_precision_trains(make_config, tmp_path, cache_crops):
+@pytest.mark.parametrize("cache_styles", [0, 1])
+def test_half_precision_trains(make_config, tmp_path, cache_styles):
     # One step: Adam's steps have the size of the learning rate, however small the gradient, so
     # that rounding soon tells.
-    settings = {"cache_crops": cache_crops, "max_iter": 1}
+    settings = {"cache_styles": cache_styles, "max_iter": 1}
     model = train(make_config(precision="mixed_bfloat16", **settings))
     assert keras.config.dtype_policy().name == "float32"
     assert model.decoder.get_layer("conv3_2").compute_dtype == "bfloat16"
