@@ -165,9 +165,11 @@ def _report(outcome, write, *, as_json: bool) -> bool:
 
 def _train(config: TrainConfig) -> int:
     _load_backend()
+    from adain import recipes
     from adain.trainer import train
 
-    train(config)
+    for run in recipes.stages(config):
+        train(run)
     sys.stderr.write(
         f"The weights are in {config.checkpoint}. Look at the curves and pictures with\n"
         f"  tensorboard --logdir {config.log_path or config.checkpoint}\n"

@@ -51,6 +51,11 @@ class TrainConfig:
 
     content_path: tuple[str, ...] = _flag((), "folders of photographs", nargs="+", required=True)
     style_path: tuple[str, ...] = _flag((), "folders of paintings", nargs="+", required=True)
+    recipe: str = _flag(
+        "",
+        "train as weights were trained before, in all stages; flags that are given count more",
+        choices=("paper", "adain_vgg19"),
+    )
     checkpoint: str = _flag("ckpt", "folder for checkpoints; an unfinished run there goes on")
     log_path: str = _flag("", "folder for TensorBoard files (default: CHECKPOINT/logs)")
     init: str = _flag("", "preset or folder whose decoder a new run starts from (default: none)")
@@ -94,10 +99,15 @@ class TrainConfig:
         "error of pixels in [0, 1]; use with a weight of about 50)",
     )
     gram: bool = _flag(False, "match Gram matrices instead of means and deviations")
+    normalized_content: bool = _flag(
+        False,
+        "compare instance-normalised features of photo and output: where things are, not how "
+        "strong",
+    )
     balanced: bool = _flag(
         False,
-        "instance-normalised content loss, and style loss in proportion to the style's variance, "
-        "instead of the paper's; use with --style-weight of about 1",
+        "style loss in proportion to the style's variance, so that colours count as much as "
+        "shapes; use with --style-weight of about 1, and --normalized-content",
     )
     alpha: float = _flag(1.0, "strength of AdaIN in training, in [0, 1]")
     # The authors' settings: Adam 1e-4, decay 5e-5, 160,000 iterations.
@@ -108,6 +118,9 @@ class TrainConfig:
         choices=("inverse_time", "cosine"),
     )
     lr_decay: float = _flag(5e-5, "decay of the inverse_time schedule")
+    schedule_iter: int = _flag(
+        0, "iteration at which a cosine reaches 0, for a run that stops before (0: MAX_ITER)"
+    )
     warmup_iter: int = _flag(0, "iterations over which the learning rate rises from 0")
     beta_2: float = _flag(0.999, "Adam's decay of squared gradients; 0.99 suits short runs")
     clip_norm: float = _flag(0.0, "longest gradient allowed (0: any)")
@@ -141,7 +154,8 @@ class TrainConfig:
             _require(self, name, size == 0 or size >= least, f"{least} or more")
         for name in (
             "content_weight", "style_weight", "tv_weight", "coarse_weight", "identity_weight",
-            "lr_decay", "clip_norm", "warmup_iter", "cache_styles", "pretrain_iter", "workers", "seed",
+            "lr_decay", "schedule_iter", "clip_norm", "warmup_iter", "cache_styles",
+            "pretrain_iter", "workers", "seed",
         ):  # fmt: skip
             value = getattr(self, name)
             _require(self, name, value >= 0 and math.isfinite(value), "0 or more")

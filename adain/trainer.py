@@ -37,8 +37,8 @@ class AdaINTrainer(keras.Model):
             reductions.
         coarse_weight: Adds `coarse_weight * L_s` of the same pictures at half size to `L_s`.
         gram: Match Gram matrices instead of means and deviations.
-        balanced: Use `losses.normalized_content_loss` and `losses.balanced_style_loss` in place
-            of the paper's losses.
+        normalized_content, balanced: Use `losses.normalized_content_loss` and
+            `losses.balanced_style_loss` in place of the paper's losses.
         alpha: Strength of AdaIN in training, in [0, 1].
 
     Call arguments:
@@ -67,6 +67,7 @@ class AdaINTrainer(keras.Model):
         coarse_weight: float = 0.0,
         identity_weight: float = 0.0,
         gram: bool = False,
+        normalized_content: bool = False,
         balanced: bool = False,
         alpha: float = 1.0,
         **kwargs,
@@ -81,6 +82,7 @@ class AdaINTrainer(keras.Model):
         self.coarse_weight = coarse_weight
         self.identity_weight = identity_weight
         self.gram = gram
+        self.normalized_content = normalized_content
         self.balanced = balanced
         self.alpha = alpha
         self._deepest = len(model.encoder.outputs) - 1
@@ -117,7 +119,8 @@ class AdaINTrainer(keras.Model):
         taps = _taps(self.encoder, y_pred["image"], self.coarse_weight)
         whole, half = slice(self._deepest + 1), slice(self._deepest + 1, None)
         # AdaIN's target is the content's features scaled and shifted: normalised, they are equal.
-        content_loss = losses.normalized_content_loss if self.balanced else losses.content_loss
+        normalized = self.normalized_content
+        content_loss = losses.normalized_content_loss if normalized else losses.content_loss
         style_loss = losses.balanced_style_loss if self.balanced else losses.style_loss
         content = content_loss(taps[self._deepest], y_pred["target"])
 
@@ -270,6 +273,7 @@ def train(config: TrainConfig) -> StyleTransfer:
         coarse_weight=config.coarse_weight,
         identity_weight=config.identity_weight,
         gram=config.gram,
+        normalized_content=config.normalized_content,
         balanced=config.balanced,
         alpha=config.alpha,
     )
@@ -278,7 +282,7 @@ def train(config: TrainConfig) -> StyleTransfer:
         config.learning_rate,
         config.lr_decay,
         config.warmup_iter,
-        config.max_iter,
+        config.schedule_iter or config.max_iter,
     )
     trainer.compile(
         optimizer=keras.optimizers.Adam(

@@ -19,6 +19,7 @@ ALLOWED = {
     "_decode": set(),
     "image": {"_decode", "config"},  # config: MAX_PIXELS
     "presets": {"_npz"},
+    "recipes": {"config"},
     "functional": {"_npz"},
     "vgg": {"_npz"},
     "events": {"image"},
@@ -35,11 +36,11 @@ ALLOWED = {
         "pretrain", "vgg",
     },
     "jobs": {"color", "config", "functional", "image", "model"},
-    "cli": {"__init__", "config", "jobs", "presets", "trainer"},
+    "cli": {"__init__", "config", "jobs", "presets", "recipes", "trainer"},
     "__main__": {"cli"},
 }  # fmt: skip
 
-WITHOUT_KERAS = ("_npz", "config", "color", "_decode", "image", "presets", "jobs", "cli")
+WITHOUT_KERAS = ("_npz", "config", "color", "_decode", "image", "presets", "recipes", "jobs", "cli")
 
 
 @pytest.fixture(scope="module")

@@ -136,6 +136,27 @@ def test_fixed_styles_repeat(make):
     assert len(crops) == 60
 
 
+def test_random_scale(make, tmp_path):
+    """The side of the piece that a crop is made from tells the scale."""
+    tmp_path.joinpath("ramp").mkdir()
+    Image.fromarray(coordinates(200, 200)).save(tmp_path / "ramp" / "ramp.png")
+    dataset = make(content=tmp_path / "ramp", image_size=100, random_scale=2.0)
+    scales = []
+    for draw in range(60):
+        crop = dataset.load(Crop(CONTENT, 0, draw)).astype(float)
+        assert crop.shape == (32, 32, 3)
+        scales.append(200 * 29 / (100 * (crop[30, 1, 1] - crop[1, 1, 1])) / 2)
+    # Log-uniform between 1/2 and 2, as far as 60 draws of whole pixels tell.
+    scales = np.log2(np.abs(scales) * 2)
+    assert -1.15 < scales.min() < -0.6 and 0.6 < scales.max() < 1.15
+    assert abs(scales.mean()) < 0.25
+    small = make(content=tmp_path / "ramp", image_size=300, random_scale=1.0)
+    enlarged = make(content=tmp_path / "ramp", image_size=600, random_scale=1.01)
+    spans = [np.ptp(d.load(Crop(CONTENT, 0, 0))[..., 1].astype(int)) for d in (small, enlarged)]
+    # Only with a random scale are small pictures enlarged.
+    assert spans[0] == 31 and spans[1] < 14
+
+
 def test_several_folders_and_subfolders(make, folders, tmp_path, write_pictures):
     write_pictures(folders[0] / "deep" / "er", 2, seed=20)
     other = write_pictures(tmp_path / "other", 4, seed=30)

@@ -107,9 +107,9 @@ def test_killed_and_continued_is_as_if_never_killed(place):
     assert [file.stat().st_mtime_ns for file in files] == stamps
 
 
-def test_killed_with_cached_crops(place):
+def test_killed_with_cached_styles_and_a_moving_average(place):
     """The cache is made anew; it must hold the same crops."""
-    flags = ("--cache-styles", 1)
+    flags = ("--cache-styles", 1, "--ema", 0.9)
     whole = place.train_undisturbed(*flags)
     folder = place.path / "killed"
     command = place.command("killed", *flags)

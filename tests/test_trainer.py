@@ -98,13 +98,50 @@ def test_the_loss_is_the_papers(make_model, dataset):
     assert all(value > 0 for value in logs.values())
 
 
-def test_cached_batches_give_the_same_loss(make_model, folders):
+def test_extra_losses(make_model, dataset):
+    """The coarse and the identity loss, from the bare networks."""
+    model = make_model()
+    batch = dataset.batch(0)
+    plain = evaluate(compiled(model), batch)
+    logs = evaluate(compiled(model, coarse_weight=0.5, identity_weight=10.0), batch)
+    content, style = (batch[key].astype("float32") / 255 for key in ("content", "style"))
+    features = model.encoder.predict_on_batch(content)[-1]
+    identity = model.decoder.predict_on_batch(features)
+    assert logs["identity_loss"] == pytest.approx(float(np.mean((identity - content) ** 2)), 1e-3)
+    target = transfer_statistics(
+        features, *mean_std(features), *mean_std(model.encoder.predict_on_batch(style)[-1])
+    )
+    image = model.decoder.predict_on_batch(ops.convert_to_numpy(target))
+    small, small_style = (
+        model.encoder.predict_on_batch(x.reshape(2, 16, 2, 16, 2, 3).mean(axis=(2, 4)))
+        for x in (image, style)
+    )
+    coarse = losses.style_loss(small, *zip(*map(mean_std, small_style), strict=True))
+    assert logs["coarse_loss"] == pytest.approx(float(coarse), 1e-3)
+    assert logs["style_loss"] == pytest.approx(plain["style_loss"], 1e-4)
+    expected = plain["loss"] + 0.5e-2 * logs["coarse_loss"] + 10 * logs["identity_loss"]
+    assert logs["loss"] == pytest.approx(expected, 1e-4)
+
+
+def test_losses_are_chosen_one_by_one(make_model, dataset):
+    model, batch = make_model(), dataset.batch(0)
+    plain = evaluate(compiled(model), batch)
+    normalized = evaluate(compiled(model, normalized_content=True), batch)
+    balanced = evaluate(compiled(model, balanced=True), batch)
+    assert normalized["style_loss"] == pytest.approx(plain["style_loss"])
+    assert normalized["content_loss"] != pytest.approx(plain["content_loss"], 1e-2)
+    assert balanced["content_loss"] == pytest.approx(plain["content_loss"])
+    assert balanced["style_loss"] != pytest.approx(plain["style_loss"], 1e-2)
+
+
+@pytest.mark.parametrize("coarse", [0.0, 1.0])
+def test_cached_batches_give_the_same_loss(make_model, folders, coarse):
     dataset = StyleContentDataset(
         **folders, batch_size=2, image_size=40, crop_size=32, style_crop_size=48, fixed_styles=1
     )
     model = make_model()
-    trainer = compiled(model)
-    cached = list(EncodedStyles(dataset, model.encoder).batches(1, 5))
+    trainer = compiled(model, coarse_weight=coarse)
+    cached = list(EncodedStyles(dataset, model.encoder, coarse=coarse > 0).batches(1, 5))
     assert len(cached) == 4
     assert "style" not in cached[0]
     for step, batch in enumerate(cached, start=1):
@@ -267,12 +304,36 @@ def test_init_starts_from_a_decoder(make_config, tiny_preset, tmp_path):
         {"gram": True, "style_weight": 1e-4},
         {"clip_norm": 1.0, "lr_schedule": "cosine", "warmup_iter": 2, "beta_2": 0.99},
         {"style_crop_size": 48, "alpha": 0.5, "tv_weight": 1e-4},
+        {"coarse_weight": 1.0, "gram": True, "style_weight": 1e-4, "random_scale": 1.5},
+        {"coarse_weight": 1.0, "cache_styles": 1, "identity_weight": 50.0, "ema": 0.9},
     ],
 )
 def test_options_run(make_config, kwargs, tmp_path):
     model = train(make_config(**kwargs))
     assert model.about["step"] == 3
     assert all(np.isfinite(array).all() for array in get_arrays(model.decoder).values())
+
+
+def test_moving_average_is_saved_and_returned(make_config, tmp_path):
+    last = train(make_config(ema=0.0))
+    model = train(make_config(ema=0.5, checkpoint=str(tmp_path / "ema"), save_iter=1))
+    returned, saved = get_arrays(model.decoder), StyleTransfer.from_preset(tmp_path / "ema").decoder
+    state, _ = _npz.load(tmp_path / "ema" / "state.npz")
+    raw = {name: state[f"decoder/{i}"] for i, name in enumerate(get_arrays(last.decoder))}
+    for name, array in get_arrays(last.decoder).items():
+        # The run itself knows nothing of the average.
+        np.testing.assert_array_equal(raw[name], array)
+        np.testing.assert_allclose(get_arrays(saved)[name], returned[name], rtol=1e-3, atol=1e-4)
+    assert any(np.abs(returned[name] - raw[name]).max() > 1e-4 for name in raw)
+
+
+def test_a_run_may_stop_before_its_schedule_ends(make_config, tmp_path):
+    settings = {"lr_schedule": "cosine", "summary_iter": 1}
+    train(make_config(schedule_iter=30, **settings))
+    rates = [
+        event.value for event in read_events(tmp_path / "run" / "logs").Scalars("learning_rate")
+    ]
+    np.testing.assert_allclose(rates, 1e-3 * 0.5 * (1 + np.cos(np.pi * np.arange(1, 4) / 30)), 1e-3)
 
 
 @pytest.mark.parametrize("cache_styles", [0, 1])

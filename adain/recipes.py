@@ -1,0 +1,76 @@
+"""How weights were trained, as settings that can be replayed: `train.py --recipe NAME`."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from adain.config import TrainConfig
+
+_SMALL = {
+    "cache_styles": 1,
+    "normalized_content": True,
+    "balanced": True,
+    "style_weight": 1.5,
+    "lr_schedule": "cosine",
+    "beta_2": 0.99,
+    "clip_norm": 1.0,
+}
+"""What all stages for machines without a GPU have in common."""
+
+RECIPES: dict[str, tuple[dict[str, Any], ...]] = {
+    # Huang & Belongie, ICCV 2017, and the authors' code.
+    "paper": (
+        {
+            "batch_size": 8, "image_size": 512, "crop_size": 256, "style_weight": 1e-2,
+            "learning_rate": 1e-4, "lr_decay": 5e-5, "max_iter": 160_000, "pretrain_iter": 0,
+        },
+    ),
+    # The shipped weights; each stage starts from the weights of the one before.
+    "adain_vgg19": (
+        _SMALL | {
+            "batch_size": 4, "image_size": 256, "crop_size": 96, "style_crop_size": 128,
+            "learning_rate": 5e-4, "warmup_iter": 30, "schedule_iter": 4500, "max_iter": 2300,
+        },
+        _SMALL | {
+            "batch_size": 16, "image_size": 256, "crop_size": 48, "style_crop_size": 128,
+            "learning_rate": 4e-4, "warmup_iter": 20, "schedule_iter": 2000, "max_iter": 1600,
+            "seed": 1,
+        },
+        _SMALL | {
+            "batch_size": 4, "image_size": 320, "crop_size": 160, "cache_styles": 0,
+            "learning_rate": 2e-4, "warmup_iter": 20, "max_iter": 400, "seed": 2,
+        },
+    ),
+}  # fmt: skip
+
+
+def stages(config: TrainConfig) -> list[TrainConfig]:
+    """The runs that a command asks for, in order.
+
+    Args:
+        config: Settings with or without a recipe. Those that are not at their default replace
+            the recipe's, in every stage.
+
+    Returns:
+        Settings of each run: `config` itself without a recipe. The last run writes to
+        `config.checkpoint`, those before it to `stage1`, `stage2`, ... inside it.
+    """
+    if not config.recipe:
+        return [config]
+    given = {
+        item.name: getattr(config, item.name)
+        for item in fields(config)
+        if getattr(config, item.name) != item.default
+    }
+    recipe, folder = RECIPES[config.recipe], Path(config.checkpoint)
+    runs: list[TrainConfig] = []
+    for number, settings in enumerate(recipe, start=1):
+        run = replace(TrainConfig(**settings | given), recipe="")
+        if runs:
+            run = replace(run, init=runs[-1].checkpoint)
+        if number < len(recipe):
+            run = replace(run, checkpoint=str(folder / f"stage{number}"))
+        runs.append(run)
+    return runs

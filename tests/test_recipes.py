@@ -1,0 +1,62 @@
+"""Recipes: what a name stands for, and that its stages are run one after the other."""
+
+from __future__ import annotations
+
+import pytest
+
+from adain import _npz, cli, recipes
+from adain.config import TrainConfig
+
+FOLDERS = {"content_path": ("photos",), "style_path": ("paintings",)}
+
+
+def test_no_recipe_is_one_run():
+    config = TrainConfig(**FOLDERS)
+    assert recipes.stages(config) == [config]
+
+
+def test_config_offers_every_recipe():
+    choices = TrainConfig.__dataclass_fields__["recipe"].metadata["choices"]
+    assert set(choices) == recipes.RECIPES.keys()
+
+
+def test_the_papers_recipe_is_the_default():
+    (run,) = recipes.stages(TrainConfig(**FOLDERS, recipe="paper"))
+    assert run == TrainConfig(**FOLDERS, pretrain_iter=0)
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_stages_follow_each_other(name):
+    runs = recipes.stages(TrainConfig(**FOLDERS, recipe=name, checkpoint="out", workers=3))
+    assert runs[-1].checkpoint == "out"
+    assert runs[0].init == ""
+    for before, run in zip(runs, runs[1:], strict=False):
+        assert run.init == before.checkpoint
+        assert before.checkpoint.startswith("out/stage")
+    assert len({run.checkpoint for run in runs}) == len(runs)
+    assert all(run.workers == 3 and not run.recipe for run in runs)
+
+
+def test_given_flags_count_more():
+    runs = recipes.stages(TrainConfig(**FOLDERS, recipe="adain_vgg19", batch_size=2))
+    assert {run.batch_size for run in runs} == {2}
+    assert len({run.crop_size for run in runs}) > 1
+
+
+def test_replay(tmp_path, write_pictures, tiny_preset):
+    content = write_pictures(tmp_path / "content", 3)
+    style = write_pictures(tmp_path / "style", 3, seed=50)
+    words = [
+        "train", "--content-path", str(content), "--style-path", str(style),
+        "--recipe", "adain_vgg19", "--vgg-path", str(tiny_preset), "--max-iter", "2",
+        "--crop-size", "32", "--style-crop-size", "32", "--batch-size", "2",
+        "--image-size", "40", "--pretrain-iter", "1", "--checkpoint", str(tmp_path / "out"),
+    ]  # fmt: skip
+    assert cli.main(words) == 0
+    stages = sorted(path.parent for path in (tmp_path / "out").rglob("state.npz"))
+    assert [stage.name for stage in stages] == ["out"] + [
+        f"stage{i}" for i in range(1, len(recipes.RECIPES["adain_vgg19"]))
+    ]
+    # Each begins where the one before ended, and not anew.
+    inits = [_npz.load(stage / "state.npz")[1]["config"]["init"] for stage in stages]
+    assert inits == [str(stages[-1]), "", *map(str, stages[1:-1])]
