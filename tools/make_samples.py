@@ -1,6 +1,6 @@
 """Make the sample pictures in `images/`: photographs from PyPI packages, style pictures drawn here.
 
-    pip install scikit-image scikit-learn
+    pip install scikit-image scikit-learn matplotlib
     python tools/make_samples.py --out images
 
 Everything random is seeded, so that the same libraries draw the same pictures.
@@ -29,6 +29,8 @@ PHOTOS = [
      "data/coffee.png", "CC0 1.0"),
     ("flower", "Dahlia", "vultilion (flickr.com/photos/vultilion/6056698931)", "sklearn",
      "datasets/images/flower.jpg", "CC BY 2.0"),
+    ("hopper", "Grace Hopper, rear admiral", "James S. Davis, US Navy", "matplotlib",
+     "mpl-data/sample_data/grace_hopper.jpg", "public domain"),
     ("photographer", "Photographer, grey", "Lav Varshney", "skimage", "data/camera.png",
      "CC0 1.0"),
     ("rocket", "Falcon 9 carrying DSCOVR lifts off", "SpaceX", "skimage", "data/rocket.jpg",
@@ -737,6 +739,53 @@ def embers(rng: np.random.Generator) -> Picture:
     return oil(scene, angle, rng, ((50, 120, 4.5), (32, 80, 3.0), (14, 60, 1.2)), 15, 0.0024, 7)
 
 
+@style("City at noon, comic with halftone dots")
+def comic(rng: np.random.Generator) -> Picture:
+    size = (640, 800)
+    y, x = mesh(size)
+    turn = np.arctan2(y - 150, x - 560)
+    sky = np.where((np.sin(turn * 22) > 0)[..., None], np.array((252, 222, 90)), (250, 244, 214))
+    scene, ink = sky.astype(np.float32), np.zeros(size, np.uint8)
+    shade = np.clip((y - 60) / 620, 0, 1)
+
+    def fill(corners: list[tuple[float, float]], tint: tuple[int, int, int], dark: float) -> None:
+        mask = np.zeros(size, np.uint8)
+        shape = [np.rint(np.array(corners) + rng.normal(0, 1.2, (len(corners), 2))).astype(int)]
+        cv2.fillPoly(mask, shape, 1)
+        scene[mask > 0] = tint
+        shade[mask > 0] = dark
+        ink[mask > 0] = 0
+        cv2.polylines(ink, shape, True, 255, int(rng.integers(3, 6)), cv2.LINE_AA)
+
+    disc = [(560 + 96 * np.cos(a), 150 + 96 * np.sin(a)) for a in np.linspace(0, 2 * np.pi, 60)]
+    fill(disc, (238, 64, 54), 0.25)
+    tints = ((44, 118, 196), (232, 72, 62), (250, 196, 48), (60, 168, 146), (244, 132, 60))
+    for row, (floor, tall) in enumerate(((470, 300), (560, 230), (640, 160))):
+        left = -30.0
+        while left < size[1]:
+            width, top = rng.uniform(64, 130), floor - tall * rng.uniform(0.45, 1.0)
+            tint = tints[int(rng.integers(len(tints)))]
+            side = left + width * 0.68
+            fill([(left, 650), (left, top), (side, top), (side, 650)], tint, 0.2 + 0.15 * row)
+            dim = tuple(int(0.6 * c) for c in tint)
+            wall = [(side, 650), (side, top), (left + width, top + 22), (left + width, 650)]
+            fill(wall, dim, 0.8)
+            for wy in np.arange(top + 18, 640, 34):
+                for wx in np.arange(left + 9, side - 16, 22):
+                    if rng.random() < 0.8:
+                        pane = [(wx, wy), (wx + 12, wy), (wx + 12, wy + 18), (wx, wy + 18)]
+                        fill(pane, (250, 246, 226) if rng.random() < 0.4 else (40, 42, 70), 0.1)
+            left += width
+    # A screen of dots turned by 30 degrees; darker places have larger dots.
+    across, along = (x * 0.866 + y * 0.5) / 8, (y * 0.866 - x * 0.5) / 8
+    reach = np.hypot(across - np.rint(across), along - np.rint(along))
+    dots = np.clip((0.56 * np.sqrt(shade) - reach) * 8 + 0.5, 0, 1)
+    scene = mix(scene, scene * np.array((0.62, 0.5, 0.62), np.float32), dots)
+    ink = np.maximum(ink, cv2.dilate(ink, np.ones((2, 2), np.uint8)))
+    scene = mix(scene, (18, 16, 26), cv2.GaussianBlur(ink, (0, 0), 0.7) / 255.0)
+    return scene * (paper(size, rng, (250, 246, 236)) / 255)
+
+
 # Files --------------------------------------------------------------------------------------------
 
 
@@ -750,7 +799,7 @@ def photo(package: str, name: str) -> Picture:
     """A photograph out of an installed package, its longer side at most 640 pixels."""
     spec = importlib.util.find_spec(package)
     if spec is None:
-        raise SystemExit(f"{package} is missing: pip install scikit-image scikit-learn")
+        raise SystemExit(f"{package} is missing: pip install scikit-image scikit-learn matplotlib")
     picture = Image.open(Path(next(iter(spec.submodule_search_locations))) / name).convert("RGB")
     picture.thumbnail((640, 640), Image.Resampling.LANCZOS)
     return np.asarray(picture, np.float32)
@@ -769,7 +818,7 @@ def credits() -> str:
         "| file | title | author | source package and file | licence |",
         "|---|---|---|---|---|",
     ]
-    names = {"skimage": "scikit-image", "sklearn": "scikit-learn"}
+    names = {"skimage": "scikit-image", "sklearn": "scikit-learn", "matplotlib": "Matplotlib"}
     for file, title, author, package, source, licence in PHOTOS:
         origin = f"{names[package]}, `{package}/{source}`"
         lines.append(f"| inputs/{file}.jpg | {title} | {author} | {origin} | {licence} |")
