@@ -96,7 +96,7 @@ class TrainConfig:
     identity_weight: float = _flag(
         0.0,
         "weight of the identity loss: a photo in its own style must come back (mean squared "
-        "error of pixels in [0, 1]; use with a weight of about 50)",
+        "error of pixels in [0, 1], of every third photo; use with a weight of about 100)",
     )
     gram: bool = _flag(False, "match Gram matrices instead of means and deviations")
     normalized_content: bool = _flag(

@@ -106,8 +106,9 @@ def test_extra_losses(make_model, dataset):
     logs = evaluate(compiled(model, coarse_weight=0.5, identity_weight=10.0), batch)
     content, style = (batch[key].astype("float32") / 255 for key in ("content", "style"))
     features = model.encoder.predict_on_batch(content)[-1]
-    identity = model.decoder.predict_on_batch(features)
-    assert logs["identity_loss"] == pytest.approx(float(np.mean((identity - content) ** 2)), 1e-3)
+    # Of every third photo, here the first of two.
+    error = np.mean((model.decoder.predict_on_batch(features[:1]) - content[:1]) ** 2)
+    assert logs["identity_loss"] == pytest.approx(float(error), 1e-3)
     target = transfer_statistics(
         features, *mean_std(features), *mean_std(model.encoder.predict_on_batch(style)[-1])
     )
