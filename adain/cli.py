@@ -207,7 +207,7 @@ def _evaluate(config: EvaluateConfig) -> int:
     else:
         _load_backend()
         result, problems = evaluate.measure(config, planned)
-        sys.stdout.write(report.to_table(result["common_rows"] or result["rows"]))
+        sys.stdout.write(report.to_tables(result))
         for note in result["notes"]:
             logging.info(note)
         where = f"{config.out_path}/report.md"

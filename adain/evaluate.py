@@ -67,18 +67,23 @@ class _Outputs:
 
     def __init__(self, name: str, files: dict[str, Path], folder: Path, squares: Squares):
         self._name, self._files, self._squares = name, files, squares
-        try:
-            self._times = json.loads((folder / TIMES).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            self._times = {}
+        self._times = {}
+        if (folder / TIMES).exists():
+            try:
+                times = json.loads((folder / TIMES).read_text(encoding="utf-8"))
+                self._times = {file: float(value) for file, value in times.items()}
+            except (ValueError, TypeError, AttributeError) as error:
+                raise ValueError(
+                    f"{folder / TIMES}: expected {{file name: milliseconds}} ({error})."
+                ) from error
 
     def paint(self, pair: Pair, content: np.ndarray, style: np.ndarray):
         path = self._files.get(pair.name)
         picture = path and self._squares.read(path, self._name, exact=True)
         if picture is None:
             return None, {}
-        time = self._times.get(path.name)
-        return picture, {} if time is None else {"milliseconds": float(time)}
+        known = path.name in self._times
+        return picture, {"milliseconds": self._times[path.name]} if known else {}
 
 
 class _Optimized:
@@ -89,17 +94,15 @@ class _Optimized:
         self._steps = config.optimize_steps
         self._folder = Path(config.out_path) / "cache"
         self._tell = tell
-        folder = presets.find_preset(presets.DEFAULT_PRESET)
-        self._weights = presets.read_config(folder)["sha256"]["encoder.npz"]
+        self._settings = json.dumps([self._steps, _encoder_sum()]).encode()
 
     def paint(self, pair: Pair, content: np.ndarray, style: np.ndarray):
-        settings = json.dumps([self._steps, self._weights, content.shape, style.shape])
-        key = hashlib.sha256(settings.encode() + content.tobytes() + style.tobytes()).hexdigest()
+        key = hashlib.sha256(self._settings + content.tobytes() + style.tobytes()).hexdigest()
         path = self._folder / f"{key[:32]}.npz"
         if not path.exists():
             from adain.gatys import optimize_image
 
-            picture, time = _timed(
+            picture, milliseconds = _timed(
                 lambda: optimize_image(
                     self._encoder,
                     content,
@@ -108,9 +111,15 @@ class _Optimized:
                     on_step=lambda step, *_: self._tell(f"{pair.name}: step {step}"),
                 )
             )
-            _npz.save(path, {"picture": picture}, {"milliseconds": time}, compress=True)
+            _npz.save(path, {"picture": picture}, {"milliseconds": milliseconds}, compress=True)
         arrays, about = _npz.load(path)
         return arrays["picture"], about
+
+
+def _encoder_sum() -> str:
+    """SHA-256 of the encoder that judges."""
+    folder = presets.find_preset(presets.DEFAULT_PRESET)
+    return presets.read_config(folder)["sha256"]["encoder.npz"]
 
 
 def _timed(action: Callable):
@@ -140,15 +149,19 @@ def measure(config: EvaluateConfig, planned: Plan) -> tuple[dict, list[str]]:
 
     load = lru_cache(StyleTransfer.from_preset)
     encoder = load(presets.DEFAULT_PRESET).encoder
+    judge = Judge(encoder, Perceptual(config.lpips_weights))
     squares = Squares(config.size)
-    study = _Study(config, planned, squares, Judge(encoder, Perceptual(config.lpips_weights)))
     slow = planned.pairs[: config.optimize_count]
     methods = {name: _Preset(load(name), config) for name in config.preset}
     for item in config.outputs:
         name, _, folder = item.partition("=")
         methods[name] = _Outputs(name, planned.outputs[name], Path(folder), squares)
     total = len(planned.pairs) + len(slow)
-    with tqdm(total=total, unit="pair", file=sys.stderr, disable=None) as bar:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        tqdm(total=total, unit="pair", file=sys.stderr, disable=None) as bar,
+    ):
+        study = _Study(config, planned, squares, judge, _ArtFid(Path(scratch)))
         # In this order a photo is looked at once.
         for pair in sorted(planned.pairs, key=lambda pair: str(pair.content)):
             bar.set_postfix_str(pair.name)
@@ -157,32 +170,34 @@ def measure(config: EvaluateConfig, planned: Plan) -> tuple[dict, list[str]]:
         if not study.records:
             raise ValueError("; ".join([*squares.errors.values(), "no pair could be measured"]))
         result = study.write()
-        optimized = {optimize_name(config): _Optimized(encoder, config, bar.set_postfix_str)}
-        for pair in slow:
-            study.measure(pair, optimized)
-            bar.update()
-    return (study.write() if slow else result), list(squares.errors.values())
+        if slow:
+            optimized = {optimize_name(config): _Optimized(encoder, config, bar.set_postfix_str)}
+            for pair in slow:
+                study.measure(pair, optimized)
+                bar.update()
+            result = study.write()
+    return result, list(squares.errors.values())
 
 
 class _Study:
     """The figures so far."""
 
-    def __init__(self, config: EvaluateConfig, planned: Plan, squares: Squares, judge):
-        self.config, self.planned, self.squares, self.judge = config, planned, squares, judge
+    def __init__(self, config: EvaluateConfig, planned: Plan, squares: Squares, judge, art_fid):
+        self._config, self._planned, self._squares = config, planned, squares
+        self._judge, self._art_fid = judge, art_fid
         # Some 20 MB each at 512 pixels.
-        self.look = lru_cache(maxsize=16)(self._look)
+        self._look = lru_cache(maxsize=16)(self._look_at)
+        self._sheet: dict[Pair, dict[str, np.ndarray]] = {}
         self.records: dict[Pair, dict[str, dict]] = {}
-        self.sheet: dict[Pair, dict[str, np.ndarray]] = {}
-        self.art_fid = _ArtFid()
 
-    def _look(self, path: Path, kind: str):
-        square = self.squares.read(path, kind)
-        return None if square is None else self.judge.look(square)
+    def _look_at(self, path: Path, kind: str):
+        square = self._squares.read(path, kind)
+        return None if square is None else self._judge.look(square)
 
     def measure(self, pair: Pair, methods: dict) -> None:
         """Let each method paint a pair, and measure the pictures; broken ones are left out."""
         content, style = (
-            self.look(source.path, kind)
+            self._look(source.path, kind)
             for source, kind in ((pair.content, "content"), (pair.style, "style"))
         )
         if content is None or style is None:
@@ -194,13 +209,13 @@ class _Study:
         for name, method in methods.items():
             picture, figures = method.paint(pair, content.picture, style.picture)
             if picture is not None:
-                self._keep(pair, name, self.judge.look(picture), content, style, figures)
+                self._keep(pair, name, self._judge.look(picture), content, style, figures)
 
     def _keep(self, pair: Pair, name: str, output, content, style, figures: dict) -> None:
-        self.records[pair][name] = self.judge.compare(output, content, style) | figures
-        if pair in self.planned.pairs[: report.SHEET_ROWS]:
-            self.sheet.setdefault(pair, {})[name] = report.thumbnail(output.picture)
-        self.art_fid.add(name, pair.name, output.picture, content.picture, style.picture)
+        self.records[pair][name] = self._judge.compare(output, content, style) | figures
+        if pair in self._planned.pairs[: report.SHEET_ROWS]:
+            self._sheet.setdefault(pair, {})[name] = report.thumbnail(output.picture)
+        self._art_fid.add(name, pair.name, output.picture, content.picture, style.picture)
 
     def write(self) -> dict:
         """Write the report of what has been measured so far; returns it."""
@@ -211,35 +226,35 @@ class _Study:
                 "style": str(pair.style),
                 "methods": self.records[pair],
             }
-            for pair in self.planned.pairs
+            for pair in self._planned.pairs
             if pair in self.records
         ]
         result = report.build(
             records,
-            settings=asdict(self.config) | {"style_vgg": presets.DEFAULT_PRESET},
-            notes=self.squares.notes,
-            problems=[*self.planned.problems, *self.squares.errors.values()],
-            extra=self.art_fid.scores(),
+            settings=asdict(self._config)
+            | {"encoder": presets.DEFAULT_PRESET, "encoder_sha256": _encoder_sum()},
+            notes=self._squares.notes,
+            problems=[*self._planned.problems, *self._squares.errors.values()],
+            extra=self._art_fid.scores(),
         )
-        pictures = [self.sheet[pair] for pair in self.planned.pairs if pair in self.sheet]
-        report.write(Path(self.config.out_path), result, pictures)
+        pictures = [self._sheet[pair] for pair in self._planned.pairs if pair in self._sheet]
+        report.write(Path(self._config.out_path), result, pictures)
         return result
 
 
 class _ArtFid:
     """Folders of pictures for the optional package `art_fid`, where it is installed."""
 
-    def __init__(self):
-        installed = importlib.util.find_spec("art_fid") is not None
-        self._folder = tempfile.TemporaryDirectory() if installed else None
-        self._scores: dict[str, dict[str, float]] = {}
+    def __init__(self, folder: Path):
+        self._installed = importlib.util.find_spec("art_fid") is not None
+        self._folder = folder
         self._places: dict[str, Path] = {}
+        self._scores: dict[str, dict[str, float]] = {}
 
     def add(self, method: str, name: str, output, content, style) -> None:
-        if self._folder is None:
+        if not self._installed:
             return
-        place = Path(self._folder.name, str(len(self._places)))
-        place = self._places.setdefault(method, place)
+        place = self._places.setdefault(method, self._folder / str(len(self._places)))
         for kind, picture in (("output", output), ("content", content), ("style", style)):
             (place / kind).mkdir(parents=True, exist_ok=True)
             imaging.save_image(place / kind / f"{name}.png", picture)
@@ -248,8 +263,9 @@ class _ArtFid:
         """FID and ArtFID of each method; those that fail are told and left out."""
         from adain.metrics import art_fid
 
-        for method in self._places.keys() - self._scores.keys():
-            place = self._places[method]
+        for method, place in self._places.items():
+            if method in self._scores:
+                continue
             try:
                 figures = art_fid(*(place / kind for kind in ("output", "content", "style")))
             except Exception as error:  # Of another project, and it downloads.

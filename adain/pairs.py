@@ -89,16 +89,14 @@ def _read_pairs(path: Path) -> list[Pair]:
         raise UsageError(f"{path}: not a readable list of pairs ({error}).") from error
     pairs = {}
     for number, row in lines:
-        if len(row) != 2:
+        texts = [text.strip() for text in row]
+        if len(texts) != 2 or not all(texts):
             raise UsageError(
                 f"{path}, line {number}: expected `content,style`. Received: {','.join(row)}"
             )
         # Beside the list, or from where the command was given.
-        files = [path.parent / text.strip() for text in row]
-        files = [
-            file if file.exists() else Path(text.strip())
-            for file, text in zip(files, row, strict=True)
-        ]
+        files = [path.parent / text for text in texts]
+        files = [f if f.exists() else Path(text) for f, text in zip(files, texts, strict=True)]
         pairs[tuple(files)] = Pair(*(Source(file, file.stem) for file in files))
     return list(pairs.values())
 
@@ -167,17 +165,21 @@ class Squares:
             return None
         size, shape = self._size, picture.shape[:2]
         if min(shape) < size or (exact and shape != (size, size)):
-            self._odd.setdefault(kind, {})[path] = shape
-        return imaging.center_crop(imaging.resize_shorter_side(picture, size), (size, size))
+            verb = "enlarged" if min(shape) < size else "resized"
+            self._odd.setdefault(f"{kind}: {verb}", {})[path] = shape
+        middle = imaging.center_crop(picture, (min(shape), min(shape)))
+        return imaging.resize_image(middle, (size, size))
 
     @property
     def notes(self) -> list[str]:
         """One line for each kind of picture of which some had another size."""
         lines = []
-        for kind, found in self._odd.items():
+        for what, found in self._odd.items():
             path, (height, width) = next(iter(found.items()))
-            which = f"{path} ({height} x {width})" + (" and others" if len(found) > 1 else "")
-            lines.append(f"{kind}: {len(found)} resized to {self._size} x {self._size}: {which}")
+            lines.append(
+                f"{what} to {self._size} x {self._size}: {len(found)} of the pictures, the first "
+                f"{path} ({height} x {width})"
+            )
         return lines
 
 
@@ -190,25 +192,19 @@ def write_pairs(config: EvaluateConfig, planned: Plan) -> list[str]:
     Raises:
         ImageError: If the folder cannot be written.
     """
-    squares, folder, written = Squares(config.size), Path(config.write_pairs), []
-    for kind in ("content", "style"):
-        (folder / kind).mkdir(parents=True, exist_ok=True)
+    squares, folder = Squares(config.size), Path(config.write_pairs)
     names: dict[tuple[str, Source], str] = {}
     for kind in ("content", "style"):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
         for source in dict.fromkeys(getattr(pair, kind) for pair in planned.pairs):
             square = squares.read(source.path, kind)
             if square is not None:
                 names[kind, source] = f"{kind}/{_flat(source.name)}.png"
                 imaging.save_image(folder / names[kind, source], square)
+    text = io.StringIO(newline="")
     for pair in planned.pairs:
         row = [names.get((kind, getattr(pair, kind))) for kind in ("content", "style")]
         if all(row):
-            written.append(row)
-
-    def write(file):
-        text = io.StringIO(newline="")
-        csv.writer(text).writerows(written)
-        file.write(text.getvalue().encode())
-
-    _npz.write_atomically(folder / "pairs.csv", write)
+            csv.writer(text).writerow(row)
+    _npz.write_atomically(folder / "pairs.csv", lambda file: file.write(text.getvalue().encode()))
     return list(squares.errors.values())

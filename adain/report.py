@@ -118,7 +118,7 @@ def machine() -> dict:
 
 
 def to_table(rows: Sequence[Mapping]) -> str:
-    """Rows as a Markdown table; a measure that no method has is left out."""
+    """Rows as a table; a measure that no method has is left out."""
     columns = [name for name in MEASURES if any(name in row for row in rows)]
     lines = [
         ["method", "pairs", *(MEASURES[name][0] for name in columns)],
@@ -130,23 +130,26 @@ def to_table(rows: Sequence[Mapping]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def to_tables(report: Mapping) -> str:
+    """The table, and where methods have different pairs the one in which they can be compared."""
+    text = to_table(report["rows"])
+    if common := report["common_rows"]:
+        text += f"\nOn the {common[0]['pairs']} pairs that every method has:\n\n{to_table(common)}"
+    return text
+
+
 def to_markdown(report: Mapping) -> str:
     """What `build` gives, as a text to read."""
     settings, machine = report["settings"], report["machine"]
+    backend = machine["backend"]
     parts = [
         "# Report\n",
         f"Squares of {settings['size']} pixels, alpha {settings['alpha']:g}.\n",
-        to_table(report["rows"]),
-    ]
-    if report["common_rows"]:
-        count = report["common_rows"][0]["pairs"]
-        parts += [f"On the {count} pairs that every method has:\n", to_table(report["common_rows"])]
-    parts.append(ABOUT)
-    backend = machine["backend"]
-    parts.append(
+        to_tables(report),
+        ABOUT,
         f"Measured on {machine['cores']} cores of {machine['cpu']}, Keras {machine['keras']}, "
-        f"{backend} {machine[backend]}.\n"
-    )
+        f"{backend} {machine[backend]}.\n",
+    ]
     for title, lines in (("Notes", report["notes"]), ("Not measured", report["problems"])):
         if lines:
             parts.append(f"{title}:\n\n" + "".join(f"- {line}\n" for line in lines))

