@@ -247,7 +247,8 @@ class EvaluateConfig:
                 _as_paths(self, name)
         for name in ("count", "seed", "optimize_count"):
             _require(self, name, getattr(self, name) >= 0, "0 or more")
-        _require(self, "size", self.size >= 128 and self.size % 8 == 0, "128 or more, of 8s")
+        _require(self, "size", self.size >= 128, "128 or more")
+        _require(self, "size", self.size % 8 == 0, "a multiple of 8")
         _require(self, "alpha", 0 <= self.alpha < math.inf, "0 or more")
         _require(self, "optimize_steps", self.optimize_steps >= 1, "1 or more")
         for name in ("preset", "outputs"):
