@@ -1,4 +1,4 @@
-"""The command line: `adain stylize | train | styles | presets`, `stylize.py` and `train.py`."""
+"""The command line: `adain stylize | train | styles | ...`, `stylize.py` and `train.py`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from adain import __version__
-from adain.config import StylesConfig, StylizeConfig, TrainConfig, UsageError
+from adain.config import EvaluateConfig, StylesConfig, StylizeConfig, TrainConfig, UsageError
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -92,7 +92,9 @@ def _add_flags(parser: argparse.ArgumentParser, config: type) -> None:
             parser.add_argument(flag, action="store_true", help=text)
             continue
         if item.default not in ("", ()) and "default:" not in text:
-            text += f" (default: {item.default})"
+            default = item.default
+            shown = " ".join(default) if isinstance(default, tuple) else default
+            text += f" (default: {shown})"
         if "const" in about:
             about["nargs"] = "?"
         if not isinstance(item.default, tuple):
@@ -195,6 +197,28 @@ def _styles(config: StylesConfig) -> int:
     return FAILED if failed else DONE
 
 
+def _evaluate(config: EvaluateConfig) -> int:
+    from adain import evaluate, pairs, report
+
+    planned = pairs.plan(config)
+    for problem in planned.problems:
+        _complain(problem)
+    if config.write_pairs:
+        problems = pairs.write_pairs(config, planned)
+        where = config.write_pairs
+    else:
+        _load_backend()
+        result, problems = evaluate.measure(config, planned)
+        sys.stdout.write(report.to_tables(result))
+        for note in result["notes"]:
+            logging.info(note)
+        where = f"{config.out_path}/report.md"
+    for problem in problems:
+        _complain(problem)
+    sys.stderr.write(f"written: {where}\n")
+    return FAILED if planned.problems or problems else DONE
+
+
 def _presets(_: dict) -> int:
     from adain import presets
 
@@ -215,5 +239,6 @@ COMMANDS = {
     "stylize": _Command(StylizeConfig, _stylize, "Repaint photos in the style of any picture."),
     "train": _Command(TrainConfig, _train, "Train the decoder on photographs and paintings."),
     "styles": _Command(StylesConfig, _styles, "Turn pictures into style cards of a few kilobytes."),
+    "evaluate": _Command(EvaluateConfig, _evaluate, "Measure content kept and style taken."),
     "presets": _Command(dict, _presets, "List the weights that come with the package."),
 }

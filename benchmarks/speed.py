@@ -20,14 +20,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +33,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import adain
+from adain import report as reporting
 
 ROOT = Path(__file__).resolve().parent.parent
 CALLS = ("encode", "decode", "stylize", "stylize_code")
@@ -243,19 +242,10 @@ def machine() -> dict:
     """What the figures depend on."""
     import keras
 
-    backend, cpu = keras.backend.backend(), platform.processor()
-    if Path("/proc/cpuinfo").is_file():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next((line.split(": ")[1] for line in lines if line.startswith("model name")), cpu)
     return {
-        "cpu": cpu or platform.machine(),
-        "cores": os.cpu_count(),
+        **reporting.machine(),
         "device": accelerator()[0],
-        "backend": backend,
         "dtype": keras.config.dtype_policy().name,
-        "python": platform.python_version(),
-        "adain": adain.__version__,
-        **{name: version(name) for name in ("keras", backend, "numpy")},
     }
 
 

