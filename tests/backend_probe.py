@@ -12,8 +12,8 @@ from keras import ops
 from adain.events import EventWriter
 from adain.functional import adaptive_instance_normalization, mean_std
 from adain.model import StyleTransfer
-from adain.networks import get_arrays
-from adain.trainer import AdaINTrainer, jit_compile
+from adain.networks import get_arrays, jit_compile
+from adain.trainer import AdaINTrainer
 
 
 def main(preset, pictures, result):

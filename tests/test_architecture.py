@@ -34,12 +34,24 @@ ALLOWED = {
         "callbacks", "config", "data", "functional", "losses", "model", "networks", "presets",
         "pretrain", "vgg",
     },
-    "jobs": {"color", "config", "functional", "image", "model"},
-    "cli": {"__init__", "config", "jobs", "presets", "trainer"},
+    "gatys": {"functional", "losses", "model", "networks"},
+    "jobs": {"color", "config", "functional", "gatys", "image", "model"},
+    "gatys_jobs": {"config", "gatys", "image", "jobs", "model"},
+    "cli": {"__init__", "config", "gatys_jobs", "jobs", "presets", "trainer"},
     "__main__": {"cli"},
 }  # fmt: skip
 
-WITHOUT_KERAS = ("_npz", "config", "color", "_decode", "image", "presets", "jobs", "cli")
+WITHOUT_KERAS = (
+    "_npz",
+    "config",
+    "color",
+    "_decode",
+    "image",
+    "presets",
+    "jobs",
+    "gatys_jobs",
+    "cli",
+)
 
 
 @pytest.fixture(scope="module")
