@@ -39,7 +39,7 @@ def optimize_image(
     start: str | np.ndarray = "",
     size: tuple[int, int] = (512, 512),
     content_weight: float = 1.0,
-    style_weight: float = 10.0,
+    style_weight: float = 100.0,
     tv_weight: float = 0.0,
     content_layers: Sequence[str] = ("relu4_1",),
     style_layers: Sequence[str] = TAPS,
@@ -107,7 +107,7 @@ def optimize_image(
     height, width = size if content is None else content.shape[:2]
     photo = None if content is None else to_input(content, "content")
     first = _first_image(start, photo, style, (height, width), seed)
-    canvas = _Canvas(
+    canvas = Canvas(
         encoder,
         first.shape,
         content_layers=() if content is None else content_layers,
@@ -168,7 +168,7 @@ def _first_image(start, photo, style, size: tuple[int, int], seed: int) -> np.nd
     return to_input(noise, "size")
 
 
-class _Canvas(keras.Model):
+class Canvas(keras.Model):
     """The loss of a picture, and its gradient, on any backend.
 
     Its one weight, `delta`, is what a step of gradient descent at rate 1 adds to the picture:
@@ -182,9 +182,12 @@ class _Canvas(keras.Model):
         self.style_layers = tuple(style_layers)
         self.style_loss = style_loss
         self.loss_weights = loss_weights
-        self.taps = [tap for tap in TAPS if tap in (*content_layers, *style_layers)]
         # Ends at the deepest layer that is asked for.
-        outputs = [encoder.outputs[TAPS.index(tap)] for tap in self.taps]
+        outputs = {
+            tap: output
+            for tap, output in zip(TAPS, encoder.outputs, strict=True)
+            if tap in (*content_layers, *style_layers)
+        }
         self.encoder = keras.Model(encoder.inputs[0], outputs)
         self.delta = self.add_weight(shape=(1, *shape), initializer="zeros", name="delta")
         # Attributes, not an override of `metrics`: that would drop `loss` from the logs.
@@ -194,18 +197,14 @@ class _Canvas(keras.Model):
         self.built = True
         self.compile(optimizer=keras.optimizers.SGD(1.0), jit_compile=jit_compile())
 
-    def encode(self, image):
-        """`{layer: features}` of pictures."""
-        return dict(zip(self.taps, self.encoder(image), strict=True))
-
     def encode_targets(self, content, style):
         """What the losses compare with; once, not at every step."""
         targets = {"content": [], "style": []}
         if content is not None:
-            taps = self.encode(content[None])
+            taps = self.encoder(content[None])
             targets["content"] = [taps[name] for name in self.content_layers]
         if style is not None:
-            taps = self.encode(style[None])
+            taps = self.encoder(style[None])
             for name in self.style_layers:
                 if self.style_loss == GRAM:
                     targets["style"].append([losses.gram_matrix(taps[name])])
@@ -225,7 +224,7 @@ class _Canvas(keras.Model):
         return inputs + self.delta
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        taps = self.encode(y_pred)
+        taps = self.encoder(y_pred)
         content = style = 0.0
         for name, target in zip(self.content_layers, y["content"], strict=True):
             scale = ops.mean(ops.square(mean_std(target)[1]))
