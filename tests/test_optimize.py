@@ -156,7 +156,8 @@ def test_reconstruction_approaches_the_content(optimize, picture):
     image, losses = optimize(content, content_layers=["relu1_1"], steps=80)
     assert losses[0]["style_loss"] == 0
     far, near = (np.abs(part.astype(int) - content).mean() for part in (noise, image))
-    assert near < 0.25 * far
+    assert near < 0.5 * far
+    assert min(step["content_loss"] for step in losses) < 0.05 * losses[0]["content_loss"]
 
 
 # === What goes wrong ===
@@ -231,19 +232,19 @@ def growth(encoder, picture, method, steps=1000, keep=None) -> float:
             keep.append(get_picture().astype("float32"))
         sizes[step] = resident()
 
-    # No optimum within reach: L-BFGS takes all its steps.
     optimize_image(
         encoder, picture(64, 64), picture(64, 64, seed=1), method=method, steps=steps,
         style_layers=["relu1_1", "relu2_1"], content_layers=["relu1_1"], on_step=on_step,
     )  # fmt: skip
-    assert len(sizes) == steps
-    return sizes[steps] - sizes[10]
+    # L-BFGS may find nothing better some hundred steps earlier.
+    assert len(sizes) > steps / 2
+    return sizes[len(sizes)] - sizes[10]
 
 
 @pytest.mark.skipif(not STATM.exists(), reason="reads /proc")
 @pytest.mark.parametrize("method", ["lbfgs", "adam"])
 def test_memory_is_the_same_at_step_10_and_at_step_1000(encoder, picture, method):
-    # One picture kept a step, 48 KiB, would be 46 MiB.
+    # One picture kept a step, 48 KiB, would be 23 MiB or more.
     assert growth(encoder, picture, method) < 16
 
 
