@@ -243,7 +243,7 @@ class OptimizeConfig:
         choices=("content", "noise", "adain"),
     )
     size: str = _flag("512", "size of textures in pixels: HEIGHTxWIDTH, or one number for both")
-    # Not the photo's own size: a step at 12 megapixels takes minutes, and more memory than there is.
+    # Not the photo's own size: a step at 12 megapixels takes minutes, and too much memory.
     content_size: int = _flag(512, "resize the photo's shorter side to this (0: keep its size)")
     style_size: int = _like(StylizeConfig, "style_size")
     content_layers: tuple[str, ...] = _flag(
