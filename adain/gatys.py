@@ -164,7 +164,8 @@ def _first_image(start, photo, style, size: tuple[int, int], seed: int) -> np.nd
     _check_choice("start", start, (NOISE,) if photo is None else (NOISE, CONTENT))
     if start == CONTENT:
         return photo
-    noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), "uint8")
+    # Faint: what of it the pooling layers do not see stays in the picture.
+    noise = np.random.default_rng(seed).integers(112, 144, (*size, 3), "uint8")
     return to_input(noise, "size")
 
 
