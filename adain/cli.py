@@ -1,4 +1,4 @@
-"""The command line: `adain stylize | train | styles | ...`, `stylize.py` and `train.py`."""
+"""The command line: `adain stylize | optimize | train | ...`, `stylize.py` and `train.py`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from adain import __version__
-from adain.config import EvaluateConfig, StylesConfig, StylizeConfig, TrainConfig, UsageError
+from adain.config import (
+    EvaluateConfig,
+    OptimizeConfig,
+    StylesConfig,
+    StylizeConfig,
+    TrainConfig,
+    UsageError,
+)
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -134,14 +141,47 @@ def _stylize(config: StylizeConfig) -> int:
             for outcome in jobs.stylize_files(config, planned):
                 bar.update()
                 failed += _report(outcome, bar.write, as_json=config.json)
-    done = len(planned) + len(problems) - failed
+    return _finish(config, len(planned) + len(problems) - failed, failed)
+
+
+def _finish(config: StylizeConfig | OptimizeConfig, done: int, failed: int) -> int:
+    """Tell how many pictures were made; the exit status."""
     if not config.quiet:
-        where = "" if config.out_path == jobs.STDOUT else f" in {config.out_path}"
+        where = "" if config.out_path == "-" else f" in {config.out_path}"
         sys.stderr.write(
             f"{done} picture{'' if done == 1 else 's'} done{where}"
             + (f", {failed} failed\n" if failed else "\n")
         )
     return FAILED if failed else DONE
+
+
+def _optimize(config: OptimizeConfig) -> int:
+    from tqdm import tqdm
+
+    from adain import gatys_jobs, presets
+
+    presets.find_preset(config.checkpoint)
+    planned, problems = gatys_jobs.plan(config)
+    for problem in problems:
+        _complain(problem)
+    failed = len(problems)
+    if planned:
+        _load_backend()
+        bar = tqdm(
+            total=len(planned) * config.steps, unit="step", file=sys.stderr,
+            disable=config.quiet or None, dynamic_ncols=True,
+        )  # fmt: skip
+
+        def on_step(losses):
+            bar.set_postfix({name: f"{loss:.3g}" for name, loss in losses.items()}, refresh=False)
+            bar.update()
+
+        with bar:
+            for i, outcome in enumerate(gatys_jobs.optimize_files(config, planned, on_step), 1):
+                # L-BFGS may have stopped early.
+                bar.update(i * config.steps - bar.n)
+                failed += _report(outcome, bar.write, as_json=config.json)
+    return _finish(config, len(planned) + len(problems) - failed, failed)
 
 
 def _report(outcome, write, *, as_json: bool) -> bool:
@@ -160,6 +200,8 @@ def _report(outcome, write, *, as_json: bool) -> bool:
             "error": outcome.error,
             "milliseconds": round(1000 * outcome.seconds, 1),
         }
+        if outcome.losses:
+            record["losses"] = outcome.losses
         sys.stdout.write(json.dumps(record) + "\n")
         sys.stdout.flush()
     return bool(outcome.error)
@@ -237,6 +279,9 @@ class _Command:
 
 COMMANDS = {
     "stylize": _Command(StylizeConfig, _stylize, "Repaint photos in the style of any picture."),
+    "optimize": _Command(
+        OptimizeConfig, _optimize, "Repaint photos by the slow method, or make textures of styles."
+    ),
     "train": _Command(TrainConfig, _train, "Train the decoder on photographs and paintings."),
     "styles": _Command(StylesConfig, _styles, "Turn pictures into style cards of a few kilobytes."),
     "evaluate": _Command(EvaluateConfig, _evaluate, "Measure content kept and style taken."),

@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+"""The encoder's taps, by the names of `networks.TAPS`."""
+
 MAX_PIXELS = 178_956_970
 """Larger pictures are refused unless asked for: a file of a few kilobytes may claim any size."""
 
@@ -33,16 +36,24 @@ def _require(config: Any, name: str, holds: bool, expected: str) -> None:
 def _require_choices(config: Any) -> None:
     for item in fields(config):
         choices = item.metadata.get("choices")
-        # A flag that may be left out has an empty default.
-        if choices and getattr(config, item.name) not in (*choices, item.default):
-            _require(config, item.name, False, "one of " + ", ".join(choices))
+        if not choices:
+            continue
+        value = getattr(config, item.name)
+        for part in value if isinstance(value, tuple) else (value,):
+            # A flag that may be left out has an empty default.
+            if part not in (*choices, item.default):
+                _require(config, item.name, False, "one of " + ", ".join(choices))
+
+
+def _as_tuple(config: Any, name: str) -> None:
+    value = getattr(config, name)
+    words = (value,) if isinstance(value, str) else tuple(map(str, value))
+    object.__setattr__(config, name, words)
 
 
 def _as_paths(config: Any, name: str) -> None:
-    value = getattr(config, name)
-    paths = (value,) if isinstance(value, str) else tuple(map(str, value))
-    object.__setattr__(config, name, paths)
-    _require(config, name, len(paths) > 0, "at least one path")
+    _as_tuple(config, name)
+    _require(config, name, len(getattr(config, name)) > 0, "at least one path")
 
 
 @dataclass(frozen=True)
@@ -203,6 +214,11 @@ class StylizeConfig:
         const="coral",
     )
     passes: int = _flag(1, "stylise the result again, this many times in all")
+    refine: int = _flag(
+        0,
+        "polish the result of the last pass with this many steps of `adain optimize`; in one piece "
+        "whatever --tile says, and not from style cards",
+    )
     random: int = _flag(0, "use this many styles, drawn at random for each photo (0: all)")
     concat: bool = _flag(False, "write photo, style and result side by side")
     # 1024 needs some 3 GB; smaller tiles need less memory and more time.
@@ -217,7 +233,7 @@ class StylizeConfig:
         for name in ("content_path", "style_path"):
             _as_paths(self, name)
         _require(self, "alpha", 0 <= self.alpha < math.inf, "0 or more")
-        for name in ("content_size", "style_size", "crop_size", "random", "seed"):
+        for name in ("content_size", "style_size", "crop_size", "random", "refine", "seed"):
             _require(self, name, getattr(self, name) >= 0, "0 or more")
         _require(self, "tile", self.tile == 0 or self.tile >= 64, "0, or 64 or more")
         _require(self, "tile", self.tile % 8 == 0, "a multiple of 8")
@@ -244,6 +260,96 @@ class StylesConfig:
     def __post_init__(self) -> None:
         _as_paths(self, "style_path")
         _require(self, "style_size", self.style_size >= 0, "0 or more")
+
+
+@dataclass(frozen=True)
+class OptimizeConfig:
+    """Settings of `adain optimize`: the picture itself is optimised, step by step."""
+
+    content_path: tuple[str, ...] = _flag(
+        (), "pictures, folders or globs to repaint; none: textures of the styles", nargs="+"
+    )
+    style_path: tuple[str, ...] = _flag(
+        (), "pictures, folders or globs; none: what CONTENT_LAYERS know of the photos", nargs="+"
+    )
+    out_path: str = _like(StylizeConfig, "out_path")
+    checkpoint: str = _like(StylizeConfig, "checkpoint")
+    start: str = _flag(
+        "",
+        "picture to start from: the photo, noise, or the result of `adain stylize` "
+        "(default: the photo where there is a style too, else noise)",
+        choices=("content", "noise", "adain"),
+    )
+    size: str = _flag("512", "size of textures in pixels: HEIGHTxWIDTH, or one number for both")
+    # Not the photo's own size: a step at 12 megapixels takes minutes, and too much memory.
+    content_size: int = _flag(512, "resize the photo's shorter side to this (0: keep its size)")
+    style_size: int = _like(StylizeConfig, "style_size")
+    content_layers: tuple[str, ...] = _flag(
+        ("relu4_1",), "layers that see the photo (default: relu4_1)", nargs="+", choices=LAYERS
+    )
+    style_layers: tuple[str, ...] = _flag(
+        LAYERS, "layers that see the style (default: all four)", nargs="+", choices=LAYERS
+    )
+    style_loss: str = _flag(
+        "gram",
+        "what is matched: Gram matrices, or channel means and deviations",
+        choices=("gram", "statistics"),
+    )
+    content_weight: float = _flag(
+        1.0, "weight of the content loss (squared error over the photo's variance)"
+    )
+    # 10 leaves photos much of their own colours; at 100 they are still easy to make out.
+    style_weight: float = _flag(
+        100.0, "weight of the style loss (squared error over the style's square)"
+    )
+    tv_weight: float = _flag(
+        0.0, "weight of the total variation (summed over channels, averaged over positions)"
+    )
+    optimizer: str = _flag("lbfgs", "how the picture is changed", choices=("lbfgs", "adam"))
+    learning_rate: float = _flag(0.02, "Adam's, for pixels in [0, 1]; L-BFGS finds its own")
+    steps: int = _flag(300, "most evaluations of loss and gradient for one picture")
+    save_iter: int = _flag(
+        0, "also write the best picture so far every so many steps, NAME_0050.png (0: no)"
+    )
+    quality: int = _like(StylizeConfig, "quality")
+    max_pixels: int = _like(StylizeConfig, "max_pixels")
+    seed: int = _flag(0, "seed of the noise")
+    json: bool = _like(StylizeConfig, "json")
+    quiet: bool = _like(StylizeConfig, "quiet")
+
+    def __post_init__(self) -> None:
+        for name in ("content_path", "style_path", "content_layers", "style_layers"):
+            _as_tuple(self, name)
+        if not self.content_path and not self.style_path:
+            raise UsageError("Give --content-path, --style-path, or both. Received: neither")
+        if self.start in ("content", "adain") and not self.content_path:
+            raise UsageError(f"--start {self.start} needs --content-path.")
+        if self.start == "adain" and not self.style_path:
+            raise UsageError("--start adain needs --style-path.")
+        for name in ("content_layers", "style_layers"):
+            _require(self, name, len(getattr(self, name)) > 0, "at least one layer")
+        for name in (
+            "content_weight", "style_weight", "tv_weight", "content_size", "style_size",
+            "save_iter", "seed",
+        ):  # fmt: skip
+            value = getattr(self, name)
+            _require(self, name, value >= 0 and math.isfinite(value), "0 or more")
+        _require(self, "learning_rate", 0 < self.learning_rate < math.inf, "greater than 0")
+        for name in ("steps", "max_pixels"):
+            _require(self, name, getattr(self, name) >= 1, "1 or more")
+        _require(self, "quality", 1 <= self.quality <= 100, "in [1, 100]")
+        _require_choices(self)
+        sides = self.size.lower().split("x")
+        good = len(sides) <= 2 and all(side.isdecimal() and int(side) > 0 for side in sides)
+        _require(self, "size", good, "HEIGHTxWIDTH or one number of pixels")
+        if self.out_path == "-" and (self.json or self.save_iter):
+            raise UsageError("Standard output takes one picture: no --json, no --save-iter.")
+
+    @property
+    def texture_size(self) -> tuple[int, int]:
+        """`size` as `(height, width)`."""
+        sides = [int(side) for side in self.size.lower().split("x")]
+        return sides[0], sides[-1]
 
 
 @dataclass(frozen=True)

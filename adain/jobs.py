@@ -6,7 +6,7 @@ import glob
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from adain import color
 from adain import image as imaging
-from adain.config import StylesConfig, StylizeConfig, UsageError
+from adain.config import OptimizeConfig, StylesConfig, StylizeConfig, UsageError
 
 STDIN = STDOUT = "-"
 STYLE_CARD = ".npz"
@@ -29,6 +29,11 @@ class Source:
     name: str
     """Path below the folder it was found in, without suffix."""
 
+    @property
+    def flat(self) -> str:
+        """The name without folders, for the end of another name."""
+        return self.name.replace("/", "_").replace("\\", "_")
+
     def __str__(self) -> str:
         return STDIN if self.path is None else str(self.path)
 
@@ -37,9 +42,13 @@ class Source:
 class Job:
     """One result: a content, a style, and where it goes (None: standard output)."""
 
-    content: Source
-    style: Source
+    content: Source | None
+    """None, as the style, only in `adain optimize`, which does without either."""
+    style: Source | None
     output: Path | None
+
+    def __str__(self) -> str:
+        return " with ".join(str(source) for source in (self.content, self.style) if source)
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,8 @@ class Outcome:
     output: str
     error: str
     seconds: float
+    losses: dict[str, float] = field(default_factory=dict)
+    """Of optimised pictures."""
 
 
 # === Planning ===
@@ -109,27 +120,50 @@ def plan(config: StylizeConfig) -> tuple[list[Job], list[str]]:
             picks = rng.choice(len(styles), config.random, replace=False)
             chosen = [styles[i] for i in sorted(picks)]
         pairs += [(content, style) for style in chosen]
-    single = is_file(config.out_path)
-    if single and len(pairs) > 1:
-        raise UsageError(
-            f"--out-path {config.out_path} is one file, but there are {len(pairs)} results. "
-            "Give a folder."
-        )
-    jobs: dict[Path | None, Job] = {}
-    inputs = {source.path.resolve() for source in contents + styles if source.path}
-    for content, style in pairs:
-        output = output_path(config.out_path, content, style)
-        job = Job(content, style, output)
-        if output in jobs:
-            other = jobs[output]
+    jobs = [Job(c, s, output_path(config.out_path, c, f"_stylized_{s.flat}")) for c, s in pairs]
+    if config.refine:
+        for style in filter(is_card, styles):
             raise UsageError(
-                f"{output} would be written twice: from {other.content} with {other.style}, and "
-                f"from {content} with {style}. Rename one of them."
+                f"--refine needs the style's picture. Received: {style}, a style card, which holds "
+                "the statistics of one layer."
             )
-        if output is not None and output.resolve() in inputs:
-            raise UsageError(f"{output} is an input; choose another --out-path.")
-        jobs[output] = job
-    return list(jobs.values()), problems
+    check_outputs(config.out_path, jobs, contents + styles)
+    return jobs, problems
+
+
+def check_outputs(
+    out_path: str,
+    jobs: list[Job],
+    inputs: list[Source],
+    written: Callable[[Job], list[Path | None]] = lambda job: [job.output],
+) -> None:
+    """Find what would go wrong with names, before any work.
+
+    Args:
+        out_path: `--out-path`.
+        jobs: All results to make.
+        inputs: All pictures that were named.
+        written: The files that one job writes.
+
+    Raises:
+        UsageError: If two results would have the same name, or a result would replace an input.
+    """
+    if is_file(out_path) and len(jobs) > 1:
+        raise UsageError(
+            f"--out-path {out_path} is one file, but there are {len(jobs)} results. Give a folder."
+        )
+    owners: dict[Path | None, Job] = {}
+    paths = {source.path.resolve() for source in inputs if source.path}
+    for job in jobs:
+        for output in written(job):
+            if output in owners:
+                raise UsageError(
+                    f"{output} would be written twice: from {owners[output]}, and from {job}. "
+                    "Rename one of them."
+                )
+            if output is not None and output.resolve() in paths:
+                raise UsageError(f"{output} is an input; choose another --out-path.")
+            owners[output] = job
 
 
 def is_file(out_path: str) -> bool:
@@ -140,17 +174,16 @@ def is_file(out_path: str) -> bool:
     )
 
 
-def output_path(out_path: str, content: Source, style: Source) -> Path | None:
-    """`OUT/{content}_stylized_{style}`, in the content's format and its sub-folder."""
+def output_path(out_path: str, source: Source, tail: str) -> Path | None:
+    """`OUT/{source}{tail}`, in the source's format and its sub-folder."""
     if out_path == STDOUT:
         return None
     if is_file(out_path):
         return Path(out_path)
-    suffix = content.path.suffix.lower() if content.path else ".png"
+    suffix = source.path.suffix.lower() if source.path else ".png"
     if suffix not in imaging.WRITABLE_SUFFIXES:
         suffix = ".png"
-    style_name = style.name.replace("/", "_").replace("\\", "_")
-    return Path(out_path) / f"{content.name}_stylized_{style_name}{suffix}"
+    return Path(out_path) / f"{source.name}{tail}{suffix}"
 
 
 # === Doing ===
@@ -165,7 +198,7 @@ def stylize_files(config: StylizeConfig, jobs: list[Job]) -> Iterator[Outcome]:
     painter = _Painter(config, model)
     for job in jobs:
         started = time.perf_counter()
-        error = _reason(lambda job=job: painter.paint(job))
+        error = reason_of(lambda job=job: painter.paint(job))
         yield Outcome(
             str(job.content),
             str(job.style),
@@ -200,8 +233,8 @@ def make_cards(config: StylesConfig, outputs: dict[Path, Source]) -> Iterator[Ou
         started = time.perf_counter()
 
         def make(source=source, output=output):
-            picture, _ = _read(source, config.max_pixels)
-            picture = _shrink(picture, config.style_size, 0)
+            picture, _ = read_source(source, config.max_pixels)
+            picture = shrink(picture, config.style_size, 0)
             code = model.encode_style(
                 picture,
                 tile=1024,
@@ -211,16 +244,16 @@ def make_cards(config: StylesConfig, outputs: dict[Path, Source]) -> Iterator[Ou
             )
             code.save(output)
 
-        error = _reason(make)
+        error = reason_of(make)
         yield Outcome("", str(source), str(output), error, time.perf_counter() - started)
 
 
-def _reason(action: Callable[[], None]) -> str:
+def reason_of(action: Callable[[], None]) -> str:
     """Run something for one file; why it failed, in one line, or an empty string."""
     try:
         action()
     except MemoryError:
-        return "not enough memory; use a smaller --tile or --content-size"
+        return "not enough memory; use a smaller --content-size (or --tile)"
     except OSError as error:
         return f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
     except Exception as error:
@@ -240,14 +273,14 @@ class _Painter:
         self.code = lru_cache(maxsize=4096)(self._code)
 
     def _content(self, source: Source):
-        return _read(source, self.config.max_pixels)
+        return read_source(source, self.config.max_pixels)
 
     def _style(self, source: Source) -> np.ndarray:
-        picture, _ = _read(source, self.config.max_pixels)
-        return _shrink(picture, self.config.style_size, self.config.crop_size)
+        picture, _ = read_source(source, self.config.max_pixels)
+        return shrink(picture, self.config.style_size, self.config.crop_size)
 
     def _code(self, source: Source):
-        if _is_card(source):
+        if is_card(source):
             from adain.functional import StyleCode
 
             return StyleCode.load(source.path)
@@ -267,7 +300,7 @@ class _Painter:
         result = self._paint_one(picture, job.style)
         if config.concat:
             style = self.style(job.style)
-            photo = _shrink(picture, config.content_size, config.crop_size)
+            photo = shrink(picture, config.content_size, config.crop_size)
             height = result.shape[0]
             width = max(1, round(style.shape[1] * height / style.shape[0]))
             result = np.hstack([photo, imaging.resize_image(style, (height, width)), result])
@@ -285,33 +318,46 @@ class _Painter:
 
     def _paint_one(self, photo: np.ndarray, style: Source) -> np.ndarray:
         config = self.config
-        photo = _shrink(photo, config.content_size, config.crop_size)
+        photo = shrink(photo, config.content_size, config.crop_size)
         method = config.keep_colors or None
         if method in ("coral", "histogram"):
-            if _is_card(style):
+            if is_card(style):
                 raise ValueError(
                     f"{style}: a style card has no colours to change. Use --keep-colors luma."
                 )
-            recoloured = color.prepare_style(self.style(style), photo, method)
-            code = self.model.encode_style(recoloured, tile=config.tile)
+            painting = color.prepare_style(self.style(style), photo, method)
+            code = self.model.encode_style(painting, tile=config.tile)
         else:
+            painting = None
             code = self.code(style)
         result = photo
         for _ in range(config.passes):
             result = self.model.stylize(result, code, config.alpha, tile=config.tile)
+        if config.refine:
+            from adain.gatys import optimize_image
+
+            result = optimize_image(
+                self.model.encoder,
+                photo,
+                self.style(style) if painting is None else painting,
+                start=result,
+                # Full weight would undo a weaker alpha.
+                style_weight=config.alpha * OptimizeConfig.style_weight,
+                steps=config.refine,
+            )
         return color.restore_colors(result, photo, method)
 
 
-def _is_card(source: Source) -> bool:
+def is_card(source: Source) -> bool:
     return source.path is not None and source.path.suffix.lower() == STYLE_CARD
 
 
-def _read(source: Source, max_pixels: int):
+def read_source(source: Source, max_pixels: int):
     file = sys.stdin.buffer if source.path is None else source.path
     return imaging.read_image(file, max_pixels=max_pixels)
 
 
-def _shrink(picture: np.ndarray, size: int, crop: int) -> np.ndarray:
+def shrink(picture: np.ndarray, size: int, crop: int) -> np.ndarray:
     if size:
         picture = imaging.resize_shorter_side(picture, size)
     if crop:

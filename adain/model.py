@@ -119,7 +119,7 @@ class StyleTransfer(keras.Model):
             ValueError: If `style` is not a picture, or `tile` no multiple of 8.
         """
         _check_tile(tile)
-        mean, std = self._whole_statistics(_to_input(style, "style"), tile)
+        mean, std = self._whole_statistics(to_input(style, "style"), tile)
         return StyleCode([mean], [std], preset=self.preset, **about)
 
     def stylize(
@@ -152,16 +152,16 @@ class StyleTransfer(keras.Model):
         _check_tile(tile)
         code = style if isinstance(style, StyleCode) else self.encode_style(style, tile=tile)
         self._check_code(code)
-        image = _to_input(content, "content")
+        image = to_input(content, "content")
         height, width = content.shape[:2]
         paint = [_as_statistic(code.means[0]), _as_statistic(code.stds[0]), _as_statistic(alpha)]
         if not tile or max(image.shape[:2]) <= tile:
             result = self._paint.predict_on_batch([image[None], *paint])[0]
-            return _to_picture(result[:height, :width])
+            return to_picture(result[:height, :width])
         own = [_as_statistic(value) for value in self._whole_statistics(image, tile)]
 
         def paint_tile(part):
-            return _to_picture(self._paint_tile.predict_on_batch([part[None], *own, *paint])[0])
+            return to_picture(self._paint_tile.predict_on_batch([part[None], *own, *paint])[0])
 
         result = tiling.map_tiles(paint_tile, image, tile, halo=ENCODER_HALO + DECODER_HALO)
         return result[:height, :width]
@@ -261,8 +261,19 @@ def _as_statistic(value) -> np.ndarray:
     return np.asarray(value, "float32").reshape(1, 1, 1, -1)
 
 
-def _to_input(picture: np.ndarray, name: str) -> np.ndarray:
-    """Check a picture and pad it, by reflection, to sides the networks take."""
+def to_input(picture: np.ndarray, name: str) -> np.ndarray:
+    """Check a picture and pad it, by reflection, to sides the networks take.
+
+    Args:
+        picture: HWC uint8 sRGB, any size.
+        name: What errors call it.
+
+    Returns:
+        `(h, w, 3)` float32 RGB in [0, 1], the picture in the upper left corner.
+
+    Raises:
+        ValueError: If it is not a picture.
+    """
     picture = np.asarray(picture)
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[-1] != 3 or not picture.size:
         raise ValueError(
@@ -275,5 +286,6 @@ def _to_input(picture: np.ndarray, name: str) -> np.ndarray:
     return np.pad(image, (*padding, (0, 0)), mode="reflect")
 
 
-def _to_picture(image: np.ndarray) -> np.ndarray:
+def to_picture(image: np.ndarray) -> np.ndarray:
+    """`(h, w, 3)` float RGB, clipped to [0, 1], to HWC uint8."""
     return np.rint(np.clip(image, 0, 1) * 255).astype("uint8")

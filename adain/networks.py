@@ -167,3 +167,11 @@ def set_arrays(network: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
                 f"Received: shape={arrays[name].shape}"
             )
         weight.assign(arrays[name].astype("float32"))
+
+
+def jit_compile() -> str | bool:
+    """What `compile` should be told: XLA's CPU convolutions are slower than TensorFlow's own."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow" and "GPU" in str(keras.distribution.list_devices()).upper():
+        return "auto"
+    return "auto" if backend == "jax" else False

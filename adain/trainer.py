@@ -19,7 +19,13 @@ from adain.config import TrainConfig
 from adain.data import CONTENT, STYLE, Crop, StyleContentDataset
 from adain.functional import mean_std, transfer_statistics
 from adain.model import StyleTransfer
-from adain.networks import build_decoder, build_encoder, initialize_decoder, set_arrays
+from adain.networks import (
+    build_decoder,
+    build_encoder,
+    initialize_decoder,
+    jit_compile,
+    set_arrays,
+)
 from adain.pretrain import pretrain_decoder
 
 logger = logging.getLogger(__name__)
@@ -387,11 +393,3 @@ def _probe(dataset: StyleContentDataset, count: int = 4) -> list[tuple[np.ndarra
         side = min(crop.shape[0] for crop in crops)
         pairs.append(tuple(crop[:side, :side] for crop in crops))
     return pairs
-
-
-def jit_compile() -> str | bool:
-    """What `compile` should be told: XLA's CPU convolutions are slower than TensorFlow's own."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow" and "GPU" in str(keras.distribution.list_devices()).upper():
-        return "auto"
-    return "auto" if backend == "jax" else False

@@ -150,7 +150,8 @@ def measure_pipeline(options: argparse.Namespace, *_) -> dict:
 def measure_training(options: argparse.Namespace, *_) -> dict:
     import keras
 
-    from adain.trainer import build_model, jit_compile
+    from adain.networks import jit_compile
+    from adain.trainer import build_model
 
     with tempfile.TemporaryDirectory() as folder:
         batch = make_dataset(options, folder).batch(0)

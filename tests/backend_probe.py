@@ -11,9 +11,10 @@ from keras import ops
 
 from adain.events import EventWriter
 from adain.functional import adaptive_instance_normalization, mean_std
+from adain.gatys import Canvas
 from adain.model import StyleTransfer
-from adain.networks import get_arrays
-from adain.trainer import AdaINTrainer, jit_compile
+from adain.networks import TAPS, get_arrays, jit_compile
+from adain.trainer import AdaINTrainer
 
 
 def main(preset, pictures, result):
@@ -37,6 +38,18 @@ def main(preset, pictures, result):
     found |= {f"log/{name}": np.array(values[0]) for name, values in logs.items()}
     for name, array in get_arrays(model.decoder).items():
         found[f"change/{name}"] = array - before[name]
+    # === The slow method ===
+    unit = [data[key].astype("float32")[:48, :64] / 255 for key in ("content", "style")]
+    canvas = Canvas(
+        model.encoder, unit[0].shape, content_layers=("relu3_1", "relu4_1"), style_layers=TAPS,
+        style_loss="gram", loss_weights=(1.0, 10.0, 0.1),
+    )  # fmt: skip
+    targets = canvas.encode_targets(*unit)
+    # Twice, away from the photo, where the content's gradient is 0: the second must not know
+    # of the first.
+    for x in (unit[1], 0.5 * (unit[0] + unit[1])):
+        losses, found["gradient"] = canvas.evaluate(x.astype("float64").reshape(-1), targets)
+    found |= {f"optimize/{name}": np.array(value) for name, value in losses.items()}
     # === What training logs ===
     with EventWriter(f"{result}.logs") as writer:
         writer.scalars(1, {"loss": logs["loss"][0]})

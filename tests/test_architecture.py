@@ -36,24 +36,26 @@ ALLOWED = {
         "callbacks", "config", "data", "functional", "losses", "model", "networks", "presets",
         "pretrain", "vgg",
     },
-    "jobs": {"color", "config", "functional", "image", "model"},
+    "gatys": {"functional", "losses", "model", "networks"},
+    "jobs": {"color", "config", "functional", "gatys", "image", "model"},
+    "gatys_jobs": {"config", "gatys", "image", "jobs", "model"},
     "metrics": {"_lpips", "functional", "losses"},
     "report": {"__init__", "_npz", "image"},
     "pairs": {"_lpips", "_npz", "config", "image", "jobs", "presets"},
     "evaluate": {
-        "__init__", "_npz", "config", "image", "jobs", "metrics", "model", "pairs", "presets",
+        "_npz", "config", "gatys", "image", "jobs", "metrics", "model", "pairs", "presets",
         "report",
     },
     "cli": {
-        "__init__", "config", "evaluate", "jobs", "pairs", "presets", "recipes", "report",
-        "trainer",
+        "__init__", "config", "evaluate", "gatys_jobs", "jobs", "pairs", "presets", "recipes",
+        "report", "trainer",
     },
     "__main__": {"cli"},
 }  # fmt: skip
 
 WITHOUT_KERAS = (
-    "_npz", "_lpips", "config", "color", "_decode", "image", "presets", "recipes", "jobs", "report",
-    "pairs", "evaluate", "cli",
+    "_npz", "_lpips", "config", "color", "_decode", "image", "presets", "recipes", "jobs",
+    "gatys_jobs", "report", "pairs", "evaluate", "cli",
 )  # fmt: skip
 
 

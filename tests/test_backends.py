@@ -104,7 +104,11 @@ def test_backends_agree(run, one, other):
     for name in logs:
         assert one[name] == pytest.approx(other[name], rel=1e-4)
         assert one[name] > 0
+    assert np.abs(one["gradient"]).max() > 0
     for name in one:
-        if name.startswith("change/"):
+        if name.startswith("optimize/"):
+            assert one[name] == pytest.approx(other[name], rel=1e-4)
+            assert one[name] > 0
+        if name.startswith("change/") or name == "gradient":
             difference = np.abs(one[name] - other[name]).max()
             assert difference <= 2e-3 * np.abs(one[name]).max(), name
