@@ -19,6 +19,12 @@ _SMALL = {
 }
 """What all stages for machines without a GPU have in common."""
 
+_LARGE = _SMALL | {
+    "cache_styles": 2, "style_weight": 3.0, "coarse_weight": 1.0, "ema": 0.98, "batch_size": 6,
+    "image_size": 384, "random_scale": 1.5, "crop_size": 96, "learning_rate": 4e-4,
+}  # fmt: skip
+"""Later stages: pictures at many scales, strokes beside grain."""
+
 RECIPES: dict[str, tuple[dict[str, Any], ...]] = {
     # Huang & Belongie, ICCV 2017, and the authors' code.
     "paper": (
@@ -41,6 +47,14 @@ RECIPES: dict[str, tuple[dict[str, Any], ...]] = {
         _SMALL | {
             "batch_size": 4, "image_size": 320, "crop_size": 160, "cache_styles": 0,
             "learning_rate": 2e-4, "warmup_iter": 20, "max_iter": 400, "seed": 2,
+        },
+        _LARGE | {
+            "style_crop_size": 160, "warmup_iter": 50, "schedule_iter": 3000, "max_iter": 600,
+            "seed": 4,
+        },
+        _LARGE | {
+            "style_crop_size": 128, "identity_weight": 100.0, "warmup_iter": 30, "max_iter": 1500,
+            "seed": 5,
         },
     ),
 }  # fmt: skip

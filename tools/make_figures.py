@@ -3,7 +3,7 @@
     python tools/make_figures.py --preset adain_vgg19 --out docs
 
 `strip.jpg`: five photos, each with a style in its corner. `sheet.jpg`: all photos in all styles.
-`alpha.jpg`: one photo at rising strength.
+`alpha.jpg`: one photo at rising strength. `limits.jpg`: a face, a text and a sky, where it fails.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -29,12 +30,29 @@ STRIP = [
     ("astronaut", "woodblock"),
     ("flower", "stained_glass"),
 ]
+LIMITS = [("hopper", "mosaic"), ("text", "ink_wash"), ("rocket", "stained_glass")]
+TEXT = """The quick brown fox
+jumps over the lazy dog.
+0123456789 - 27 August
+
+Pack my box with five
+dozen liquor jugs: what
+small print becomes is
+the question here."""
 GAP = 4
 
 
 def square(path: Path, side: int) -> np.ndarray:
     picture = imaging.resize_shorter_side(adain.load_image(path), side)
     return imaging.center_crop(picture, (side, side))
+
+
+def page(side: int) -> np.ndarray:
+    """Black print on white paper."""
+    sheet = Image.new("RGB", (side, side), "white")
+    font = ImageFont.load_default(side / 13)
+    ImageDraw.Draw(sheet).multiline_text((side / 16, side / 14), TEXT, "black", font, spacing=12)
+    return np.asarray(sheet)
 
 
 def tile(rows: list[list[np.ndarray]]) -> np.ndarray:
@@ -70,7 +88,8 @@ def main() -> None:
 
     def paint(photo: str, style: str, side: int, alpha: float = 1.0) -> np.ndarray:
         """Stylised at 512 pixels, where the weights are at home, and shown smaller."""
-        result = model.stylize(square(photos[photo], 512), codes[style], alpha)
+        content = page(512) if photo == "text" else square(photos[photo], 512)
+        result = model.stylize(content, codes[style], alpha)
         return imaging.resize_image(result, (side, side))
 
     side = 320
@@ -88,6 +107,18 @@ def main() -> None:
 
     steps = [paint("cat", "embers", 240, alpha) for alpha in (0, 0.25, 0.5, 0.75, 1.0)]
     imaging.save_image(out / "alpha.jpg", tile([steps]), quality=88)
+
+    side = 240
+    rows = [
+        [
+            imaging.resize_image(page(512), (side, side))
+            if photo == "text"
+            else square(photos[photo], side),
+            *(paint(photo, style, side, alpha) for alpha in (1.0, 0.6)),
+        ]
+        for photo, style in LIMITS
+    ]
+    imaging.save_image(out / "limits.jpg", tile(rows), quality=88)
 
 
 if __name__ == "__main__":
