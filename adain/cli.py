@@ -111,8 +111,9 @@ def _add_flags(parser: argparse.ArgumentParser, config: type) -> None:
         parser.add_argument(flag, default=item.default, help=text, metavar=metavar, **about)
 
 
-def _complain(message: str) -> None:
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+def _complain(*messages: str) -> None:
+    for message in messages:
+        sys.stderr.write(f"error: {' '.join(message.split())}\n")
 
 
 # === Commands ===
@@ -128,8 +129,7 @@ def _stylize(config: StylizeConfig) -> int:
     if config.alpha > 1:
         logging.warning("alpha %g exaggerates the style: expect artefacts", config.alpha)
     planned, problems = jobs.plan(config)
-    for problem in problems:
-        _complain(problem)
+    _complain(*problems)
     failed = len(problems)
     if planned:
         _load_backend()
@@ -162,8 +162,7 @@ def _optimize(config: OptimizeConfig) -> int:
 
     presets.find_preset(config.checkpoint)
     planned, problems = gatys_jobs.plan(config)
-    for problem in problems:
-        _complain(problem)
+    _complain(*problems)
     failed = len(problems)
     if planned:
         _load_backend()
@@ -227,8 +226,7 @@ def _styles(config: StylesConfig) -> int:
     from adain import jobs
 
     planned, problems = jobs.plan_cards(config)
-    for problem in problems:
-        _complain(problem)
+    _complain(*problems)
     failed, done = len(problems), 0
     if planned:
         _load_backend()
@@ -243,8 +241,7 @@ def _evaluate(config: EvaluateConfig) -> int:
     from adain import evaluate, pairs, report
 
     planned = pairs.plan(config)
-    for problem in planned.problems:
-        _complain(problem)
+    _complain(*planned.problems)
     if config.write_pairs:
         problems = pairs.write_pairs(config, planned)
         where = config.write_pairs
@@ -255,8 +252,7 @@ def _evaluate(config: EvaluateConfig) -> int:
         for note in result["notes"]:
             logging.info(note)
         where = f"{config.out_path}/report.md"
-    for problem in problems:
-        _complain(problem)
+    _complain(*problems)
     sys.stderr.write(f"written: {where}\n")
     return FAILED if planned.problems or problems else DONE
 

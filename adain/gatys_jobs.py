@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from adain import image as imaging
-from adain.config import OptimizeConfig, UsageError
+from adain.config import OptimizeConfig, StylizeConfig, UsageError
 from adain.jobs import (
     STDOUT,
     Job,
@@ -113,7 +113,7 @@ def _optimize(config: OptimizeConfig, model, job: Job, watch) -> None:
         style = shrink(style, config.style_size, 0)
     start: str | np.ndarray = config.start
     if start == "adain":
-        start = model.stylize(content, style, tile=1024)
+        start = model.stylize(content, style, tile=StylizeConfig.tile)
     if job.output is not None:
         job.output.parent.mkdir(parents=True, exist_ok=True)
 

@@ -237,7 +237,7 @@ def make_cards(config: StylesConfig, outputs: dict[Path, Source]) -> Iterator[Ou
             picture = shrink(picture, config.style_size, 0)
             code = model.encode_style(
                 picture,
-                tile=1024,
+                tile=StylizeConfig.tile,
                 name=Path(source.name).name,
                 credit=config.credit,
                 licence=config.licence,

@@ -27,7 +27,7 @@ class Pair:
     @property
     def name(self) -> str:
         """`{content}_stylized_{style}`, sub-folders made part of the name."""
-        return _flat(f"{self.content.name}_stylized_{self.style.name}")
+        return f"{self.content.flat}_stylized_{self.style.flat}"
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _require_names(pairs: list[Pair]) -> None:
             source = getattr(pair, kind)
             if source.path is None:
                 raise UsageError("Standard input cannot be measured. Give a file.")
-            other = paths.setdefault(_flat(source.name), source.path)
+            other = paths.setdefault(source.flat, source.path)
             if other != source.path:
                 raise UsageError(
                     f"{other} and {source.path} would have the same name. Rename one of them."
@@ -119,7 +119,7 @@ def _require_names(pairs: list[Pair]) -> None:
 def _match(folder: Path, pairs: list[Pair]) -> tuple[dict[str, Path], list[str]]:
     """The picture of each pair in a folder, and a line if some are missing."""
     files = {
-        _flat(str(path.relative_to(folder).with_suffix(""))): path
+        Source(path, str(path.relative_to(folder).with_suffix(""))).flat: path
         for path in imaging.list_images(folder)
     }
     missing = [pair.name for pair in pairs if pair.name not in files]
@@ -128,10 +128,6 @@ def _match(folder: Path, pairs: list[Pair]) -> tuple[dict[str, Path], list[str]]
     about = f"{folder}: no picture for {len(missing)} of {len(pairs)} pairs"
     problems = [f"{about}; the first is {missing[0]}.png"] if missing else []
     return {pair.name: files[pair.name] for pair in pairs if pair.name in files}, problems
-
-
-def _flat(name: str) -> str:
-    return name.replace("/", "_").replace("\\", "_")
 
 
 def optimize_name(config: EvaluateConfig) -> str:
@@ -199,7 +195,7 @@ def write_pairs(config: EvaluateConfig, planned: Plan) -> list[str]:
         for source in dict.fromkeys(getattr(pair, kind) for pair in planned.pairs):
             square = squares.read(source.path, kind)
             if square is not None:
-                names[kind, source] = f"{kind}/{_flat(source.name)}.png"
+                names[kind, source] = f"{kind}/{source.flat}.png"
                 imaging.save_image(folder / names[kind, source], square)
     text = io.StringIO(newline="")
     for pair in planned.pairs:

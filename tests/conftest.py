@@ -75,6 +75,21 @@ def write_pictures():
     return write
 
 
+@pytest.fixture
+def gallery(tmp_path, picture) -> tuple[Path, Path]:
+    """A folder with two photos, one in a sub-folder, and a folder with two styles."""
+    from adain.image import save_image
+
+    photos, styles = tmp_path / "photos", tmp_path / "styles"
+    (photos / "deep").mkdir(parents=True)
+    styles.mkdir()
+    save_image(photos / "a.png", picture(40, 56))
+    save_image(photos / "deep" / "b.jpg", picture(33, 47, seed=1))
+    save_image(styles / "x.png", picture(48, 48, seed=2))
+    save_image(styles / "y.png", 255 - picture(32, 64, seed=3))
+    return photos, styles
+
+
 @pytest.fixture(scope="session")
 def make_model():
     """`make_model(seed=0, widths=(4, 8, 8, 16))`: a random net that paints in the range [0, 1]."""

@@ -16,15 +16,9 @@ from adain.image import load_image, save_image
 
 
 @pytest.fixture
-def place(tmp_path, tiny_preset, picture):
+def place(tmp_path, tiny_preset, gallery):
     """A folder with two photos, two styles and a preset; `run(...)` stylises in it."""
-    photos, styles = tmp_path / "photos", tmp_path / "styles"
-    (photos / "deep").mkdir(parents=True)
-    styles.mkdir()
-    save_image(photos / "a.png", picture(40, 56))
-    save_image(photos / "deep" / "b.jpg", picture(33, 47, seed=1))
-    save_image(styles / "x.png", picture(48, 48, seed=2))
-    save_image(styles / "y.png", 255 - picture(32, 64, seed=3))
+    photos, styles = gallery
 
     class Place:
         out = tmp_path / "out"
