@@ -9,10 +9,11 @@ __version__ = "0.1.0"
 # Names are looked up when first used, so that `--help` imports neither Keras nor its backend.
 _PUBLIC = {
     "StyleTransfer": "model",
-    "StyleCode": "functional",
+    "StyleCode": "codes",
     "adaptive_instance_normalization": "functional",
     "mean_std": "functional",
-    "mix": "functional",
+    "mix": "codes",
+    "load_painter": "engines",
     "optimize_image": "gatys",
     "AdaINTrainer": "trainer",
     "train": "trainer",

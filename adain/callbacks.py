@@ -33,9 +33,11 @@ class TrainingError(ValueError):
 
 def save_state(trainer: keras.Model, path: Path, step: int, config: TrainConfig) -> None:
     """Write everything an exact continuation needs, atomically."""
-    arrays = {f"decoder/{i}": v for i, v in enumerate(trainer.decoder.variables)}
-    arrays |= {f"optimizer/{i}": v for i, v in enumerate(trainer.optimizer.variables)}
-    arrays = {name: ops.convert_to_numpy(v) for name, v in arrays.items()}
+    arrays = {
+        f"{part}/{i}": ops.convert_to_numpy(variable)
+        for part, variables in _parts(trainer).items()
+        for i, variable in enumerate(variables)
+    }
     _npz.save(path, arrays, {"step": step, "config": asdict(config)})
 
 
@@ -47,10 +49,7 @@ def load_state(trainer: keras.Model, path: Path) -> tuple[int, dict]:
     """
     try:
         arrays, about = _npz.load(path)
-        for part, variables in (
-            ("decoder", trainer.decoder.variables),
-            ("optimizer", trainer.optimizer.variables),
-        ):
+        for part, variables in _parts(trainer).items():
             if sum(name.startswith(f"{part}/") for name in arrays) != len(variables):
                 raise ValueError(f"it holds another {part}")
             for i, variable in enumerate(variables):
@@ -61,6 +60,14 @@ def load_state(trainer: keras.Model, path: Path) -> tuple[int, dict]:
             f"{path}: cannot be continued ({error}). "
             "Choose another --checkpoint folder, or delete this one to start anew."
         ) from error
+
+
+def _parts(trainer: keras.Model) -> dict[str, list]:
+    """Everything that changes in training."""
+    parts = {"decoder": trainer.decoder.variables, "optimizer": trainer.optimizer.variables}
+    if trainer.painter is not None:
+        parts["encoder"] = trainer.painter.encoder.variables
+    return parts
 
 
 class _Run(keras.callbacks.Callback):

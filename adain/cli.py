@@ -13,6 +13,7 @@ from dataclasses import fields
 from adain import __version__
 from adain.config import (
     EvaluateConfig,
+    ExportConfig,
     OptimizeConfig,
     StylesConfig,
     StylizeConfig,
@@ -111,6 +112,38 @@ def _add_flags(parser: argparse.ArgumentParser, config: type) -> None:
         parser.add_argument(flag, default=item.default, help=text, metavar=metavar, **about)
 
 
+def _progress(total: int, unit: str, quiet: bool):
+    """A progress bar on a terminal, nothing elsewhere."""
+    if quiet or not sys.stderr.isatty():
+        return _NoProgress()
+    # Here, because importing it is a tenth of the time that one picture takes.
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit=unit, file=sys.stderr, dynamic_ncols=True)
+
+
+class _NoProgress:
+    """What stands in for a progress bar."""
+
+    n = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def update(self, _: int = 1) -> None:
+        pass
+
+    def set_postfix(self, *_, **__) -> None:
+        pass
+
+    @staticmethod
+    def write(text: str, file) -> None:
+        file.write(f"{text}\n")
+
+
 def _complain(*messages: str) -> None:
     for message in messages:
         sys.stderr.write(f"error: {' '.join(message.split())}\n")
@@ -120,9 +153,7 @@ def _complain(*messages: str) -> None:
 
 
 def _stylize(config: StylizeConfig) -> int:
-    from tqdm import tqdm
-
-    from adain import jobs, presets
+    from adain import engines, jobs, presets, stylize_jobs
 
     # Now, and not after the seconds that loading the backend takes.
     presets.find_preset(config.checkpoint)
@@ -132,13 +163,11 @@ def _stylize(config: StylizeConfig) -> int:
     _complain(*problems)
     failed = len(problems)
     if planned:
-        _load_backend()
-        bar = tqdm(
-            total=len(planned), unit="picture", file=sys.stderr, disable=config.quiet or None,
-            dynamic_ncols=True,
-        )  # fmt: skip
+        if config.refine or engines.resolve(config.engine) == "keras":
+            _load_backend()
+        bar = _progress(len(planned), "picture", config.quiet or len(planned) == 1)
         with bar:
-            for outcome in jobs.stylize_files(config, planned):
+            for outcome in stylize_jobs.stylize_files(config, planned):
                 bar.update()
                 failed += _report(outcome, bar.write, as_json=config.json)
     return _finish(config, len(planned) + len(problems) - failed, failed)
@@ -156,8 +185,6 @@ def _finish(config: StylizeConfig | OptimizeConfig, done: int, failed: int) -> i
 
 
 def _optimize(config: OptimizeConfig) -> int:
-    from tqdm import tqdm
-
     from adain import gatys_jobs, presets
 
     presets.find_preset(config.checkpoint)
@@ -166,10 +193,7 @@ def _optimize(config: OptimizeConfig) -> int:
     failed = len(problems)
     if planned:
         _load_backend()
-        bar = tqdm(
-            total=len(planned) * config.steps, unit="step", file=sys.stderr,
-            disable=config.quiet or None, dynamic_ncols=True,
-        )  # fmt: skip
+        bar = _progress(len(planned) * config.steps, "step", config.quiet)
 
         def on_step(losses):
             bar.set_postfix({name: f"{loss:.3g}" for name, loss in losses.items()}, refresh=False)
@@ -221,17 +245,16 @@ def _train(config: TrainConfig) -> int:
 
 
 def _styles(config: StylesConfig) -> int:
-    from tqdm import tqdm
-
-    from adain import jobs
+    from adain import engines, jobs
 
     planned, problems = jobs.plan_cards(config)
     _complain(*problems)
     failed, done = len(problems), 0
     if planned:
-        _load_backend()
+        if engines.resolve(config.engine) == "keras":
+            _load_backend()
         for outcome in jobs.make_cards(config, planned):
-            failed += _report(outcome, tqdm.write, as_json=False)
+            failed += _report(outcome, _NoProgress.write, as_json=False)
             done += not outcome.error
     sys.stderr.write(f"{done} style cards in {config.out_path}\n")
     return FAILED if failed else DONE
@@ -255,6 +278,16 @@ def _evaluate(config: EvaluateConfig) -> int:
     _complain(*problems)
     sys.stderr.write(f"written: {where}\n")
     return FAILED if planned.problems or problems else DONE
+
+
+def _export(config: ExportConfig) -> int:
+    _load_backend()
+    from adain.export import export_onnx
+    from adain.model import StyleTransfer
+
+    for file in export_onnx(StyleTransfer.from_preset(config.checkpoint), config.out_path):
+        sys.stderr.write(f"written: {config.out_path}/{file}\n")
+    return DONE
 
 
 def _presets(_: dict) -> int:
@@ -281,5 +314,6 @@ COMMANDS = {
     "train": _Command(TrainConfig, _train, "Train the decoder on photographs and paintings."),
     "styles": _Command(StylesConfig, _styles, "Turn pictures into style cards of a few kilobytes."),
     "evaluate": _Command(EvaluateConfig, _evaluate, "Measure content kept and style taken."),
+    "export": _Command(ExportConfig, _export, "Write weights as ONNX files, for other programs."),
     "presets": _Command(dict, _presets, "List the weights that come with the package."),
 }

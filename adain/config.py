@@ -13,6 +13,10 @@ MAX_PIXELS = 178_956_970
 """Larger pictures are refused unless asked for: a file of a few kilobytes may claim any size."""
 
 
+ENGINES = ("auto", "keras", "onnxruntime", "openvino")
+"""What may run the networks."""
+
+
 class UsageError(ValueError):
     """Settings that cannot be carried out as given; nothing has been done."""
 
@@ -65,20 +69,26 @@ class TrainConfig:
     recipe: str = _flag(
         "",
         "train as weights were trained before, in all stages; flags that are given count more",
-        choices=("paper", "adain_vgg19"),
+        choices=("paper", "adain_vgg19", "adain_fast"),
+    )
+    network: str = _flag(
+        "vgg19",
+        "what to train: the decoder of the full-width network, or the compact network",
+        choices=("vgg19", "compact"),
     )
     checkpoint: str = _flag("ckpt", "folder for checkpoints; an unfinished run there goes on")
     log_path: str = _flag("", "folder for TensorBoard files (default: CHECKPOINT/logs)")
-    init: str = _flag("", "preset or folder whose decoder a new run starts from (default: none)")
+    init: str = _flag("", "preset or folder whose weights a new run starts from (default: none)")
     vgg_path: str = _flag(
         "adain_vgg19",
-        "the encoder: a preset, `imagenet` (Keras Applications, downloads), or a VGG-19 file "
-        "(.t7 .pth .h5 .npz)",
+        "the loss network, which is also the full-width encoder: a preset, `imagenet` (Keras "
+        "Applications, downloads), or a VGG-19 file (.t7 .pth .h5 .npz)",
     )
     # Without it, thousands of iterations go by before shapes appear.
     pretrain_iter: int = _flag(
         300,
-        "iterations in which parts of a new decoder first learn to undo the encoder's (0: none)",
+        "iterations in which a new decoder first learns, part by part, to undo the encoder, or a "
+        "compact network to give pictures back (0: none)",
     )
     batch_size: int = _flag(8, "pictures a step")
     image_size: int = _flag(512, "shorter side pictures are shrunk to before cropping")
@@ -95,6 +105,9 @@ class TrainConfig:
         "keep this many crops of each style, encoded once and held in memory, "
         "instead of cropping anew (0: off); for machines where the encoder is the bottleneck",
     )
+    cache_contents: int = _flag(
+        0, "keep this many crops of each photo in the same way, --network compact only (0: off)"
+    )
     content_weight: float = _flag(1.0, "weight of the content loss (mean squared error)")
     style_weight: float = _flag(
         1e-2, "weight of the style loss (summed over channels, averaged over the batch)"
@@ -103,6 +116,12 @@ class TrainConfig:
     # At full size the loss network sees grain rather than strokes.
     coarse_weight: float = _flag(
         0.0, "share of a second style loss, of pictures at half size, beside the first"
+    )
+    coarse_levels: int = _flag(1, "how often pictures are halved for that: 2 adds a quarter")
+    detail_size: int = _flag(
+        0,
+        "look at the output at full size only in a square of this side in its middle, and compare "
+        "the content at half size, --network compact only (0: all of them)",
     )
     identity_weight: float = _flag(
         0.0,
@@ -119,6 +138,11 @@ class TrainConfig:
         False,
         "style loss in proportion to the style's variance, so that colours count as much as "
         "shapes; use with --style-weight of about 1, and --normalized-content",
+    )
+    relative: bool = _flag(
+        False,
+        "style loss in proportion to the length of the style's statistics, so that flat styles do "
+        "not outweigh the others; use with --style-weight of about 10, and --normalized-content",
     )
     alpha: float = _flag(1.0, "strength of AdaIN in training, in [0, 1]")
     # The authors' settings: Adam 1e-4, decay 5e-5, 160,000 iterations.
@@ -157,15 +181,37 @@ class TrainConfig:
             _require(self, name, getattr(self, name) >= 1, "1 or more")
         _require(self, "image_size", self.image_size >= 16, "16 or more")
         _require(self, "crop_size", self.crop_size >= 16, "16 or more")
-        # Halved for the coarse loss, and halved three times by the encoder.
-        multiple, least = (16, 32) if self.coarse_weight else (8, 16)
+        _require(self, "coarse_levels", 1 <= self.coarse_levels <= 3, "in [1, 3]")
+        # Halved for the coarse loss, and by the encoder three times.
+        multiple = 8 * 2 ** (self.coarse_levels if self.coarse_weight else 0)
+        if self.network == "compact":
+            multiple = max(multiple, 16)
         for name in ("crop_size", "style_crop_size"):
             size = getattr(self, name)
             _require(self, name, size % multiple == 0, f"a multiple of {multiple}")
-            _require(self, name, size == 0 or size >= least, f"{least} or more")
+            _require(self, name, size == 0 or size >= 2 * multiple, f"{2 * multiple} or more")
+        least = min(self.crop_size, self.style_crop_size or self.crop_size)
+        detail = self.detail_size
+        _require(
+            self, "detail_size", detail % 8 == 0 and 16 <= detail <= least or not detail,
+            f"0, or a multiple of 8 between 16 and the crops' {least}",
+        )  # fmt: skip
+        for name in ("detail_size", "cache_contents"):
+            _require(
+                self, name, not getattr(self, name) or self.network == "compact",
+                "0 without --network compact",
+            )  # fmt: skip
+        _require(
+            self, "detail_size", not detail or self.coarse_weight > 0, "0 without --coarse-weight"
+        )
+        _require(
+            self, "cache_contents", not self.cache_contents or self.cache_styles > 0,
+            "0 without --cache-styles",
+        )  # fmt: skip
         for name in (
             "content_weight", "style_weight", "tv_weight", "coarse_weight", "identity_weight",
             "lr_decay", "schedule_iter", "clip_norm", "warmup_iter", "cache_styles",
+            "cache_contents",
             "pretrain_iter", "workers", "seed",
         ):  # fmt: skip
             value = getattr(self, name)
@@ -178,6 +224,10 @@ class TrainConfig:
         _require(
             self, "gram", not (self.gram and self.cache_styles), "off where cache_styles is on"
         )
+        _require(
+            self, "relative", self.relative + self.balanced + self.gram < 2,
+            "off where balanced or gram is on",
+        )  # fmt: skip
         _require_choices(self)
 
 
@@ -201,6 +251,11 @@ class StylizeConfig:
         "adain_vgg19", "weights: a preset's name, its folder, or a training folder"
     )
     alpha: float = _flag(1.0, "strength of the style: 0 none, 1 full, above 1 exaggerated")
+    engine: str = _flag(
+        "auto",
+        "what runs the networks; auto: Keras where there is a GPU, else ONNX Runtime",
+        choices=ENGINES,
+    )
     # 0 keeps every pixel; people are surprised by results smaller than their photo.
     content_size: int = _flag(0, "resize the photo's shorter side to this (0: keep its size)")
     # The decoder was trained on styles of about this size: larger ones give coarser strokes.
@@ -236,7 +291,7 @@ class StylizeConfig:
         for name in ("content_size", "style_size", "crop_size", "random", "refine", "seed"):
             _require(self, name, getattr(self, name) >= 0, "0 or more")
         _require(self, "tile", self.tile == 0 or self.tile >= 64, "0, or 64 or more")
-        _require(self, "tile", self.tile % 8 == 0, "a multiple of 8")
+        _require(self, "tile", self.tile % 16 == 0, "a multiple of 16")
         _require(self, "passes", self.passes >= 1, "1 or more")
         _require(self, "max_pixels", self.max_pixels >= 1, "1 or more")
         _require(self, "quality", 1 <= self.quality <= 100, "in [1, 100]")
@@ -252,6 +307,7 @@ class StylesConfig:
     style_path: tuple[str, ...] = _flag((), "pictures, folders or globs", nargs="+", required=True)
     out_path: str = _flag("styles", "folder for the style cards")
     checkpoint: str = _like(StylizeConfig, "checkpoint")
+    engine: str = _like(StylizeConfig, "engine")
     style_size: int = _like(StylizeConfig, "style_size")
     credit: str = _flag("", "author and source, kept in the card")
     licence: str = _flag("", "licence, kept in the card")
@@ -350,6 +406,14 @@ class OptimizeConfig:
         """`size` as `(height, width)`."""
         sides = [int(side) for side in self.size.lower().split("x")]
         return sides[0], sides[-1]
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Settings of `adain export`: weights to ONNX files."""
+
+    checkpoint: str = _like(StylizeConfig, "checkpoint")
+    out_path: str = _flag("onnx", "folder for encode.onnx and decode.onnx")
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,8 @@ class StyleContentDataset:
         style_crop_size: Side of the style's crops; 0: as `crop_size`.
         random_scale: The shorter side is `image_size` times a factor between `1 / random_scale`
             and `random_scale`, its logarithm uniform; 1: always `image_size`.
-        fixed_styles: Draw only this many different crops of each style; 0: all new.
+        fixed_draws: Draw only this many different crops of each photo, and of each style; 0: all
+            new.
         seed: The same seed gives the same pairs and crops.
         workers: Threads that load pictures; 0: one for each core.
 
@@ -74,7 +75,7 @@ class StyleContentDataset:
         crop_size: int = 256,
         style_crop_size: int = 0,
         random_scale: float = 1.0,
-        fixed_styles: int = 0,
+        fixed_draws: tuple[int, int] = (0, 0),
         seed: int = 0,
         workers: int = 0,
     ):
@@ -83,7 +84,7 @@ class StyleContentDataset:
         self.image_size = image_size
         self.crop_sizes = (crop_size, style_crop_size or crop_size)
         self.random_scale = random_scale
-        self.fixed_draws = (0, fixed_styles)
+        self.fixed_draws = fixed_draws
         self.seed = seed
         self.workers = workers or os.cpu_count() or 1
         self.skipped: dict[Path, str] = {}

@@ -118,7 +118,7 @@ class _Optimized:
 
 def _encoder_sum() -> str:
     """SHA-256 of the encoder that judges."""
-    folder = presets.find_preset(presets.DEFAULT_PRESET)
+    folder = presets.find_preset(presets.FULL_WIDTH_PRESET)
     return presets.read_config(folder)["sha256"]["encoder.npz"]
 
 
@@ -145,10 +145,10 @@ def measure(config: EvaluateConfig, planned: Plan) -> tuple[dict, list[str]]:
         ValueError: If no pair could be measured.
     """
     from adain.metrics import Judge, Perceptual
-    from adain.model import StyleTransfer
+    from adain.model import StyleTransfer, load_loss_network
 
     load = lru_cache(StyleTransfer.from_preset)
-    encoder = load(presets.DEFAULT_PRESET).encoder
+    encoder = load_loss_network()
     judge = Judge(encoder, Perceptual(config.lpips_weights))
     squares = Squares(config.size)
     slow = planned.pairs[: config.optimize_count]
@@ -232,7 +232,7 @@ class _Study:
         result = report.build(
             records,
             settings=asdict(self._config)
-            | {"encoder": presets.DEFAULT_PRESET, "encoder_sha256": _encoder_sum()},
+            | {"encoder": presets.FULL_WIDTH_PRESET, "encoder_sha256": _encoder_sum()},
             notes=self._squares.notes,
             problems=[*self._planned.problems, *self._squares.errors.values()],
             extra=self._art_fid.scores(),

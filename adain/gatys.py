@@ -11,9 +11,10 @@ import numpy as np
 from keras import ops
 
 from adain import losses
+from adain.architectures import ARCHITECTURES
 from adain.functional import mean_std
-from adain.model import to_input, to_picture
 from adain.networks import TAPS, jit_compile
+from adain.painter import to_input, to_picture, to_unit
 
 GRAM, STATISTICS = "gram", "statistics"
 LBFGS, ADAM = "lbfgs", "adam"
@@ -105,7 +106,7 @@ def optimize_image(
     for layer in (*content_layers, *style_layers):
         _check_choice("layers", layer, TAPS)
     height, width = size if content is None else content.shape[:2]
-    photo = None if content is None else to_input(content, "content")
+    photo = None if content is None else _to_input(content, "content")
     first = _first_image(start, photo, style, (height, width), seed)
     canvas = Canvas(
         encoder,
@@ -115,7 +116,8 @@ def optimize_image(
         style_loss=style_loss,
         loss_weights=(content_weight, style_weight, tv_weight),
     )
-    targets = canvas.encode_targets(photo, None if style is None else to_input(style, "style"))
+    painting = None if style is None else _to_input(style, "style")
+    targets = canvas.encode_targets(photo, painting)
     best = {"loss": math.inf, "image": first}
     step = 0
 
@@ -158,7 +160,7 @@ def _first_image(start, photo, style, size: tuple[int, int], seed: int) -> np.nd
             raise ValueError(
                 f"`start` must be {size[0]} x {size[1]} pixels. Received: shape={start.shape}"
             )
-        return to_input(start, "start")
+        return _to_input(start, "start")
     # A photo alone is already what its layers know of it.
     start = start or (NOISE if photo is None or style is None else CONTENT)
     _check_choice("start", start, (NOISE,) if photo is None else (NOISE, CONTENT))
@@ -166,7 +168,7 @@ def _first_image(start, photo, style, size: tuple[int, int], seed: int) -> np.nd
         return photo
     # Faint: what of it the pooling layers do not see stays in the picture.
     noise = np.random.default_rng(seed).integers(112, 144, (*size, 3), "uint8")
-    return to_input(noise, "size")
+    return _to_input(noise, "size")
 
 
 class Canvas(keras.Model):
@@ -265,3 +267,7 @@ def _adam(evaluate, x: np.ndarray, rate: float, betas=(0.9, 0.999)) -> None:
         square += (1 - betas[1]) * (gradient**2 - square)
         move = (mean / (1 - betas[0] ** step)) / (np.sqrt(square / (1 - betas[1] ** step)) + 1e-12)
         x = np.clip(x - rate * move, 0, 1)
+
+
+def _to_input(picture: np.ndarray, name: str) -> np.ndarray:
+    return to_unit(to_input(picture, name, ARCHITECTURES["vgg19"].stride))

@@ -77,9 +77,10 @@ def optimize_files(
         on_step: Called with the losses of each step.
     """
     # Here, because importing the backend takes seconds that a usage error should not cost.
-    from adain.model import StyleTransfer
+    from adain.model import StyleTransfer, load_loss_network
 
     model = StyleTransfer.from_preset(config.checkpoint)
+    encoder = load_loss_network() if model.architecture == "compact" else model.encoder
     for job in jobs:
         started = time.perf_counter()
         best = {"loss": math.inf}
@@ -89,7 +90,9 @@ def optimize_files(
                 best.update(found)
             on_step(found)
 
-        error = reason_of(lambda job=job, watch=watch: _optimize(config, model, job, watch))
+        error = reason_of(
+            lambda job=job, watch=watch: _optimize(config, model, encoder, job, watch)
+        )
         yield Outcome(
             str(job.content or ""),
             str(job.style or ""),
@@ -100,7 +103,7 @@ def optimize_files(
         )
 
 
-def _optimize(config: OptimizeConfig, model, job: Job, watch) -> None:
+def _optimize(config: OptimizeConfig, model, encoder, job: Job, watch) -> None:
     """Make one result."""
     from adain.gatys import optimize_image
 
@@ -123,7 +126,7 @@ def _optimize(config: OptimizeConfig, model, job: Job, watch) -> None:
         watch(found)
 
     result = optimize_image(
-        model.encoder,
+        encoder,
         content,
         style,
         start=start,

@@ -7,14 +7,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from adain import color
 from adain import image as imaging
-from adain.config import OptimizeConfig, StylesConfig, StylizeConfig, UsageError
+from adain.config import StylesConfig, StylizeConfig, UsageError
 
 STDIN = STDOUT = "-"
 STYLE_CARD = ".npz"
@@ -189,25 +187,6 @@ def output_path(out_path: str, source: Source, tail: str) -> Path | None:
 # === Doing ===
 
 
-def stylize_files(config: StylizeConfig, jobs: list[Job]) -> Iterator[Outcome]:
-    """Carry out jobs, one after another; a failure of one leaves the others alone."""
-    # Here, because importing the backend takes seconds that a usage error should not cost.
-    from adain.model import StyleTransfer
-
-    model = StyleTransfer.from_preset(config.checkpoint)
-    painter = _Painter(config, model)
-    for job in jobs:
-        started = time.perf_counter()
-        error = reason_of(lambda job=job: painter.paint(job))
-        yield Outcome(
-            str(job.content),
-            str(job.style),
-            STDOUT if job.output is None else str(job.output),
-            error,
-            time.perf_counter() - started,
-        )
-
-
 def plan_cards(config: StylesConfig) -> tuple[dict[Path, Source], list[str]]:
     """Which picture each style card is made of, and one line for each path that led to none.
 
@@ -226,16 +205,16 @@ def plan_cards(config: StylesConfig) -> tuple[dict[Path, Source], list[str]]:
 
 def make_cards(config: StylesConfig, outputs: dict[Path, Source]) -> Iterator[Outcome]:
     """Write one style card for each picture; a failure of one leaves the others alone."""
-    from adain.model import StyleTransfer
+    from adain.engines import load_painter
 
-    model = StyleTransfer.from_preset(config.checkpoint)
+    painter = load_painter(config.checkpoint, config.engine)
     for output, source in outputs.items():
         started = time.perf_counter()
 
         def make(source=source, output=output):
             picture, _ = read_source(source, config.max_pixels)
             picture = shrink(picture, config.style_size, 0)
-            code = model.encode_style(
+            code = painter.encode_style(
                 picture,
                 tile=StylizeConfig.tile,
                 name=Path(source.name).name,
@@ -260,92 +239,6 @@ def reason_of(action: Callable[[], None]) -> str:
         # Backends raise types of their own when memory runs out.
         return " ".join(str(error).split()) or type(error).__name__
     return ""
-
-
-class _Painter:
-    """Keeps the photo and the styles in hand that the next job may need again."""
-
-    def __init__(self, config: StylizeConfig, model):
-        self.config = config
-        self.model = model
-        self.content = lru_cache(maxsize=1)(self._content)
-        self.style = lru_cache(maxsize=64)(self._style)
-        self.code = lru_cache(maxsize=4096)(self._code)
-
-    def _content(self, source: Source):
-        return read_source(source, self.config.max_pixels)
-
-    def _style(self, source: Source) -> np.ndarray:
-        picture, _ = read_source(source, self.config.max_pixels)
-        return shrink(picture, self.config.style_size, self.config.crop_size)
-
-    def _code(self, source: Source):
-        if is_card(source):
-            from adain.functional import StyleCode
-
-            return StyleCode.load(source.path)
-        return self.model.encode_style(self.style(source), tile=self.config.tile)
-
-    def paint(self, job: Job) -> None:
-        """Make one result."""
-        config = self.config
-        if job.output is not None:
-            job.output.parent.mkdir(parents=True, exist_ok=True)
-        if self._stays_animated(job):
-            frames = imaging.read_frames(job.content.path, max_pixels=config.max_pixels)
-            painted = ((self._paint_one(frame, job.style), meta) for frame, meta in frames)
-            imaging.save_frames(job.output, painted, quality=config.quality)
-            return
-        picture, meta = self.content(job.content)
-        result = self._paint_one(picture, job.style)
-        if config.concat:
-            style = self.style(job.style)
-            photo = shrink(picture, config.content_size, config.crop_size)
-            height = result.shape[0]
-            width = max(1, round(style.shape[1] * height / style.shape[0]))
-            result = np.hstack([photo, imaging.resize_image(style, (height, width)), result])
-        if job.output is None:
-            imaging.save_image(sys.stdout.buffer, result, format="PNG", meta=meta)
-        else:
-            imaging.save_image(job.output, result, meta=meta, quality=config.quality)
-
-    def _stays_animated(self, job: Job) -> bool:
-        movable = job.output is not None and job.output.suffix.lower() in (
-            ".gif", ".webp", ".png", ".apng", ".avif",
-        )  # fmt: skip
-        path = job.content.path
-        return movable and path is not None and not self.config.concat and imaging.is_animated(path)
-
-    def _paint_one(self, photo: np.ndarray, style: Source) -> np.ndarray:
-        config = self.config
-        photo = shrink(photo, config.content_size, config.crop_size)
-        method = config.keep_colors or None
-        if method in ("coral", "histogram"):
-            if is_card(style):
-                raise ValueError(
-                    f"{style}: a style card has no colours to change. Use --keep-colors luma."
-                )
-            painting = color.prepare_style(self.style(style), photo, method)
-            code = self.model.encode_style(painting, tile=config.tile)
-        else:
-            painting = None
-            code = self.code(style)
-        result = photo
-        for _ in range(config.passes):
-            result = self.model.stylize(result, code, config.alpha, tile=config.tile)
-        if config.refine:
-            from adain.gatys import optimize_image
-
-            result = optimize_image(
-                self.model.encoder,
-                photo,
-                self.style(style) if painting is None else painting,
-                start=result,
-                # Full weight would undo a weaker alpha.
-                style_weight=config.alpha * OptimizeConfig.style_weight,
-                steps=config.refine,
-            )
-        return color.restore_colors(result, photo, method)
 
 
 def is_card(source: Source) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from adain.functional import EPSILON, adaptive_instance_normalization
+from adain.codes import EPSILON
+from adain.functional import adaptive_instance_normalization
 
 
 @keras.saving.register_keras_serializable("adain")
@@ -104,3 +105,45 @@ class AdaIN(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "alpha": self.alpha, "epsilon": self.epsilon}
+
+
+@keras.saving.register_keras_serializable("adain")
+class Modulation(keras.layers.Layer):
+    """`x * (1 + scale) + shift`, one scale and shift a channel and picture.
+
+    Call arguments:
+        inputs: `[x, change]`: `(batch, h, w, channels)`, and `(batch, 1, 1, 2 * channels)` with the
+            scales before the shifts.
+    """
+
+    def call(self, inputs):
+        x, change = inputs
+        scale, shift = ops.split(change, 2, axis=-1)
+        return x * (1 + scale) + shift
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+
+@keras.saving.register_keras_serializable("adain")
+class DepthToSpace(keras.layers.Layer):
+    """Rearranges channels into blocks of pixels: the last step of a sub-pixel convolution.
+
+    Args:
+        factor: By how much height and width grow; channels are divided by its square.
+    """
+
+    def __init__(self, factor: int = 2, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, inputs):
+        return ops.depth_to_space(inputs, self.factor)
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        sides = (None if side is None else side * self.factor for side in (height, width))
+        return (batch, *sides, channels // self.factor**2)
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor}

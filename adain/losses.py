@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from keras import ops
 
-from adain.functional import EPSILON, mean_std
+from adain.codes import EPSILON
+from adain.functional import mean_std
 
 
 def content_loss(features, target):
@@ -86,6 +87,30 @@ def balanced_style_loss(taps: Sequence, means: Sequence, stds: Sequence):
         error = ops.square(mean - style_mean) + ops.square(std - style_std)
         scale = ops.mean(ops.square(style_std), axis=(1, 2, 3))
         total = total + ops.mean(ops.mean(error, axis=(1, 2, 3)) / (scale + EPSILON))
+    return total
+
+
+def relative_style_loss(taps: Sequence, means: Sequence, stds: Sequence):
+    """Squared relative distance of means and deviations: each tap and each picture counts alike.
+
+    Unlike the variance, the length of the statistics is not small where a style is flat: a few
+    crops of plain canvas do not outweigh the others.
+
+    Args:
+        taps: Features of the output, `(batch, h, w, channels)` float each.
+        means, stds: Statistics of the style at the same taps, `(batch, 1, 1, channels)` float32.
+
+    Returns:
+        Scalar float32: per tap `|(mu, sigma) - (mu, sigma)_style|^2 / |(mu, sigma)_style|^2`,
+        Euclidean over channels; summed over taps, averaged over the batch.
+    """
+    total = 0.0
+    for features, style_mean, style_std in zip(taps, means, stds, strict=True):
+        mean, std = mean_std(features)
+        error = ops.square(mean - style_mean) + ops.square(std - style_std)
+        length = ops.square(style_mean) + ops.square(style_std)
+        error, length = (ops.sum(x, axis=(1, 2, 3)) for x in (error, length))
+        total = total + ops.mean(error / (length + EPSILON))
     return total
 
 

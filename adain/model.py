@@ -2,42 +2,39 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from adain import presets, tiling
-from adain.functional import StyleCode, mean_std, transfer_statistics
-from adain.networks import (
-    DECODER_HALO,
-    ENCODER_HALO,
-    STRIDE,
-    build_decoder,
-    build_encoder,
-    get_arrays,
-    set_arrays,
-)
+from adain import compact, networks, presets
+from adain.architectures import ARCHITECTURES
+from adain.functional import mean_std, transfer_statistics
+from adain.networks import get_arrays, set_arrays
+from adain.painter import Painter, Statistics, to_picture, to_unit
 
-SMALLEST_SIDE = 2 * STRIDE
-"""Reflection needs two features in each direction at relu4_1."""
+BUILDERS = {"vgg19": networks, "compact": compact}
+"""Where `build_encoder` and `build_decoder` of each architecture are."""
 
 
 @keras.saving.register_keras_serializable("adain")
-class StyleTransfer(keras.Model):
+class StyleTransfer(keras.Model, Painter):
     """A photo and any picture as its style, to the photo painted in that style.
 
     `image = g(t)`, `t = AdaIN(f(content), f(style))`, with `f` the encoder and `g` the decoder.
 
     Args:
         encoder: Pictures `(batch, h, w, 3)` float in [0, 1] to a list of taps, the deepest last.
-        decoder: Features of the deepest tap to pictures.
+        decoder: The levels at which AdaIN acts, and the steering if it takes one, to pictures.
+        architecture: Which kind of networks they are: a key of `ARCHITECTURES`.
         about: What is known of the weights: licence, training, source; goes into `config.json`.
 
     Call arguments:
         inputs: `{"content": (B, h, w, 3), "style": (B, h', w', 3)}` float RGB in [0, 1], all
-            sides multiples of 8 and at least 16; optionally `"alpha": (B, 1)` float.
+            sides multiples of the architecture's stride, at least two; optionally
+            `"alpha": (B, 1)` float.
 
     Example:
         >>> model = adain.StyleTransfer.from_preset("adain_vgg19")
@@ -48,33 +45,35 @@ class StyleTransfer(keras.Model):
         Normalization", ICCV 2017, https://arxiv.org/abs/1703.06868
     """
 
-    def __init__(self, encoder, decoder, *, about: dict | None = None, **kwargs):
+    def __init__(
+        self, encoder, decoder, *, architecture: str = "vgg19", about: dict | None = None, **kwargs
+    ):
         super().__init__(**kwargs)
+        self.architecture = architecture
+        count = ARCHITECTURES[architecture].levels
+        widths = tuple(output.shape[-1] for output in encoder.outputs[-count:])
+        self.about = dict(about or {})
+        Painter.__init__(self, ARCHITECTURES[architecture], widths, self.about.get("preset", ""))
         # === Networks ===
         self.encoder = encoder
         self.decoder = decoder
-        self.about = dict(about or {})
-        # === Graphs: what one call of `stylize` runs ===
+        # === Graphs: the two halves of `stylize`, with the features handed over between them ===
         image = layers.Input((None, None, 3), name="image")
-        width = encoder.outputs[-1].shape[-1]
-        mean, std, style_mean, style_std = (
-            layers.Input((1, 1, width), name=name)
+        levels = keras.Model(encoder.inputs, encoder.outputs[-count:], name="levels")(image)
+        levels = levels if isinstance(levels, list) else [levels]
+        own = _Statistics(name="statistics")(levels)
+        self.encode_graph = keras.Model(image, [*levels, *own], name="encode")
+        inputs = [
+            layers.Input((None, None, width), name=f"level{number}")
+            for number, width in enumerate(widths, start=1)
+        ] + [
+            layers.Input((1, 1, sum(widths)), name=name)
             for name in ("mean", "std", "style_mean", "style_std")
-        )
-        alpha = layers.Input((1, 1, 1), name="alpha")
-        deepest = keras.Model(encoder.inputs, encoder.outputs[-1], name="deepest")
-        features = deepest(image)
-        self._features = keras.Model(image, features, name="features")
-        self._statistics = keras.Model(image, _Statistics(name="s")(features), name="statistics")
-        own = _Statistics(name="own")(features)
-        target = _Transfer(name="whole")([features, *own, style_mean, style_std, alpha])
-        self._paint = keras.Model(
-            [image, style_mean, style_std, alpha], decoder(target), name="paint"
-        )
-        target = _Transfer(name="part")([features, mean, std, style_mean, style_std, alpha])
-        self._paint_tile = keras.Model(
-            [image, mean, std, style_mean, style_std, alpha], decoder(target), name="paint_tile"
-        )
+        ]
+        inputs.append(layers.Input((1, 1, 1), name="alpha"))
+        targets = _Transfer(count, steering=len(decoder.inputs) > count, name="transfer")(inputs)
+        image = decoder(targets if len(targets) > 1 else targets[0])
+        self.decode_graph = keras.Model(inputs, image, name="decode")
         self.built = True
 
     # === Keras ===
@@ -83,15 +82,22 @@ class StyleTransfer(keras.Model):
         batch = ops.shape(inputs["content"])[0]
         alpha = inputs.get("alpha")
         alpha = ops.ones((batch, 1)) if alpha is None else alpha
-        style_mean, style_std = self._statistics(inputs["style"])
-        alpha = ops.reshape(alpha, (-1, 1, 1, 1))
-        return self._paint([inputs["content"], style_mean, style_std, alpha])
+        *_, style_mean, style_std = self.encode_graph(inputs["style"])
+        return self.decode_graph(
+            [
+                *self.encode_graph(inputs["content"]),
+                style_mean,
+                style_std,
+                ops.reshape(alpha, (-1, 1, 1, 1)),
+            ]
+        )
 
     def get_config(self):
         return {
             **super().get_config(),
             "encoder": keras.saving.serialize_keras_object(self.encoder),
             "decoder": keras.saving.serialize_keras_object(self.decoder),
+            "architecture": self.architecture,
             "about": self.about,
         }
 
@@ -101,95 +107,22 @@ class StyleTransfer(keras.Model):
             config[part] = keras.saving.deserialize_keras_object(config[part])
         return cls(**config)
 
-    # === Pictures ===
-
-    def encode_style(self, style: np.ndarray, *, tile: int = 0, **about: str) -> StyleCode:
-        """Everything the model needs of a style picture.
-
-        Args:
-            style: HWC uint8 sRGB, any size.
-            tile: Side of the tiles to work in, pixels, a multiple of 8; 0: the whole picture at
-                once.
-            **about: `name`, `credit`, `licence`, kept in the code.
-
-        Returns:
-            A `StyleCode`.
-
-        Raises:
-            ValueError: If `style` is not a picture, or `tile` no multiple of 8.
-        """
-        _check_tile(tile)
-        mean, std = self._whole_statistics(to_input(style, "style"), tile)
-        return StyleCode([mean], [std], preset=self.preset, **about)
-
-    def stylize(
-        self,
-        content: np.ndarray,
-        style: np.ndarray | StyleCode,
-        alpha: float = 1.0,
-        *,
-        tile: int = 0,
-    ) -> np.ndarray:
-        """Paint a photo in a style.
-
-        Args:
-            content: HWC uint8 sRGB, any size.
-            style: HWC uint8 sRGB, any size, or a `StyleCode` of this model.
-            alpha: Strength: 0 gives the photo back as well as the decoder can, 1 the style;
-                above 1 the style is exaggerated.
-            tile: Side of the tiles to work in, pixels, a multiple of 8; memory then does not grow
-                with the picture, and the result is the same within one grey level. 0: all at once.
-
-        Returns:
-            HWC uint8 sRGB, the size of `content`.
-
-        Raises:
-            ValueError: If `content` is no picture, `alpha` is negative, `tile` is no multiple
-                of 8, or the code is not ours.
-        """
-        if not 0 <= alpha < float("inf"):
-            raise ValueError(f"`alpha` must be 0 or more. Received: alpha={alpha}")
-        _check_tile(tile)
-        code = style if isinstance(style, StyleCode) else self.encode_style(style, tile=tile)
-        self._check_code(code)
-        image = to_input(content, "content")
-        height, width = content.shape[:2]
-        paint = [_as_statistic(code.means[0]), _as_statistic(code.stds[0]), _as_statistic(alpha)]
-        if not tile or max(image.shape[:2]) <= tile:
-            result = self._paint.predict_on_batch([image[None], *paint])[0]
-            return to_picture(result[:height, :width])
-        own = [_as_statistic(value) for value in self._whole_statistics(image, tile)]
-
-        def paint_tile(part):
-            return to_picture(self._paint_tile.predict_on_batch([part[None], *own, *paint])[0])
-
-        result = tiling.map_tiles(paint_tile, image, tile, halo=ENCODER_HALO + DECODER_HALO)
-        return result[:height, :width]
+    # === Pictures: `encode_style` and `stylize` are the painter's ===
 
     @property
     def preset(self) -> str:
         """Name of the weights; style codes carry it."""
         return self.about.get("preset", "")
 
-    def _whole_statistics(self, image: np.ndarray, tile: int) -> tuple[np.ndarray, np.ndarray]:
-        if not tile or max(image.shape[:2]) <= tile:
-            mean, std = self._statistics.predict_on_batch(image[None])
-            return mean.reshape(-1), std.reshape(-1)
-        return tiling.pooled_statistics(
-            lambda part: self._features.predict_on_batch(part[None])[0],
-            image,
-            tile,
-            halo=ENCODER_HALO,
-            stride=STRIDE,
-        )
+    def _encode(self, image):
+        *levels, mean, std = self.encode_graph.predict_on_batch(to_unit(image[None]))
+        return [level[0] for level in levels], Statistics(mean.reshape(-1), std.reshape(-1))
 
-    def _check_code(self, code: StyleCode) -> None:
-        expected = (self.encoder.outputs[-1].shape[-1],)
-        if code.widths != expected or (code.preset and code.preset != self.preset):
-            raise ValueError(
-                f"The style code must be made with preset {self.preset!r} (widths {expected}). "
-                f"Received: {code!r}"
-            )
+    def _decode(self, levels, own, style, alpha):
+        vectors = [np.reshape(vector, (1, 1, 1, -1)) for vector in (*own, *style)]
+        strength = np.full((1, 1, 1, 1), alpha, "float32")
+        inputs = [*(level[None] for level in levels), *vectors, strength]
+        return to_picture(self.decode_graph.predict_on_batch(inputs)[0])
 
     # === Weights ===
 
@@ -209,16 +142,17 @@ class StyleTransfer(keras.Model):
         """
         folder = presets.find_preset(preset)
         config = presets.read_config(folder)
-        networks = {}
-        for part, build in (("encoder", build_encoder), ("decoder", build_decoder)):
+        builder = BUILDERS[config["architecture"]]
+        parts = {}
+        for part, build in (("encoder", builder.build_encoder), ("decoder", builder.build_decoder)):
             file = f"{part}.npz"
             arrays = presets.read_weights(folder, file, config["sha256"].get(file))
-            networks[part] = build(tuple(config["widths"]), name=part)
+            parts[part] = build(tuple(config["widths"]), name=part)
             try:
-                set_arrays(networks[part], arrays)
+                set_arrays(parts[part], arrays)
             except ValueError as error:
                 raise presets.PresetError(f"{folder / file}: {error}") from error
-        return cls(**networks, about=config["about"])
+        return cls(**parts, architecture=config["architecture"], about=config["about"])
 
     def save_to_preset(self, folder: str | Path) -> None:
         """Write the weights, in half precision, and `config.json` into a folder.
@@ -231,61 +165,71 @@ class StyleTransfer(keras.Model):
         for part in ("encoder", "decoder"):
             arrays = get_arrays(getattr(self, part))
             sums[f"{part}.npz"] = presets.write_weights(folder / f"{part}.npz", arrays)
-        widths = [output.shape[-1] for output in self.encoder.outputs]
+        config = {
+            "architecture": self.architecture,
+            "widths": [output.shape[-1] for output in self.encoder.outputs],
+            "sha256": sums,
+            "about": self.about,
+        }
         # Last, so that a folder that has it is complete.
-        presets.write_config(folder, {"widths": widths, "sha256": sums, "about": self.about})
+        presets.write_config(folder, config)
+
+
+@lru_cache(maxsize=1)
+def load_loss_network() -> keras.Model:
+    """The encoder of the full-width preset, which losses and measures are taken in.
+
+    Returns:
+        Pictures `(batch, h, w, 3)` float in [0, 1], sides multiples of 8, to relu1_1..relu4_1.
+    """
+    return StyleTransfer.from_preset(presets.FULL_WIDTH_PRESET).encoder
 
 
 @keras.saving.register_keras_serializable("adain")
 class _Statistics(layers.Layer):
-    """`mean_std` inside a graph."""
+    """Levels to the means and the deviations of all their channels, `(B, 1, 1, sum)` each."""
 
     def call(self, inputs):
-        return mean_std(inputs)
+        means, stds = zip(*map(mean_std, inputs), strict=True)
+        return ops.concatenate(means, -1), ops.concatenate(stds, -1)
 
 
 @keras.saving.register_keras_serializable("adain")
 class _Transfer(layers.Layer):
-    """`transfer_statistics` inside a graph."""
-
-    def call(self, inputs):
-        return transfer_statistics(*inputs)
-
-
-def _check_tile(tile: int) -> None:
-    if tile < 0 or tile % STRIDE:
-        raise ValueError(f"`tile` must be 0 or a multiple of {STRIDE}. Received: tile={tile}")
-
-
-def _as_statistic(value) -> np.ndarray:
-    return np.asarray(value, "float32").reshape(1, 1, 1, -1)
-
-
-def to_input(picture: np.ndarray, name: str) -> np.ndarray:
-    """Check a picture and pad it, by reflection, to sides the networks take.
+    """`[*levels, mean, std, style_mean, style_std, alpha]` to what the decoder takes.
 
     Args:
-        picture: HWC uint8 sRGB, any size.
-        name: What errors call it.
-
-    Returns:
-        `(h, w, 3)` float32 RGB in [0, 1], the picture in the upper left corner.
-
-    Raises:
-        ValueError: If it is not a picture.
+        count: How many levels there are.
+        steering: Whether the decoder also takes the means and deviations wanted, and their
+            differences to the content's own.
     """
-    picture = np.asarray(picture)
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[-1] != 3 or not picture.size:
-        raise ValueError(
-            f"`{name}` must be (height, width, 3) uint8 sRGB. "
-            f"Received: shape={picture.shape}, dtype={picture.dtype}"
-        )
-    image = picture.astype("float32") / 255
-    sides = [max(-(-side // STRIDE) * STRIDE, SMALLEST_SIDE) for side in picture.shape[:2]]
-    padding = [(0, side - was) for side, was in zip(sides, picture.shape[:2], strict=True)]
-    return np.pad(image, (*padding, (0, 0)), mode="reflect")
 
+    def __init__(self, count: int, steering: bool, **kwargs):
+        super().__init__(**kwargs)
+        self.count = count
+        self.steering = steering
 
-def to_picture(image: np.ndarray) -> np.ndarray:
-    """`(h, w, 3)` float RGB, clipped to [0, 1], to HWC uint8."""
-    return np.rint(np.clip(image, 0, 1) * 255).astype("uint8")
+    def call(self, inputs):
+        levels, (*statistics, alpha) = inputs[: self.count], inputs[self.count :]
+        targets, start = [], 0
+        for level in levels:
+            channels = slice(start, start + level.shape[-1])
+            parts = (vector[..., channels] for vector in statistics)
+            targets.append(transfer_statistics(level, *parts, alpha=alpha))
+            start = channels.stop
+        if self.steering:
+            mean, std, style_mean, style_std = statistics
+            changes = [alpha * (style_mean - mean), alpha * (style_std - std)]
+            wanted = [mean + changes[0], std + changes[1]]
+            targets.append(ops.concatenate([*wanted, *changes], -1))
+        return targets
+
+    def compute_output_shape(self, input_shape):
+        shapes = [tuple(shape) for shape in input_shape]
+        targets = shapes[: self.count]
+        if self.steering:
+            targets.append((shapes[0][0], 1, 1, 4 * shapes[self.count][-1]))
+        return targets
+
+    def get_config(self):
+        return {**super().get_config(), "count": self.count, "steering": self.steering}

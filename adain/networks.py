@@ -13,21 +13,6 @@ from adain.layers import NearestUpsampling2D, ReflectionPadding2D
 TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 """The layers whose statistics make the style loss; the last is where AdaIN acts."""
 
-STRIDE = 8
-"""Pixels of the picture that one feature of relu4_1 covers, in height and in width."""
-
-ENCODER_HALO = 40
-"""Pixels beyond a tile's edge that relu4_1 sees, rounded up to the stride.
-
-Convolutions see 1 feature each: 2 + 2*2 + 4*4 + 8 = 30 pixels; the three poolings 1 + 2 + 4.
-"""
-
-DECODER_HALO = 32
-"""Pixels beyond a tile's edge that the decoder's features reach.
-
-8 + 4 * 4 + 2 * 2 + 2 = 30, rounded up.
-"""
-
 # Convolutions (output channels) of each block; a 2 x 2 max pooling stands between blocks.
 _BLOCKS = ((64, 64), (128, 128), (256, 256, 256, 256), (512,))
 

@@ -1,9 +1,10 @@
 """Which weights exist, where they lie, and what is known of them.
 
-A preset is a folder of three files:
+A preset is a folder of three files, or five:
 
-- `config.json`: what the networks are, licence, training, SHA-256 of the weight files;
-- `encoder.npz` and `decoder.npz`: weights, half precision.
+- `config.json`: what the networks are, licence, training, SHA-256 of the other files;
+- `encoder.npz` and `decoder.npz`: weights, half precision;
+- `encode.onnx` and `decode.onnx`: the same weights, for engines that need no Keras.
 """
 
 from __future__ import annotations
@@ -17,10 +18,14 @@ from pathlib import Path
 import numpy as np
 
 from adain import _npz
+from adain.architectures import ARCHITECTURES
 
 DEFAULT_PRESET = "adain_vgg19"
+FULL_WIDTH_PRESET = "adain_vgg19"
+"""Its encoder is the loss network of everything that needs one."""
 CONFIG = "config.json"
 WEIGHT_FILES = ("encoder.npz", "decoder.npz")
+ONNX_FILES = ("encode.onnx", "decode.onnx")
 
 
 class PresetError(ValueError):
@@ -70,11 +75,44 @@ def read_config(folder: Path) -> dict:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise PresetError(f"{folder / CONFIG}: not readable ({error}).") from error
-    entries = {"widths": list, "sha256": dict, "about": dict}
+    if isinstance(config, dict):
+        # Before there was a second architecture, none was named.
+        config.setdefault("architecture", "vgg19")
+    entries = {"architecture": str, "widths": list, "sha256": dict, "about": dict}
     for name, kind in entries.items():
         if not isinstance(config, dict) or not isinstance(config.get(name), kind):
             raise PresetError(f"{folder / CONFIG}: not a preset's ({name!r} is missing).")
+    if config["architecture"] not in ARCHITECTURES:
+        raise PresetError(
+            f"{folder / CONFIG}: the architecture must be one of {', '.join(ARCHITECTURES)}. "
+            f"Received: {config['architecture']!r}"
+        )
     return config
+
+
+def read_file(folder: Path, file: str, sha256: str | None) -> bytes:
+    """Read one of a preset's files after checking it.
+
+    Args:
+        folder: The preset's folder.
+        file: The file's name.
+        sha256: The sum that `config.json` gives, or None to skip the check.
+
+    Raises:
+        PresetError: If the file is missing, or not the one the sum belongs to.
+    """
+    path = folder / file
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise PresetError(f"{path}: cannot be read ({error.strerror}).") from error
+    received = hashlib.sha256(content).hexdigest()
+    if sha256 is not None and received != sha256:
+        raise PresetError(
+            f"{path}: SHA-256 must be {sha256[:12]}..., received {received[:12]}... "
+            "The file is damaged or incomplete; fetch it again."
+        )
+    return content
 
 
 def read_weights(folder: Path, file: str, sha256: str | None) -> dict[str, np.ndarray]:
@@ -91,21 +129,11 @@ def read_weights(folder: Path, file: str, sha256: str | None) -> dict[str, np.nd
     Raises:
         PresetError: If the file is missing, damaged, or not the one the sum belongs to.
     """
-    path = folder / file
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise PresetError(f"{path}: cannot be read ({error.strerror}).") from error
-    received = hashlib.sha256(content).hexdigest()
-    if sha256 is not None and received != sha256:
-        raise PresetError(
-            f"{path}: SHA-256 must be {sha256[:12]}..., received {received[:12]}... "
-            "The file is damaged or incomplete; fetch it again."
-        )
+    content = read_file(folder, file, sha256)
     try:
         arrays, _ = _npz.load(io.BytesIO(content))
     except ValueError as error:
-        raise PresetError(f"{path}: not a weights file ({error}).") from error
+        raise PresetError(f"{folder / file}: not a weights file ({error}).") from error
     return {name: array.astype("float32") for name, array in arrays.items()}
 
 
@@ -120,7 +148,13 @@ def write_weights(path: Path, arrays: Mapping[str, np.ndarray]) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def write_file(path: Path, content: bytes) -> str:
+    """Write a file, atomically; returns its SHA-256."""
+    _npz.write_atomically(path, lambda file: file.write(content))
+    return hashlib.sha256(content).hexdigest()
+
+
 def write_config(folder: Path, config: Mapping) -> None:
     """Write `config.json`, atomically."""
     text = json.dumps(dict(config), indent=2) + "\n"
-    _npz.write_atomically(folder / CONFIG, lambda file: file.write(text.encode()))
+    write_file(folder / CONFIG, text.encode())

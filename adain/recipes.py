@@ -56,6 +56,22 @@ RECIPES: dict[str, tuple[dict[str, Any], ...]] = {
             "style_crop_size": 128, "identity_weight": 100.0, "warmup_iter": 30, "max_iter": 600,
             "seed": 5,
         },
+        _LARGE | {
+            "style_crop_size": 128, "identity_weight": 100.0, "style_weight": 6.0,
+            "warmup_iter": 30, "max_iter": 320, "seed": 7,
+        },
+    ),
+    # The compact weights, learnt as a whole.
+    "adain_fast": (
+        {
+            "network": "compact", "cache_contents": 1, "cache_styles": 1, "batch_size": 4,
+            "image_size": 384, "random_scale": 1.5, "crop_size": 160, "style_crop_size": 128,
+            "detail_size": 80, "coarse_weight": 1.0, "coarse_levels": 2,
+            "normalized_content": True, "relative": True, "style_weight": 10.0,
+            "identity_weight": 50.0, "learning_rate": 1e-3, "lr_schedule": "cosine",
+            "warmup_iter": 50, "beta_2": 0.99, "clip_norm": 1.0, "ema": 0.99, "max_iter": 3000,
+            "pretrain_iter": 1000, "seed": 1,
+        },
     ),
 }  # fmt: skip
 

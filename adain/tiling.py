@@ -7,11 +7,14 @@ halo as wide as the networks see.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from adain.functional import EPSILON
+from adain.codes import EPSILON
+
+MULTIPLE = 16
+"""Sides of tiles are multiples of this: the deepest stride of all networks."""
 
 
 def tiles(height: int, width: int, tile: int, halo: int) -> Iterator[tuple[slice, ...]]:
@@ -45,9 +48,9 @@ def map_tiles(
 
     Args:
         function: `(h, w, channels)` to `(h, w, channels)`.
-        image: `(height, width, channels)`, sides multiples of 8.
-        tile: Side of a tile, a multiple of 8.
-        halo: Pixels beyond a tile that its result depends on, a multiple of 8.
+        image: `(height, width, channels)`, sides multiples of the stride.
+        tile: Side of a tile, a multiple of the stride.
+        halo: Pixels beyond a tile that its result depends on, a multiple of the stride.
 
     Returns:
         What `function` would return for the whole picture.
@@ -62,39 +65,48 @@ def map_tiles(
 
 
 def pooled_statistics(
-    encode: Callable[[np.ndarray], np.ndarray],
+    encode: Callable[[np.ndarray], Sequence[np.ndarray]],
     image: np.ndarray,
     tile: int,
     *,
     halo: int,
-    stride: int,
     epsilon: float = EPSILON,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Channel means and deviations of a whole picture's features, from tiles.
 
     Args:
-        encode: `(h, w, 3)` picture to `(h / stride, w / stride, channels)` features.
-        image: `(height, width, 3)`, sides multiples of `stride`.
-        tile: Side of a tile in pixels, a multiple of `stride`.
-        halo: Pixels beyond a tile that its features depend on, a multiple of `stride`.
-        stride: Pixels of the picture for one feature.
+        encode: `(h, w, 3)` picture to features `(h / stride, w / stride, channels)`, one array for
+            each level, of any stride that divides the tile's side.
+        image: `(height, width, 3)`, sides multiples of the largest stride.
+        tile: Side of a tile in pixels, a multiple of the largest stride.
+        halo: Pixels beyond a tile that its features depend on, a multiple of the largest stride.
         epsilon: Added to the variance.
 
     Returns:
-        `(mean, std)`, each `(channels,)` float32.
+        `(mean, std)`, each `(channels of all levels,)` float32, level after level.
     """
-    count, mean, squares = 0, 0.0, 0.0
+    moments: list[tuple] = []
     for rows, columns, outer_rows, outer_columns in tiles(*image.shape[:2], tile, halo):
-        features = encode(image[outer_rows, outer_columns])
-        part = features[
-            _inside(rows, outer_rows, stride), _inside(columns, outer_columns, stride)
-        ].astype("float64")
-        part = part.reshape(-1, part.shape[-1])
-        # Means and squares of parts combine without the cancellation of E[x^2] - E[x]^2
-        # (Chan, Golub & LeVeque 1979).
-        total = count + len(part)
-        shift = part.mean(axis=0) - mean
-        squares = squares + part.var(axis=0) * len(part) + shift**2 * (count * len(part) / total)
-        mean = mean + shift * (len(part) / total)
-        count = total
-    return np.float32(mean), np.float32(np.sqrt(squares / count + epsilon))
+        levels = encode(image[outer_rows, outer_columns])
+        moments = moments or [(0, 0.0, 0.0)] * len(levels)
+        for i, features in enumerate(levels):
+            stride = (outer_rows.stop - outer_rows.start) // features.shape[0]
+            part = features[
+                _inside(rows, outer_rows, stride), _inside(columns, outer_columns, stride)
+            ].astype("float64")
+            moments[i] = _merge(moments[i], part.reshape(-1, part.shape[-1]))
+    mean = np.concatenate([mean for _, mean, _ in moments])
+    std = np.sqrt(np.concatenate([squares / count for count, _, squares in moments]) + epsilon)
+    return np.float32(mean), np.float32(std)
+
+
+def _merge(moments: tuple, part: np.ndarray) -> tuple:
+    """Count, mean and sum of squared deviations, with those of `(positions, channels)` added.
+
+    Parts combine without the cancellation of E[x^2] - E[x]^2 (Chan, Golub & LeVeque 1979).
+    """
+    count, mean, squares = moments
+    total = count + len(part)
+    shift = part.mean(axis=0) - mean
+    squares = squares + part.var(axis=0) * len(part) + shift**2 * (count * len(part) / total)
+    return total, mean + shift * (len(part) / total), squares

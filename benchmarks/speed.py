@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -31,6 +30,9 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from common import resident
 
 import adain
 from adain import report as reporting
@@ -158,7 +160,7 @@ def measure_training(options: argparse.Namespace, *_) -> dict:
     config = adain.TrainConfig(
         ("-",), ("-",), vgg_path=options.preset, init=options.preset, precision=options.precision
     )
-    trainer = adain.AdaINTrainer(build_model(config))
+    trainer = adain.AdaINTrainer(*build_model(config))
     trainer.compile(optimizer=keras.optimizers.Adam(1e-4), jit_compile=jit_compile())
 
     class Timer(keras.callbacks.Callback):
@@ -206,13 +208,6 @@ def summary(ends: list[float], loaded: float) -> dict:
         "memory_mib": {"loaded": loaded, "peak": resident()},
         "device_memory_mib": accelerator()[1],
     }
-
-
-def resident() -> float:
-    """Peak of this process's resident memory so far, MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Bytes on macOS, KiB elsewhere.
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
 def accelerator() -> tuple[str, float | None]:

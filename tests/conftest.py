@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 # Before anything imports Keras: the backend is fixed at that moment.
@@ -16,12 +17,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+# What engines export stays out of the user's own cache, and is made once for all tests.
+_CACHE = tempfile.TemporaryDirectory(prefix="adain-tests-")
+os.environ["ADAIN_CACHE"] = _CACHE.name
 # Tests start Python themselves: those processes need the same package.
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])
 )
 
 WIDTHS = (4, 8, 8, 16)
+COMPACT_WIDTHS = (4, 6, 8, 12)
 
 
 @pytest.fixture(scope="session")
@@ -90,36 +95,73 @@ def gallery(tmp_path, picture) -> tuple[Path, Path]:
     return photos, styles
 
 
+def _randomize(network, rng):
+    from adain.networks import get_arrays, set_arrays
+
+    arrays = get_arrays(network)
+    for name, array in arrays.items():
+        fan_in = max(int(np.prod(array.shape[:-1])), 1)
+        scale = np.sqrt(2 / fan_in) if name.endswith("kernel") else 0.1
+        arrays[name] = rng.normal(0, scale, array.shape).astype("float32")
+    set_arrays(network, arrays)
+    return network
+
+
+def _center(decoder, layer: str, output):
+    """Bring the output to mean 0.5 and deviation 0.2, so that clipping hides nothing."""
+    from adain.networks import get_arrays, set_arrays
+
+    arrays = get_arrays(decoder)
+    kernel, bias = arrays[f"{layer}/kernel"], arrays[f"{layer}/bias"]
+    # With sub-pixel convolution there are four channels for each colour.
+    mean, std = (
+        np.tile(statistic(axis=(0, 1, 2)), bias.size // 3)
+        for statistic in (output.mean, output.std)
+    )
+    arrays[f"{layer}/kernel"] = (kernel * 0.2 / std).astype("float32")
+    arrays[f"{layer}/bias"] = ((bias - mean) * 0.2 / std + 0.5).astype("float32")
+    set_arrays(decoder, arrays)
+
+
 @pytest.fixture(scope="session")
 def make_model():
     """`make_model(seed=0, widths=(4, 8, 8, 16))`: a random net that paints in the range [0, 1]."""
 
     def make(seed: int = 0, widths=WIDTHS):
         from adain.model import StyleTransfer
-        from adain.networks import build_decoder, build_encoder, get_arrays, set_arrays
+        from adain.networks import build_decoder, build_encoder
 
         rng = np.random.default_rng(seed)
-        networks = []
-        for build in (build_encoder, build_decoder):
-            network = build(widths)
-            arrays = get_arrays(network)
-            for name, array in arrays.items():
-                fan_in = max(int(np.prod(array.shape[:-1])), 1)
-                scale = np.sqrt(2 / fan_in) if name.endswith("kernel") else 0.1
-                arrays[name] = rng.normal(0, scale, array.shape).astype("float32")
-            set_arrays(network, arrays)
-            networks.append(network)
-        encoder, decoder = networks
-        # Bring the output to mean 0.5 and deviation 0.2, so that clipping hides nothing.
+        encoder, decoder = (
+            _randomize(build(widths), rng) for build in (build_encoder, build_decoder)
+        )
         probe = _picture(64, 64, seed=99)[None].astype("float32") / 255
         output = decoder.predict_on_batch(encoder.predict_on_batch(probe)[-1])
-        mean, std = output.mean(axis=(0, 1, 2)), output.std(axis=(0, 1, 2))
-        arrays = get_arrays(decoder)
-        kernel, bias = arrays["conv1_1/kernel"], arrays["conv1_1/bias"]
-        arrays["conv1_1/kernel"] = (kernel * 0.2 / std).astype("float32")
-        arrays["conv1_1/bias"] = ((bias - mean) * 0.2 / std + 0.5).astype("float32")
-        set_arrays(decoder, arrays)
+        _center(decoder, "conv1_1", output)
         return StyleTransfer(encoder, decoder, about={"preset": f"tiny{seed}"})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_compact():
+    """`make_compact(seed=0, widths=(4, 6, 8, 12))`: the same with the compact network."""
+
+    def make(seed: int = 0, widths=COMPACT_WIDTHS):
+        from adain.compact import build_decoder, build_encoder
+        from adain.model import StyleTransfer
+
+        # Also the layers that start at zero, or the style would steer nothing.
+        rng = np.random.default_rng(seed)
+        encoder, decoder = (
+            _randomize(build(widths), rng) for build in (build_encoder, build_decoder)
+        )
+        about = {"preset": f"compact{seed}"}
+        model = StyleTransfer(encoder, decoder, architecture="compact", about=about)
+        content, style = (_picture(64, 64, seed=s)[None].astype("float32") / 255 for s in (98, 99))
+        output = model.predict_on_batch({"content": content, "style": style})
+        _center(decoder, "conv1_2", output)
+        return model
 
     return make
 
@@ -128,6 +170,18 @@ def make_model():
 def tiny_model(make_model):
     """One such net that no test may change."""
     return make_model()
+
+
+@pytest.fixture(scope="session", params=["vgg19", "compact"])
+def make_any(request, make_model, make_compact):
+    """`make_model`, then `make_compact`: for what holds for every architecture."""
+    return {"vgg19": make_model, "compact": make_compact}[request.param]
+
+
+@pytest.fixture(scope="session")
+def any_model(make_any):
+    """A tiny net of each architecture that no test may change."""
+    return make_any()
 
 
 @pytest.fixture

@@ -18,26 +18,35 @@ ALLOWED = {
     "color": set(),
     "_decode": set(),
     "image": {"_decode", "config"},  # config: MAX_PIXELS
-    "presets": {"_npz"},
+    "architectures": set(),
+    "presets": {"_npz", "architectures"},
     "recipes": {"config"},
-    "functional": {"_npz"},
+    "codes": {"_npz"},
+    "functional": {"codes"},
     "_lpips": set(),
     "vgg": {"_npz"},
     "events": {"image"},
     "data": {"image"},
-    "layers": {"functional"},
-    "losses": {"functional"},
-    "tiling": {"functional"},
+    "layers": {"codes", "functional"},
+    "losses": {"codes", "functional"},
+    "tiling": {"codes"},
+    "painter": {"architectures", "codes", "tiling"},
     "networks": {"layers"},
+    "compact": {"layers"},
     "pretrain": {"data"},
-    "model": {"functional", "networks", "presets", "tiling"},
+    "model": {"architectures", "compact", "functional", "networks", "painter", "presets"},
+    "export": {"__init__", "architectures", "codes", "layers", "model", "presets"},
+    "engines": {"architectures", "config", "model", "painter", "presets"},
     "callbacks": {"_npz", "config", "events", "model"},
     "trainer": {
         "callbacks", "config", "data", "functional", "losses", "model", "networks", "presets",
         "pretrain", "vgg",
     },
-    "gatys": {"functional", "losses", "model", "networks"},
-    "jobs": {"color", "config", "functional", "gatys", "image", "model"},
+    "gatys": {"architectures", "functional", "losses", "networks", "painter"},
+    "jobs": {"config", "engines", "image"},
+    "stylize_jobs": {
+        "codes", "color", "config", "engines", "gatys", "image", "jobs", "model", "painter",
+    },
     "gatys_jobs": {"config", "gatys", "image", "jobs", "model"},
     "metrics": {"_lpips", "functional", "losses"},
     "report": {"__init__", "_npz", "image"},
@@ -47,15 +56,16 @@ ALLOWED = {
         "report",
     },
     "cli": {
-        "__init__", "config", "evaluate", "gatys_jobs", "jobs", "pairs", "presets", "recipes",
-        "report", "trainer",
+        "__init__", "config", "engines", "evaluate", "export", "gatys_jobs", "jobs", "model",
+        "pairs", "presets", "recipes", "report", "stylize_jobs", "trainer",
     },
     "__main__": {"cli"},
 }  # fmt: skip
 
 WITHOUT_KERAS = (
     "_npz", "_lpips", "config", "color", "_decode", "image", "presets", "recipes", "jobs",
-    "gatys_jobs", "report", "pairs", "evaluate", "cli",
+    "gatys_jobs", "report", "pairs", "evaluate", "cli", "codes", "architectures", "tiling",
+    "painter", "engines", "stylize_jobs",
 )  # fmt: skip
 
 

@@ -1,19 +1,27 @@
-"""The benchmark runs, and says what it measured."""
+"""The benchmarks run, and say what they measured."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 BENCHMARK = "benchmarks/speed.py"
+VERSUS = "benchmarks/versus.py"
 
 
 @pytest.fixture
 def speed(load_script):
     return load_script(BENCHMARK)
+
+
+@pytest.fixture
+def versus(load_script):
+    return load_script(VERSUS)
 
 
 def test_report(root, tiny_preset, tmp_path):
@@ -50,6 +58,64 @@ def test_each_call(speed, tiny_preset, call):
 
 def test_a_wrong_preset_is_one_line(root, tmp_path):
     command = [sys.executable, str(root / BENCHMARK), "--preset", "nothing", "--calls", "encode"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "error: nothing: no such weights" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# === Beside others ===
+
+
+def test_turns_and_ratios(versus):
+    assert list(versus.turns("abc", 2)) == ["a", "b", "c", "b", "c", "a"]
+    assert versus.ratio([4, 9, 8], [2, 3, 1]) == {"median": 3, "min": 2, "max": 8}
+
+
+def test_operations_are_those_of_the_convolutions(versus, tiny_preset):
+    pairs = {32: (3 * 4 + 4 * 4), 16: (4 * 8 + 8 * 8), 8: 4 * 8 * 8, 4: 8 * 16}
+    # Two networks, one the other's mirror; a product and a sum for each of nine weights.
+    wanted = sum(2 * 2 * 9 * side**2 * count for side, count in pairs.items())
+    assert versus.count_operations(str(tiny_preset), 32) == wanted
+
+
+def test_the_torch_network_is_ours(versus, tiny_model, tiny_preset, picture, tmp_path):
+    pytest.importorskip("torch")
+    photo, style = picture(48, 48), picture(48, 48, seed=1)
+    np.save(tmp_path / "photo48.npy", photo)
+    np.save(tmp_path / "style48.npy", style)
+    racer = versus.Contender("torch", "", 48, preset=str(tiny_preset), folder=str(tmp_path))
+    run, _ = versus.load_torch(racer)
+    # The preset is in half precision.
+    np.testing.assert_allclose(run().astype(int), tiny_model.stylize(photo, style), atol=2)
+
+
+def test_beside_others(root, tiny_preset, tmp_path):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    out = tmp_path / "versus.json"
+    command = [sys.executable, str(root / VERSUS), "--no-rival", "--out", str(out)]
+    command += ["--fast", str(tiny_preset), "--full", str(tiny_preset), "--sizes", "32"]
+    command += ["--engines", "onnxruntime", "--engine", "onnxruntime"]
+    command += ["--rounds", "1", "--seconds", "0", "--count", "3"]
+    environment = os.environ | {"ADAIN_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(out.read_text())
+    assert set(report) == {"machine", "settings", "networks", "start", "folders"}
+    for rows in report["networks"].values():
+        for row in rows:
+            assert len(row["milliseconds"]["rounds"]) == 1
+            assert 1 < row["memory_mib"]["loaded"] <= row["memory_mib"]["peak"]
+            assert row["peak_fraction"] > 0
+    assert report["start"][0]["seconds"]["median"] > 0
+    assert report["folders"]["steady_per_second"]["median"] > 0
+    for heading in ("### Networks", "### Start", "### Folders: 3 files"):
+        assert heading in done.stdout
+
+
+def test_beside_others_with_a_wrong_preset(root, tmp_path):
+    command = [sys.executable, str(root / VERSUS), "--no-rival", "--fast", "nothing"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
     assert "error: nothing: no such weights" in done.stderr

@@ -127,7 +127,7 @@ def test_unwritable_folder_is_one_line(place, tmp_path, capsys):
         (["--alpha", "-0.5"], "`alpha` must be 0 or more. Received: alpha=-0.5"),
         (["--alpha", "nan"], "`alpha` must be"),
         (["--passes", "0"], "`passes` must be"),
-        (["--tile", "100"], "`tile` must be a multiple of 8"),
+        (["--tile", "100"], "`tile` must be a multiple of 16"),
         (["--quality", "0"], "`quality` must be"),
         (["--keep-colors", "purple"], "invalid choice"),
         (["--bogus"], "unrecognized arguments: --bogus"),

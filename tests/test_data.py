@@ -123,16 +123,21 @@ def test_every_epoch_visits_every_picture_once(make):
         assert len({tuple(crop.index for crop in epoch) for epoch in epochs}) > 2
 
 
-def test_fixed_styles_repeat(make):
-    dataset = make(fixed_styles=2)
-    crops = {crop for step in range(30) for crop in dataset.plan(step)[STYLE]}
-    assert len(crops) == 3 * 2
+@pytest.mark.parametrize("kind", [CONTENT, STYLE])
+def test_fixed_draws_repeat(make, kind):
+    fixed = (2, 0) if kind == CONTENT else (0, 2)
+    dataset = make(fixed_draws=fixed)
+    total = len(dataset.files[kind])
+    crops = {crop for step in range(30) for crop in dataset.plan(step)[kind]}
+    assert len(crops) == total * 2
     pictures = {dataset.load(crop).tobytes() for crop in crops}
-    assert len(pictures) == 3 * 2
-    again = make(fixed_styles=2)
+    assert len(pictures) == total * 2
+    again = make(fixed_draws=fixed)
     assert {again.load(crop).tobytes() for crop in crops} == pictures
-    # Without, each epoch crops anew.
-    crops = {crop for step in range(30) for crop in make().plan(step)[STYLE]}
+    # The other folder goes on being cropped anew, as both do without.
+    crops = {crop for step in range(30) for crop in dataset.plan(step)[1 - kind]}
+    assert len(crops) == 60
+    crops = {crop for step in range(30) for crop in make().plan(step)[kind]}
     assert len(crops) == 60
 
 

@@ -8,7 +8,13 @@ import pytest
 from keras import ops
 
 from adain.functional import adaptive_instance_normalization
-from adain.layers import AdaIN, NearestUpsampling2D, ReflectionPadding2D
+from adain.layers import (
+    AdaIN,
+    DepthToSpace,
+    Modulation,
+    NearestUpsampling2D,
+    ReflectionPadding2D,
+)
 
 
 def numpy(x):
@@ -55,6 +61,27 @@ def test_upsampling_agrees_with_numpy(features):
     assert layer.compute_output_shape(features.shape) == expected.shape
     assert layer.compute_output_shape((None, None, None, 3)) == (None, None, None, 3)
     assert layer.name == "up"
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_depth_to_space_agrees_with_numpy(factor):
+    layer = round_trip(DepthToSpace(factor))
+    x = np.random.default_rng(0).normal(size=(2, 5, 7, 3 * factor**2)).astype("float32")
+    blocks = x.reshape(2, 5, 7, factor, factor, 3).transpose(0, 1, 3, 2, 4, 5)
+    expected = blocks.reshape(2, 5 * factor, 7 * factor, 3)
+    np.testing.assert_array_equal(numpy(layer(x)), expected)
+    assert layer.compute_output_shape(x.shape) == expected.shape
+    assert layer.compute_output_shape((None, None, 7, x.shape[-1])) == (None, None, 7 * factor, 3)
+
+
+def test_modulation_agrees_with_numpy(features):
+    layer = round_trip(Modulation())
+    change = np.random.default_rng(1).normal(size=(2, 1, 1, 6)).astype("float32")
+    expected = features * (1 + change[..., :3]) + change[..., 3:]
+    np.testing.assert_allclose(numpy(layer([features, change])), expected, rtol=1e-6, atol=1e-6)
+    assert layer.compute_output_shape([features.shape, change.shape]) == features.shape
+    # No change changes nothing: that is where training starts.
+    np.testing.assert_array_equal(numpy(layer([features, 0 * change])), features)
 
 
 @pytest.mark.parametrize("layer", [ReflectionPadding2D(2), NearestUpsampling2D()])

@@ -7,7 +7,8 @@ import pytest
 from keras import ops
 
 from adain import losses
-from adain.functional import EPSILON, mean_std
+from adain.codes import EPSILON
+from adain.functional import mean_std
 
 
 def number(x):

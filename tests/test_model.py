@@ -6,7 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from adain.functional import StyleCode, mix
+from adain import presets
+from adain.architectures import ARCHITECTURES
+from adain.codes import StyleCode, mix
 from adain.model import StyleTransfer
 from adain.networks import get_arrays, set_arrays
 from adain.presets import PresetError
@@ -27,36 +29,39 @@ def levels(a, b) -> int:
     return int(np.abs(a.astype(int) - b.astype(int)).max())
 
 
+def unit(*images):
+    return np.stack(images).astype("float32") / 255
+
+
 # === Sizes ===
 
 
 @pytest.mark.parametrize("size", [(65, 97), (1, 1), (1, 70), (8, 8), (15, 17), (64, 64), (33, 16)])
-def test_size_is_kept(tiny_model, picture, style, size):
-    result = tiny_model.stylize(picture(*size), style)
+def test_size_is_kept(any_model, picture, style, size):
+    result = any_model.stylize(picture(*size), style)
     assert result.shape == (*size, 3)
     assert result.dtype == np.uint8
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (16, 16)])
-def test_styles_of_any_size(tiny_model, content, picture, size):
-    assert tiny_model.stylize(content, picture(*size)).shape == content.shape
+def test_styles_of_any_size(any_model, content, picture, size):
+    assert any_model.stylize(content, picture(*size)).shape == content.shape
 
 
-def test_very_long_picture(make_model, picture, style):
-    model = make_model(widths=(1, 1, 1, 2))
-    result = model.stylize(picture(5000, 20), style)
+def test_very_long_picture(any_model, picture, style):
+    result = any_model.stylize(picture(5000, 20), style)
     assert result.shape == (5000, 20, 3)
     assert result.std() > 0
 
 
-def test_arguments_are_not_changed(tiny_model, content, style):
+def test_arguments_are_not_changed(any_model, content, style):
     before = content.copy(), style.copy()
-    tiny_model.stylize(content, style)
+    any_model.stylize(content, style)
     np.testing.assert_array_equal(content, before[0])
     np.testing.assert_array_equal(style, before[1])
     content.flags.writeable = False
     try:
-        tiny_model.stylize(content[::-1, ::2], style)
+        any_model.stylize(content[::-1, ::2], style)
     finally:
         content.flags.writeable = True
 
@@ -65,15 +70,16 @@ def test_arguments_are_not_changed(tiny_model, content, style):
 
 
 @pytest.mark.parametrize("flat", ["content", "style", "both"])
-def test_flat_pictures_stay_finite(tiny_model, content, style, flat):
+def test_flat_pictures_stay_finite(any_model, content, style, flat):
     white = np.full((40, 40, 3), 255, "uint8")
-    result = tiny_model.stylize(
+    result = any_model.stylize(
         white if flat != "style" else content, white if flat != "content" else style
     )
-    code = tiny_model.encode_style(white)
-    assert np.isfinite(code.means[0]).all()
-    assert np.isfinite(code.stds[0]).all()
-    assert (code.stds[0] > 0).all()
+    code = any_model.encode_style(white)
+    for mean, std in zip(code.means, code.stds, strict=True):
+        assert np.isfinite(mean).all()
+        assert np.isfinite(std).all()
+        assert (std > 0).all()
     assert result.shape[-1] == 3
 
 
@@ -81,71 +87,106 @@ def test_flat_pictures_stay_finite(tiny_model, content, style, flat):
 
 
 def oracle(model, content, style, alpha):
-    """The paper's equations with the bare networks; sides are multiples of 8."""
-    f, fs = (
-        model.encoder.predict_on_batch(image[None].astype("float32") / 255)[-1].astype("float64")
+    """The paper's equations with the bare networks; sides are multiples of the stride."""
+    count = ARCHITECTURES[model.architecture].levels
+    levels, style_levels = (
+        [tap.astype("float64") for tap in model.encoder.predict_on_batch(unit(image))[-count:]]
         for image in (content, style)
     )
 
     def statistics(x):
         return x.mean(axis=(1, 2), keepdims=True), np.sqrt(x.var(axis=(1, 2), keepdims=True) + 1e-5)
 
-    (mean, std), (style_mean, style_std) = statistics(f), statistics(fs)
-    t = alpha * (style_std * (f - mean) / std + style_mean) + (1 - alpha) * f
-    image = model.decoder.predict_on_batch(t.astype("float32"))[0]
+    own, wanted, targets = [], [], []
+    for f, fs in zip(levels, style_levels, strict=True):
+        (mean, std), (style_mean, style_std) = statistics(f), statistics(fs)
+        targets.append(alpha * (style_std * (f - mean) / std + style_mean) + (1 - alpha) * f)
+        own.append((mean, std))
+        wanted.append(
+            (alpha * style_mean + (1 - alpha) * mean, alpha * style_std + (1 - alpha) * std)
+        )
+    if model.architecture == "compact":
+        own, wanted = (
+            np.concatenate([part for parts in zip(*code, strict=True) for part in parts], -1)
+            for code in (own, wanted)
+        )
+        targets.append(np.concatenate([wanted, wanted - own], -1))
+    targets = [target.astype("float32") for target in targets]
+    image = model.decoder.predict_on_batch(targets if len(targets) > 1 else targets[0])[0]
     return np.rint(np.clip(image, 0, 1) * 255).astype("uint8")
 
 
 @pytest.mark.parametrize("alpha", [0, 0.4, 1, 1.5])
-def test_stylize_is_the_papers_equation(tiny_model, picture, alpha):
-    content, style = picture(64, 96, 3), picture(40, 48, 4)
-    result = tiny_model.stylize(content, style, alpha=alpha)
-    assert levels(result, oracle(tiny_model, content, style, alpha)) <= 1
+def test_stylize_is_the_papers_equation(any_model, picture, alpha):
+    content, style = picture(64, 96, 3), picture(48, 64, 4)
+    result = any_model.stylize(content, style, alpha=alpha)
+    assert levels(result, oracle(any_model, content, style, alpha)) <= 1
     assert result.std() > 10
 
 
 def test_alpha_zero_is_the_autoencoder(tiny_model, picture, style):
     content = picture(64, 48)
-    features = tiny_model.encoder.predict_on_batch(content[None].astype("float32") / 255)[-1]
+    features = tiny_model.encoder.predict_on_batch(unit(content))[-1]
     image = tiny_model.decoder.predict_on_batch(features)[0]
     expected = np.rint(np.clip(image, 0, 1) * 255).astype("uint8")
     assert levels(tiny_model.stylize(content, style, alpha=0), expected) == 0
 
 
-def test_alpha_has_an_effect(tiny_model, content, style):
-    results = [tiny_model.stylize(content, style, alpha=alpha) for alpha in (0, 0.5, 1, 2)]
+def test_alpha_zero_is_the_contents_own_style(any_model, content, style):
+    """Nothing of the style is left, also not in what steers a compact decoder."""
+    expected = any_model.stylize(content, any_model.encode_style(content))
+    assert levels(any_model.stylize(content, style, alpha=0), expected) <= 1
+
+
+def test_every_level_counts(make_compact, content, style, picture):
+    """A style's statistics at each of the three levels change the picture."""
+    model = make_compact()
+    ours, other = model.encode_style(style), model.encode_style(255 - style)
+    before = model.stylize(content, ours)
+    for i in range(3):
+        means, stds = (
+            [b if i == j else a for j, (a, b) in enumerate(zip(one, two, strict=True))]
+            for one, two in ((ours.means, other.means), (ours.stds, other.stds))
+        )
+        code = StyleCode(means, stds, preset=model.preset)
+        assert levels(model.stylize(content, code), before) > 5
+
+
+def test_alpha_has_an_effect(any_model, content, style):
+    results = [any_model.stylize(content, style, alpha=alpha) for alpha in (0, 0.5, 1, 2)]
     for a, b in zip(results, results[1:], strict=False):
         assert levels(a, b) > 5
 
 
-def test_code_in_place_of_the_style(tiny_model, content, style, tmp_path):
-    code = tiny_model.encode_style(style, name="Wave", credit="Hokusai", licence="PD")
-    assert repr(code) == "StyleCode(name='Wave', preset='tiny0', widths=(16,))"
+def test_code_in_place_of_the_style(any_model, content, style, tmp_path):
+    code = any_model.encode_style(style, name="Wave", credit="Hokusai", licence="PD")
+    widths = {"vgg19": (16,), "compact": (6, 8, 12)}[any_model.architecture]
+    assert repr(code) == f"StyleCode(name='Wave', preset={any_model.preset!r}, widths={widths})"
     code.save(tmp_path / "card.npz")
-    expected = tiny_model.stylize(content, style)
+    expected = any_model.stylize(content, style)
     for one in (code, StyleCode.load(tmp_path / "card.npz"), mix([code, code])):
-        assert levels(tiny_model.stylize(content, one), expected) == 0
+        assert levels(any_model.stylize(content, one), expected) == 0
 
 
-def test_alpha_is_mixing_with_the_content(tiny_model, picture, style):
+def test_alpha_is_mixing_with_the_content(any_model, picture, style):
     content = picture(64, 96)  # Without padding: a code knows nothing of it.
-    mixed = mix([tiny_model.encode_style(style), tiny_model.encode_style(content)], [0.3, 0.7])
-    expected = tiny_model.stylize(content, style, alpha=0.3)
-    assert levels(tiny_model.stylize(content, mixed), expected) <= 1
+    mixed = mix([any_model.encode_style(style), any_model.encode_style(content)], [0.3, 0.7])
+    expected = any_model.stylize(content, style, alpha=0.3)
+    assert levels(any_model.stylize(content, mixed), expected) <= 1
 
 
-def test_style_is_seen(tiny_model, content, style, picture):
+def test_style_is_seen(any_model, content, style, picture):
     other = picture(50, 41, seed=3)
-    assert levels(tiny_model.stylize(content, style), tiny_model.stylize(content, other)) > 5
+    assert levels(any_model.stylize(content, style), any_model.stylize(content, other)) > 5
 
 
 # === Errors ===
 
 
 @pytest.mark.parametrize("alpha", [-0.5, float("nan"), float("inf")])
-def test_alpha_is_refused(tiny_model, content, style, alpha):
+def test_alpha_is_refused(any_model, content, style, alpha):
     with pytest.raises(ValueError, match=rf"Received: alpha={alpha}"):
-        tiny_model.stylize(content, style, alpha=alpha)
+        any_model.stylize(content, style, alpha=alpha)
 
 
 @pytest.mark.parametrize(
@@ -159,66 +200,65 @@ def test_alpha_is_refused(tiny_model, content, style, alpha):
         None,
     ],
 )
-def test_other_arrays_are_refused(tiny_model, content, wrong):
+def test_other_arrays_are_refused(any_model, content, wrong):
     with pytest.raises(ValueError, match=r"`content` must be .* uint8 sRGB.*Received: shape="):
-        tiny_model.stylize(wrong, content)
+        any_model.stylize(wrong, content)
     with pytest.raises(ValueError, match=r"`style` must be .* uint8 sRGB.*Received: shape="):
-        tiny_model.stylize(content, wrong)
+        any_model.stylize(content, wrong)
 
 
-def test_codes_of_other_models_are_refused(tiny_model, content, style, make_model):
-    with pytest.raises(ValueError, match=r"made with preset 'tiny0'.*preset='tiny1'"):
-        tiny_model.stylize(content, make_model(1).encode_style(style))
-    with pytest.raises(ValueError, match=r"widths \(16,\)"):
-        tiny_model.stylize(content, StyleCode([[1]], [[1]]))
+def test_codes_of_other_models_are_refused(make_any, any_model, content, style):
+    other = make_any(1)
+    message = rf"made with preset '{any_model.preset}'.*preset='{other.preset}'"
+    with pytest.raises(ValueError, match=message):
+        any_model.stylize(content, other.encode_style(style))
+    with pytest.raises(ValueError, match=r"widths \((16,|6, 8, 12)\)"):
+        any_model.stylize(content, StyleCode([[1]], [[1]]))
 
 
-@pytest.mark.parametrize("tile", [-8, 100])
-def test_tile_is_refused(tiny_model, content, style, tile):
+@pytest.mark.parametrize("tile", [-16, 8, 100])
+def test_tile_is_refused(any_model, content, style, tile):
     for function in (
-        lambda: tiny_model.stylize(content, style, tile=tile),
-        lambda: tiny_model.encode_style(style, tile=tile),
+        lambda: any_model.stylize(content, style, tile=tile),
+        lambda: any_model.encode_style(style, tile=tile),
     ):
-        with pytest.raises(ValueError, match=rf"multiple of 8\. Received: tile={tile}"):
+        with pytest.raises(ValueError, match=rf"multiple of 16\. Received: tile={tile}"):
             function()
 
 
 # === As a Keras model ===
 
 
-def unit(*images):
-    return np.stack(images).astype("float32") / 255
-
-
-def test_call_agrees_with_stylize(tiny_model, picture):
+def test_call_agrees_with_stylize(any_model, picture):
     contents = [picture(32, 48, seed) for seed in (1, 2)]
-    styles = [picture(40, 32, seed) for seed in (3, 4)]
+    styles = [picture(48, 32, seed) for seed in (3, 4)]
     alpha = np.array([[1], [0.5]], "float32")
     inputs = {"content": unit(*contents), "style": unit(*styles), "alpha": alpha}
-    images = tiny_model.predict_on_batch(inputs)
+    images = any_model.predict_on_batch(inputs)
     assert images.shape == (2, 32, 48, 3)
     for i, image in enumerate(images):
-        expected = tiny_model.stylize(contents[i], styles[i], alpha=float(alpha[i, 0]))
+        expected = any_model.stylize(contents[i], styles[i], alpha=float(alpha[i, 0]))
         assert levels(np.rint(np.clip(image, 0, 1) * 255), expected) <= 1
     del inputs["alpha"]
-    np.testing.assert_allclose(tiny_model.predict_on_batch(inputs)[0], images[0], atol=1e-5)
+    np.testing.assert_allclose(any_model.predict_on_batch(inputs)[0], images[0], atol=1e-5)
 
 
-def test_keras_file_round_trip(tiny_model, picture, tmp_path):
+def test_keras_file_round_trip(any_model, picture, tmp_path):
     path = tmp_path / "model.keras"
-    tiny_model.save(path)
+    any_model.save(path)
     again = keras.saving.load_model(path)
     assert isinstance(again, StyleTransfer)
-    assert again.about == tiny_model.about
+    assert again.about == any_model.about
+    assert again.architecture == any_model.architecture
     content, style = picture(33, 40), picture(32, 32, 1)
-    assert levels(again.stylize(content, style), tiny_model.stylize(content, style)) == 0
+    assert levels(again.stylize(content, style), any_model.stylize(content, style)) == 0
 
 
 # === Presets ===
 
 
-def test_preset_round_trip(make_model, content, style, tmp_path):
-    model = make_model(3)
+def test_preset_round_trip(make_any, content, style, tmp_path):
+    model = make_any(3)
     model.about |= {"licence": "CC BY 4.0", "numbers": [1, 2.5], "training": {"step": 7}}
     model.save_to_preset(tmp_path / "one")
     first = StyleTransfer.from_preset(tmp_path / "one")
@@ -226,6 +266,7 @@ def test_preset_round_trip(make_model, content, style, tmp_path):
     first.save_to_preset(tmp_path / "two")
     second = StyleTransfer.from_preset(str(tmp_path / "two"))
     assert first.about == second.about == model.about
+    assert first.architecture == second.architecture == model.architecture
     for part in ("encoder", "decoder"):
         arrays = [get_arrays(getattr(one, part)) for one in (model, first, second)]
         for name, array in arrays[0].items():
@@ -236,6 +277,24 @@ def test_preset_round_trip(make_model, content, style, tmp_path):
         ).read_bytes()
     assert levels(first.stylize(content, style), second.stylize(content, style)) == 0
     assert levels(first.stylize(content, style), model.stylize(content, style)) <= 3
+
+
+def test_a_config_without_architecture_is_vgg19(tiny_preset):
+    """Presets were written so before there was a second one."""
+    config = presets.read_config(tiny_preset)
+    del config["architecture"]
+    presets.write_config(tiny_preset, config)
+    assert '"architecture"' not in (tiny_preset / "config.json").read_text()
+    assert StyleTransfer.from_preset(tiny_preset).architecture == "vgg19"
+
+
+def test_weights_of_another_architecture_are_refused(tiny_preset, make_compact, tmp_path):
+    make_compact().save_to_preset(tmp_path / "compact")
+    for folder, architecture in ((tiny_preset, "compact"), (tmp_path / "compact", "vgg19")):
+        config = presets.read_config(folder) | {"architecture": architecture}
+        presets.write_config(folder, config)
+        with pytest.raises(PresetError, match=r"encoder\.npz: The weights do not belong"):
+            StyleTransfer.from_preset(folder)
 
 
 def test_half_precision_that_overflows_is_refused(make_model, tmp_path):

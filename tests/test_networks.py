@@ -9,16 +9,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from adain.networks import (
-    DECODER_HALO,
-    ENCODER_HALO,
-    STRIDE,
-    TAPS,
-    build_decoder,
-    build_encoder,
-    get_arrays,
-    set_arrays,
-)
+from adain.architectures import ARCHITECTURES
+from adain.model import BUILDERS
+from adain.networks import TAPS, build_decoder, build_encoder, get_arrays, set_arrays
 
 WIDTHS = (4, 8, 8, 16)
 VGG19 = [
@@ -189,33 +182,59 @@ def transparent(build):
     return network
 
 
-def reached(response):
-    """First and last index along the width."""
-    columns = np.flatnonzero(np.any(response != 0, axis=(0, 2)))
+def reached(before, after):
+    """First and last column that differ."""
+    columns = np.flatnonzero(np.any(before != after, axis=(0, 1, 3)))
     return columns[0], columns[-1]
 
 
-def test_encoder_halo_covers_what_the_encoder_sees():
-    encoder = transparent(build_encoder)
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_encoder_halo_covers_what_the_encoder_sees(name):
+    facts = ARCHITECTURES[name]
+    encoder = transparent(BUILDERS[name].build_encoder)
+    image = np.ones((1, 2 * facts.stride, 320, 3), "float32")
+    before = encoder.predict_on_batch(image)[-facts.levels :]
     furthest = 0
-    for pixel in range(80, 80 + STRIDE):
-        image = np.zeros((1, 16, 168, 3), "float32")
-        image[0, 8, pixel] = 1
-        first, last = reached(encoder.predict_on_batch(image)[-1][0])
-        # A feature covers STRIDE pixels; how far beyond them is the pixel it felt?
-        furthest = max(furthest, STRIDE * last - pixel, pixel - (STRIDE * first + STRIDE - 1))
-    assert ENCODER_HALO % STRIDE == 0
-    assert 24 < furthest <= ENCODER_HALO
+    for pixel in range(160, 160 + facts.stride):
+        changed = image.copy()
+        changed[:, :, pixel] += 100
+        after = encoder.predict_on_batch(changed)[-facts.levels :]
+        for one, other in zip(before, after, strict=True):
+            first, last = reached(one, other)
+            # A feature covers so many pixels; how far beyond them is the pixel it felt?
+            cell = image.shape[2] // one.shape[2]
+            furthest = max(furthest, cell * last - pixel, pixel - (cell * first + cell - 1))
+    assert before[-1].shape[1:3] == (2, image.shape[2] // facts.stride)
+    assert facts.encoder_halo % facts.stride == 0
+    assert 0.7 * facts.encoder_halo < furthest <= facts.encoder_halo
 
 
-def test_decoder_halo_covers_what_the_decoder_sees():
-    decoder = transparent(build_decoder)
-    features = np.zeros((1, 2, 21, 1), "float32")
-    features[0, 0, 10] = 1
-    first, last = reached(decoder.predict_on_batch(features)[0])
-    furthest = max(STRIDE * 10 - first, last - (STRIDE * 10 + STRIDE - 1))
-    assert DECODER_HALO % STRIDE == 0
-    assert 24 < furthest <= DECODER_HALO
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_decoder_halo_covers_what_the_decoder_sees(name):
+    facts = ARCHITECTURES[name]
+    decoder = transparent(BUILDERS[name].build_decoder)
+    width = 40 * facts.stride
+    # Coarser by 2 from level to level; the steering, if there is one, is left at 0.
+    sides = [facts.stride // 2**i for i in range(facts.levels)][::-1]
+    inputs = [np.ones((1, 2 * facts.stride // side, width // side, 1), "float32") for side in sides]
+    steering = [np.zeros((1, 1, 1, x.shape[-1]), "float32") for x in decoder.inputs[facts.levels :]]
+
+    def paint(levels):
+        tensors = [*levels, *steering]
+        return decoder.predict_on_batch(tensors if len(tensors) > 1 else tensors[0])
+
+    before = paint(inputs)
+    assert before.shape == (1, 2 * facts.stride, width, 3)
+    furthest = []
+    for i, side in enumerate(sides):
+        changed = [x.copy() for x in inputs]
+        middle = width // 2 // side
+        changed[i][:, :, middle] += 100
+        first, last = reached(before, paint(changed))
+        furthest.append(max(side * middle - first, last - (side * middle + side - 1)))
+    assert facts.decoder_halo % facts.stride == 0
+    assert max(furthest) == furthest[-1]
+    assert 0.7 * facts.decoder_halo < furthest[-1] <= facts.decoder_halo
 
 
 # === The shipped encoder ===
@@ -251,7 +270,7 @@ def test_shipped_encoder_is_normalised(shipped, root):
     means = []
     for path in list_images(folder)[:8]:
         photo = load_image(path)[:256, :256]
-        height, width = (side // STRIDE * STRIDE for side in photo.shape[:2])
+        height, width = (side // 8 * 8 for side in photo.shape[:2])
         outputs = probe.predict_on_batch(photo[None, :height, :width].astype("float32") / 255)
         means.append([output.mean(axis=(0, 1, 2)) for output in outputs])
     for layer, values in zip(convolutions, zip(*means, strict=True), strict=True):

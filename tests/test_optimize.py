@@ -383,7 +383,8 @@ def test_nothing_found_is_no_texture(place, capsys):
 
 def test_refine_brings_the_result_closer_to_the_style(place, encoder):
     from adain.gatys import Canvas
-    from adain.model import StyleTransfer, to_input
+    from adain.model import StyleTransfer
+    from adain.painter import to_input, to_unit
 
     photo, style = place.content / "a.png", place.style / "y.png"
     images = {}
@@ -398,12 +399,12 @@ def test_refine_brings_the_result_closer_to_the_style(place, encoder):
         content_layers=("relu4_1",), style_layers=LAYERS, style_loss="gram",
         loss_weights=(OptimizeConfig.content_weight, OptimizeConfig.style_weight, 0.0),
     )  # fmt: skip
-    targets = canvas.encode_targets(
-        *(to_input(load_image(path), "image") for path in (photo, style))
-    )
-    losses = [
-        canvas.evaluate(to_input(images[steps], "image"), targets)[0]["loss"] for steps in (0, 20)
-    ]
+
+    def prepare(image):
+        return to_unit(to_input(image, "image", 8))
+
+    targets = canvas.encode_targets(*(prepare(load_image(path)) for path in (photo, style)))
+    losses = [canvas.evaluate(prepare(images[steps]), targets)[0]["loss"] for steps in (0, 20)]
     assert losses[1] < 0.7 * losses[0]
 
 

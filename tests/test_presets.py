@@ -51,9 +51,14 @@ def test_shipped_presets_are_whole():
     for name in presets.available_presets():
         folder = presets.find_preset(name)
         config = presets.read_config(folder)
+        assert set(presets.WEIGHT_FILES) <= config["sha256"].keys()
         for file, expected in config["sha256"].items():
-            arrays = presets.read_weights(folder, file, expected)
-            assert all(np.isfinite(array).all() for array in arrays.values())
+            if file in presets.WEIGHT_FILES:
+                arrays = presets.read_weights(folder, file, expected)
+                assert all(np.isfinite(array).all() for array in arrays.values())
+            else:
+                assert file in presets.ONNX_FILES
+                presets.read_file(folder, file, expected)
         # What is published names no folder of the machine that made it.
         assert not [
             text for text in strings(config) if text.startswith(("/", "~")) or ":\\" in text
@@ -77,6 +82,12 @@ def test_damaged_config(tiny_preset, text):
     (tiny_preset / "config.json").write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(PresetError, match=r"config\.json"):
         StyleTransfer.from_preset(tiny_preset)
+
+
+def test_unknown_architecture(tiny_preset):
+    presets.write_config(tiny_preset, presets.read_config(tiny_preset) | {"architecture": "vast"})
+    with pytest.raises(PresetError, match=r"one of vgg19, compact\. Received: 'vast'"):
+        presets.read_config(tiny_preset)
 
 
 def test_encoder_without_decoder(tiny_preset):

@@ -13,7 +13,7 @@ from adain.callbacks import STATE
 from adain.config import TrainConfig
 from adain.data import StyleContentDataset
 from adain.networks import get_arrays
-from adain.pretrain import BlockwiseTrainer, pretrain_decoder
+from adain.pretrain import BlockwiseTrainer, pretrain
 from adain.trainer import train
 
 
@@ -56,7 +56,7 @@ def test_pretraining_brings_the_loss_down_and_leaves_the_encoder(make_model, dat
     trainer.compile(optimizer="adam", jit_compile=False)
     pictures = dataset.batch(7)["content"]
     first = trainer.test_on_batch(pictures)
-    pretrain_decoder(model.encoder, model.decoder, dataset, 40, jit_compile=False)
+    pretrain(BlockwiseTrainer(model.encoder, model.decoder), dataset, 40, jit_compile=False)
     assert trainer.test_on_batch(pictures) < 0.8 * first
     for name, array in get_arrays(model.encoder).items():
         np.testing.assert_array_equal(array, before[name])
@@ -68,14 +68,14 @@ def test_batches_of_different_crops_are_cut_to_the_smaller(make_model, tmp_path,
         tmp_path / "content", tmp_path / "style",
         batch_size=2, image_size=40, crop_size=32, style_crop_size=40,
     )  # fmt: skip
-    pretrain_decoder(model.encoder, model.decoder, dataset, 1, jit_compile=False)
+    pretrain(BlockwiseTrainer(model.encoder, model.decoder), dataset, 1, jit_compile=False)
 
 
 def test_a_loss_that_is_not_a_number_stops(make_model, dataset):
     model = make_model()
     model.decoder.get_layer("conv4_1").bias.assign(np.full(8, np.nan))
     with pytest.raises(ValueError, match="became nan at step 1.*--pretrain-iter 0"):
-        pretrain_decoder(model.encoder, model.decoder, dataset, 2, jit_compile=False)
+        pretrain(BlockwiseTrainer(model.encoder, model.decoder), dataset, 2, jit_compile=False)
 
 
 def test_a_run_saves_its_pretrained_decoder_and_does_not_repeat_it(config, monkeypatch, capfd):

@@ -14,19 +14,26 @@ from PIL import Image
 
 from adain import _npz, losses
 from adain.callbacks import TrainingError, judge
-from adain.config import TrainConfig
-from adain.data import STYLE, StyleContentDataset
+from adain.config import TrainConfig, UsageError
+from adain.data import CONTENT, STYLE, StyleContentDataset
 from adain.functional import mean_std, transfer_statistics
 from adain.model import StyleTransfer
 from adain.networks import get_arrays
 from adain.presets import PresetError
 from adain.trainer import (
     AdaINTrainer,
-    EncodedStyles,
+    EncodedPictures,
     Schedule,
+    Views,
     build_model,
     train,
 )
+
+# Everything that a compact model is trained with, at once.
+COMPACT = {
+    "network": "compact", "crop_size": 64, "coarse_weight": 1.0, "coarse_levels": 2,
+    "detail_size": 32, "cache_styles": 1, "cache_contents": 1, "identity_weight": 50.0, "ema": 0.9,
+}  # fmt: skip
 
 LOGS = {"loss", "content_loss", "style_loss", "tv_loss"}
 
@@ -138,11 +145,12 @@ def test_losses_are_chosen_one_by_one(make_model, dataset):
 @pytest.mark.parametrize("coarse", [0.0, 1.0])
 def test_cached_batches_give_the_same_loss(make_model, folders, coarse):
     dataset = StyleContentDataset(
-        **folders, batch_size=2, image_size=40, crop_size=32, style_crop_size=48, fixed_styles=1
-    )
+        **folders, batch_size=2, image_size=40, crop_size=32, style_crop_size=48,
+        fixed_draws=(0, 1),
+    )  # fmt: skip
     model = make_model()
     trainer = compiled(model, coarse_weight=coarse)
-    cached = list(EncodedStyles(dataset, model.encoder, coarse=coarse > 0).batches(1, 5))
+    cached = list(EncodedPictures(dataset, model.encoder, trainer.views).batches(1, 5))
     assert len(cached) == 4
     assert "style" not in cached[0]
     for step, batch in enumerate(cached, start=1):
@@ -153,12 +161,12 @@ def test_cached_batches_give_the_same_loss(make_model, folders, coarse):
 
 def test_styles_are_encoded_once(make_model, folders, monkeypatch):
     dataset = StyleContentDataset(
-        **folders, batch_size=2, image_size=40, crop_size=32, fixed_styles=2
+        **folders, batch_size=2, image_size=40, crop_size=32, fixed_draws=(0, 2)
     )
     loaded = []
     load = dataset.load
     monkeypatch.setattr(dataset, "load", lambda crop: (loaded.append(crop), load(crop))[1])
-    for _ in EncodedStyles(dataset, make_model().encoder).batches(0, 12):
+    for _ in EncodedPictures(dataset, make_model().encoder, Views()).batches(0, 12):
         pass
     styles = [crop for crop in loaded if crop.kind == STYLE]
     assert len(styles) == len(set(styles)) == 3 * 2
@@ -199,6 +207,206 @@ def test_float_pictures_equal_uint8(make_model, dataset):
     batch = dataset.batch(0)
     as_float = {key: value.astype("float32") for key, value in batch.items()}
     assert evaluate(trainer, as_float) == pytest.approx(evaluate(trainer, batch), rel=1e-6)
+
+
+# === The compact network: what is trained as a whole ===
+
+
+@pytest.mark.parametrize("detail_size", [0, 16, 40])
+def test_views_agree_with_numpy(detail_size):
+    pictures = np.random.default_rng(0).uniform(size=(2, 64, 96, 3)).astype("float32")
+    views = Views(2, detail_size)
+    found = [ops.convert_to_numpy(view) for view in views(pictures)]
+    assert views.count == len(found) == 3
+    if detail_size:
+        top, left = (64 - detail_size) // 2, (96 - detail_size) // 2
+        detail = pictures[:, top : top + detail_size, left : left + detail_size]
+    else:
+        detail = pictures
+    np.testing.assert_array_equal(found[0], detail)
+    for view, factor in zip(found[1:], (2, 4), strict=True):
+        blocks = pictures.reshape(2, 64 // factor, factor, 96 // factor, factor, 3)
+        np.testing.assert_allclose(view, blocks.mean(axis=(2, 4)), rtol=1e-5)
+    full, *others = (ops.convert_to_numpy(view) for view in views.style(pictures))
+    np.testing.assert_array_equal(full, pictures)
+    for one, other in zip(others, found[1:], strict=True):
+        np.testing.assert_array_equal(one, other)
+    content = ops.convert_to_numpy(views.content(pictures))
+    np.testing.assert_array_equal(content, found[1 if detail_size else 0])
+
+
+@pytest.fixture
+def large(folders):
+    """Crops that can be halved twice; fixed, so that they may be kept."""
+    return StyleContentDataset(
+        **folders, batch_size=2, image_size=64, crop_size=64, fixed_draws=(1, 1)
+    )
+
+
+@pytest.mark.parametrize("detail_size", [0, 24])
+def test_the_loss_of_a_compact_model(make_model, make_compact, large, detail_size):
+    """The picture is the model's own, and everything is compared in the loss network."""
+    network, model, batch = make_model().encoder, make_compact(), large.batch(0)
+    trainer = compiled(
+        model, loss_network=network, alpha=0.7, style_weight=0.3, coarse_weight=0.5,
+        coarse_levels=2, detail_size=detail_size, identity_weight=10.0,
+    )  # fmt: skip
+    logs = evaluate(trainer, batch)
+    content, style = (batch[key].astype("float32") / 255 for key in ("content", "style"))
+    alpha = np.full((2, 1), 0.7, "float32")
+    image = model.predict_on_batch({"content": content, "style": style, "alpha": alpha})
+
+    def encode(pictures, part=slice(None)):
+        views = [pictures[:, part, part]]
+        for factor in (2, 4):
+            side = 64 // factor
+            blocks = pictures.reshape(2, side, factor, side, factor, 3)
+            views.append(blocks.mean(axis=(2, 4)))
+        return [network.predict_on_batch(view) for view in views]
+
+    like = 1 if detail_size else 0
+    # Of the output a part in the middle; a part of the style would not have its statistics.
+    taps = encode(image, slice(20, 44) if detail_size else slice(None))
+    style_taps, features = encode(style), encode(content)[like][-1]
+    statistics = [[mean_std(tap) for tap in view] for view in style_taps]
+    target = transfer_statistics(features, *mean_std(features), *statistics[like][-1], alpha=0.7)
+    style_losses = [
+        losses.style_loss(view, *zip(*wanted, strict=True))
+        for view, wanted in zip(taps, statistics, strict=True)
+    ]
+    own = {"content": content[:1], "style": content[:1]}
+    expected = {
+        "content_loss": losses.content_loss(taps[like][-1], target),
+        "style_loss": style_losses[0],
+        "coarse_loss": style_losses[1] + style_losses[2],
+        "identity_loss": np.mean((model.predict_on_batch(own) - content[:1]) ** 2),
+    }
+    expected = {key: float(ops.convert_to_numpy(value)) for key, value in expected.items()}
+    for key, value in expected.items():
+        assert logs[key] == pytest.approx(value, rel=2e-3)
+        assert value > 0
+    total = expected["content_loss"] + 10 * expected["identity_loss"]
+    total += 0.3 * (expected["style_loss"] + 0.5 * expected["coarse_loss"])
+    assert logs["loss"] == pytest.approx(total, rel=2e-3)
+
+
+def test_a_compact_model_learns_as_a_whole(make_model, make_compact, large):
+    network, model = make_model().encoder, make_compact()
+    before = [get_arrays(part) for part in (network, model.encoder, model.decoder)]
+    trainer = compiled(model, loss_network=network)
+    # Each once, and nothing of the loss network.
+    assert sorted(id(v) for v in trainer.trainable_variables) == sorted(
+        id(v) for v in model.encoder.trainable_variables + model.decoder.trainable_variables
+    )
+    batches = ((batch,) for batch in large.batches(0, 2))
+    trainer.fit(batches, steps_per_epoch=2, shuffle=False, verbose=0)
+    after = [get_arrays(part) for part in (network, model.encoder, model.decoder)]
+    for name, array in after[0].items():
+        np.testing.assert_array_equal(array, before[0][name])
+    for was, now in zip(before[1:], after[1:], strict=True):
+        for name, array in now.items():
+            assert np.abs(array - was[name]).max() > 0, name
+
+
+def test_a_compact_model_overfits_one_pair(make_model, make_compact, large):
+    trainer = compiled(make_compact(), learning_rate=5e-3, loss_network=make_model().encoder)
+    batch = large.batch(0)
+    history = trainer.fit(
+        ((batch,) for _ in range(60)), epochs=6, steps_per_epoch=10, shuffle=False, verbose=0
+    ).history
+    assert history["loss"][-1] < 0.5 * history["loss"][0], history["loss"]
+
+
+@pytest.mark.parametrize("detail_size", [0, 24])
+def test_cached_contents_and_styles_give_the_same_loss(
+    make_model, make_compact, large, monkeypatch, detail_size
+):
+    network = make_model().encoder
+    trainer = compiled(
+        make_compact(), loss_network=network, coarse_weight=1.0, coarse_levels=2,
+        detail_size=detail_size, identity_weight=10.0,
+    )  # fmt: skip
+    expected = [evaluate(trainer, large.batch(step)) for step in range(1, 5)]
+    loaded, load = [], large.load
+    monkeypatch.setattr(large, "load", lambda crop: (loaded.append(crop), load(crop))[1])
+    encoded = EncodedPictures(large, network, trainer.views, keep_styles=True)
+    cached = list(encoded.batches(1, 5))
+    for batch, logs in zip(cached, expected, strict=True):
+        keys = {"content", "content_features", "style", "style_means", "style_stds"}
+        assert batch.keys() == keys
+        # Features are kept in half precision.
+        assert evaluate(trainer, batch) == pytest.approx(logs, rel=3e-3)
+    # Three pictures of each kind, one crop of each, read once.
+    assert len(loaded) == len(set(loaded)) == 6
+    assert {crop.kind for crop in loaded} == {CONTENT, STYLE}
+
+
+def test_a_compact_run_writes_a_preset(make_config, tmp_path, picture):
+    model = train(make_config(**COMPACT))
+    again = StyleTransfer.from_preset(tmp_path / "run")
+    assert again.architecture == model.architecture == "compact"
+    assert again.about == model.about
+    for part in ("encoder", "decoder"):
+        arrays = get_arrays(getattr(again, part))
+        for name, array in get_arrays(getattr(model, part)).items():
+            np.testing.assert_array_equal(arrays[name], array.astype("float16"))
+    assert again.stylize(picture(20, 30), picture(40, 40)).shape == (20, 30, 3)
+    # A run may start from it, from both networks.
+    second, _ = build_model(make_config(network="compact", init=str(tmp_path / "run")))
+    for part in ("encoder", "decoder"):
+        arrays = get_arrays(getattr(second, part))
+        for name, array in get_arrays(getattr(again, part)).items():
+            np.testing.assert_array_equal(arrays[name], array)
+
+
+def test_a_compact_run_goes_on(make_config, tmp_path):
+    """The encoder, which learns too, is continued with the decoder and Adam's memory."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(make_config(**COMPACT, max_iter=4, checkpoint=str(whole)))
+    for stop in (2, 4):
+        train(make_config(**COMPACT, max_iter=stop, checkpoint=str(parts)))
+    for file in ("encoder.npz", "decoder.npz"):
+        assert (whole / file).read_bytes() == (parts / file).read_bytes()
+    states = [_npz.load(folder / "state.npz")[0] for folder in (whole, parts)]
+    assert states[0].keys() == states[1].keys()
+    assert {name.partition("/")[0] for name in states[0]} == {"encoder", "decoder", "optimizer"}
+    for name, array in states[0].items():
+        np.testing.assert_array_equal(array, states[1][name])
+    # It is no run of the other architecture.
+    with pytest.raises(TrainingError, match=r"state\.npz: cannot be continued"):
+        train(make_config(max_iter=9, checkpoint=str(parts)))
+
+
+def test_weights_of_another_architecture_start_no_run(make_config, tiny_preset):
+    with pytest.raises(ValueError, match="The weights do not belong to this decoder"):
+        build_model(make_config(network="compact", init=str(tiny_preset)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"network": "vast"}, "`network` must be one of vgg19, compact"),
+        ({"network": "compact", "crop_size": 40}, "`crop_size` must be a multiple of 16"),
+        ({"network": "compact", "crop_size": 16}, "`crop_size` must be 32 or more"),
+        ({"coarse_levels": 0}, r"`coarse_levels` must be in \[1, 3\]"),
+        ({"coarse_levels": 4}, r"`coarse_levels` must be in \[1, 3\]"),
+        (COMPACT | {"crop_size": 48}, "`crop_size` must be a multiple of 32"),
+        (COMPACT | {"crop_size": 32}, "`crop_size` must be 64 or more"),
+        (COMPACT | {"style_crop_size": 80}, "`style_crop_size` must be a multiple of 32"),
+        (COMPACT | {"detail_size": 8}, "`detail_size` must be 0, or a multiple of 8 between 16"),
+        (COMPACT | {"detail_size": 20}, "`detail_size` must be 0, or a multiple of 8"),
+        (COMPACT | {"detail_size": 72}, "`detail_size` must be .* the crops' 64"),
+        (COMPACT | {"network": "vgg19"}, "`detail_size` must be 0 without --network compact"),
+        (COMPACT | {"coarse_weight": 0.0}, "`detail_size` must be 0 without --coarse-weight"),
+        ({"cache_contents": 1, "cache_styles": 1}, "`cache_contents` must be 0 without --network"),
+        (COMPACT | {"cache_styles": 0}, "`cache_contents` must be 0 without --cache-styles"),
+        (COMPACT | {"cache_contents": -1}, "`cache_contents` must be 0 or more"),
+        (COMPACT | {"gram": True}, "`gram` must be off where cache_styles is on"),
+    ],
+)
+def test_settings_that_cannot_be(make_config, settings, message):
+    with pytest.raises(UsageError, match=message):
+        make_config(**settings)
 
 
 # === Learning rate ===
@@ -291,7 +499,9 @@ def test_same_seed_same_run(make_config, tmp_path):
 
 def test_init_starts_from_a_decoder(make_config, tiny_preset, tmp_path):
     config = make_config(init=str(tiny_preset))
-    first = get_arrays(build_model(config).decoder)
+    model, loss_network = build_model(config)
+    assert model.encoder is loss_network
+    first = get_arrays(model.decoder)
     for name, array in get_arrays(StyleTransfer.from_preset(tiny_preset).decoder).items():
         np.testing.assert_array_equal(first[name], array)
     with pytest.raises(PresetError):
@@ -307,12 +517,18 @@ def test_init_starts_from_a_decoder(make_config, tiny_preset, tmp_path):
         {"style_crop_size": 48, "alpha": 0.5, "tv_weight": 1e-4},
         {"coarse_weight": 1.0, "gram": True, "style_weight": 1e-4, "random_scale": 1.5},
         {"coarse_weight": 1.0, "cache_styles": 1, "identity_weight": 50.0, "ema": 0.9},
+        {"coarse_weight": 1.0, "coarse_levels": 2, "crop_size": 64},
+        COMPACT,
+        COMPACT | {"cache_contents": 0, "cache_styles": 0, "gram": True, "style_weight": 1e-4},
+        COMPACT | {"cache_contents": 0, "alpha": 0.5, "detail_size": 0, "style_crop_size": 128},
+        {"network": "compact", "precision": "mixed_bfloat16", "cache_styles": 1},
     ],
 )
 def test_options_run(make_config, kwargs, tmp_path):
     model = train(make_config(**kwargs))
     assert model.about["step"] == 3
-    assert all(np.isfinite(array).all() for array in get_arrays(model.decoder).values())
+    for network in (model.encoder, model.decoder):
+        assert all(np.isfinite(array).all() for array in get_arrays(network).values())
 
 
 def test_moving_average_is_saved_and_returned(make_config, tmp_path):
@@ -345,7 +561,7 @@ def test_half_precision_trains(make_config, tmp_path, cache_styles):
     model = train(make_config(precision="mixed_bfloat16", **settings))
     assert keras.config.dtype_policy().name == "float32"
     assert model.decoder.get_layer("conv3_2").compute_dtype == "bfloat16"
-    start = get_arrays(build_model(make_config(seed=0)).decoder)
+    start = get_arrays(build_model(make_config(seed=0))[0].decoder)
     for name, array in get_arrays(model.decoder).items():
         assert array.shape == start[name].shape
         assert np.isfinite(array).all()

@@ -1,0 +1,34 @@
+"""What the code around the networks needs to know of each kind of network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A pair of networks around AdaIN."""
+
+    levels: int
+    """AdaIN acts at this many of the encoder's taps, the last ones."""
+    stride: int
+    """Pixels of the picture that one feature of the deepest level covers."""
+    encoder_halo: int
+    """Pixels beyond a tile's edge that its features see, rounded up to the stride."""
+    decoder_halo: int
+    """Pixels beyond a tile's edge that the decoder's features reach, rounded up."""
+
+    @property
+    def halo(self) -> int:
+        """Pixels beyond a tile's edge that its result depends on."""
+        return self.encoder_halo + self.decoder_halo
+
+
+ARCHITECTURES = {
+    # Convolutions of the encoder see 1 feature each: 2 + 2*2 + 4*4 + 8 = 30 pixels; the three
+    # poolings 1 + 2 + 4. The decoder: 8 + 4*4 + 2*2 + 2 = 30.
+    "vgg19": Architecture(levels=1, stride=8, encoder_halo=40, decoder_halo=32),
+    # Encoder: 1 + 2 + 4 + 8 = 15. Decoder: 5 convolutions at 1/16, 2 at 1/8, 2 at 1/4 and 1 at
+    # 1/2: 80 + 16 + 8 + 2 = 106.
+    "compact": Architecture(levels=3, stride=16, encoder_halo=16, decoder_halo=112),
+}

@@ -1,0 +1,198 @@
+"""Engines: what runs the networks. Two of them need no Keras, and start in a fraction of a second.
+
+Keras runs every preset on any of its backends, and is the one to train with. ONNX Runtime and
+OpenVINO run exported files: those that come with a preset, or those made from it, by a process
+that has Keras, when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from adain import presets
+from adain.architectures import ARCHITECTURES
+from adain.config import ENGINES
+from adain.painter import Painter, Statistics
+
+_PACKAGES = {"keras": "keras", "onnxruntime": "onnxruntime", "openvino": "openvino"}
+
+
+_FORMAT = "onnx1"
+"""Changes with what `adain.export` writes, so that no older file is taken for a new one."""
+
+
+class EngineError(ValueError):
+    """An engine that cannot be had; one line with the remedy."""
+
+
+def load_painter(preset: str | Path = presets.DEFAULT_PRESET, engine: str = "auto") -> Painter:
+    """Load weights into an engine.
+
+    Args:
+        preset: A name from `available_presets()`, a preset's folder, or the folder a training run
+            writes to.
+        engine: One of `ENGINES`; `"auto"`: see `resolve`.
+
+    Returns:
+        What has `encode_style` and `stylize`; of `"keras"`, a `StyleTransfer`.
+
+    Raises:
+        EngineError: If the engine is not installed, or its files cannot be made.
+        adain.presets.PresetError: If there is no such preset, or its files are damaged.
+
+    Example:
+        >>> painter = adain.load_painter("adain_fast")
+        >>> image = painter.stylize(adain.load_image("photo.jpg"), adain.load_image("art.jpg"))
+    """
+    if engine not in ENGINES:
+        raise EngineError(f"`engine` must be one of {', '.join(ENGINES)}. Received: {engine!r}")
+    engine = resolve(engine)
+    if not _installed(engine):
+        raise EngineError(f"The engine {engine} is not installed: pip install {_PACKAGES[engine]}")
+    if engine == "keras":
+        from adain.model import StyleTransfer
+
+        return StyleTransfer.from_preset(preset)
+    folder = presets.find_preset(preset)
+    config = presets.read_config(folder)
+    return _PAINTERS[engine](config, find_onnx(folder, config))
+
+
+def resolve(engine: str) -> str:
+    """What `"auto"` means on this machine: Keras where there is a GPU, else what starts fastest."""
+    if engine != "auto":
+        return engine
+    if _has_gpu():
+        return "keras"
+    return next(name for name in ("onnxruntime", "openvino", "keras") if _installed(name))
+
+
+def _installed(engine: str) -> bool:
+    return importlib.util.find_spec(_PACKAGES[engine]) is not None
+
+
+def _has_gpu() -> bool:
+    """Whether an NVIDIA driver is loaded, without asking a backend, which would take seconds."""
+    return Path("/proc/driver/nvidia/version").exists()
+
+
+# === Files ===
+
+
+def find_onnx(folder: Path, config: dict) -> dict[str, bytes]:
+    """A preset's `encode.onnx` and `decode.onnx`: its own, or those made from its weights before.
+
+    Raises:
+        EngineError: If they cannot be made.
+        adain.presets.PresetError: If the preset's own are damaged, or its weights have no sums.
+    """
+    sums = config["sha256"]
+    names = presets.ONNX_FILES
+    if all(name in sums for name in names):
+        return {name: presets.read_file(folder, name, sums[name]) for name in names}
+    for name in presets.WEIGHT_FILES:
+        # Files made before are found by these sums.
+        if name not in sums:
+            path = folder / presets.CONFIG
+            raise presets.PresetError(f"{path}: the SHA-256 of {name} is missing.")
+    place = _cache() / "-".join([_FORMAT, *(sums[name][:16] for name in presets.WEIGHT_FILES)])
+    if not all((place / name).is_file() for name in names):
+        _export(folder, place)
+    return {name: presets.read_file(place, name, None) for name in names}
+
+
+def _cache() -> Path:
+    if path := os.environ.get("ADAIN_CACHE"):
+        return Path(path)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "adain"
+
+
+def _export(folder: Path, place: Path) -> None:
+    # In a process of its own: this one is to stay small, and to start fast the next time.
+    command = [sys.executable, "-m", "adain", "export", "--checkpoint", str(folder)]
+    environment = dict(os.environ)
+    package = str(Path(__file__).resolve().parent.parent)
+    paths = [package, environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    done = subprocess.run(
+        [*command, "--out-path", str(place)], capture_output=True, text=True, env=environment
+    )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise EngineError(f"{folder} cannot be exported ({reason}). Use --engine keras.")
+
+
+# === Painters ===
+
+
+class _OnnxPainter(Painter):
+    """A painter with the two exported graphs, as functions from arrays to arrays."""
+
+    def __init__(self, config: dict, files: dict[str, bytes]):
+        architecture = ARCHITECTURES[config["architecture"]]
+        widths = tuple(config["widths"][-architecture.levels :])
+        super().__init__(architecture, widths, config["about"].get("preset", ""))
+        self._run_encode, self._run_decode = (
+            self._load(files[name]) for name in presets.ONNX_FILES
+        )
+
+    def _load(self, content: bytes):
+        """`function(inputs by name) -> outputs in order`."""
+        raise NotImplementedError
+
+    def _encode(self, image):
+        *levels, mean, std = self._run_encode({"image": image[None]})
+        # Views: pictures are (h, w, channels) out here, and the engines' own order inside.
+        levels = [level[0].transpose(1, 2, 0) for level in levels]
+        return levels, Statistics(mean.reshape(-1), std.reshape(-1))
+
+    def _decode(self, levels: Sequence[np.ndarray], own, style, alpha):
+        feeds = {
+            f"level{number}": np.ascontiguousarray(level.transpose(2, 0, 1)[None])
+            for number, level in enumerate(levels, start=1)
+        }
+        vectors = zip(("mean", "std", "style_mean", "style_std"), (*own, *style), strict=True)
+        feeds |= {name: vector.reshape(1, -1, 1, 1) for name, vector in vectors}
+        feeds["alpha"] = np.full((1, 1, 1, 1), alpha, "float32")
+        return self._run_decode(feeds)[0][0]
+
+
+class OnnxRuntimePainter(_OnnxPainter):
+    """Runs on ONNX Runtime, on the CPU, in float32."""
+
+    def _load(self, content: bytes):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        return lambda feeds: session.run(None, feeds)
+
+
+class OpenVinoPainter(_OnnxPainter):
+    """Runs on OpenVINO, on the CPU, in float32."""
+
+    def _load(self, content: bytes):
+        import openvino
+
+        network = openvino.Core().read_model(content)
+        # On its own it takes bfloat16 where the processor has it.
+        precision = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        compiled = openvino.compile_model(network, "CPU", precision)
+        return lambda feeds: [np.array(value) for value in compiled(feeds).values()]
+
+
+_PAINTERS = {"onnxruntime": OnnxRuntimePainter, "openvino": OpenVinoPainter}

@@ -1,0 +1,16 @@
+"""What the benchmarks share; nothing here imports Keras."""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+
+def resident(usage: resource.struct_rusage | None = None) -> float:
+    """Peak of resident memory, MiB: this process's so far, or that of a child that was waited for.
+
+    On Linux a child's peak starts at its parent's: keep parents small.
+    """
+    peak = (usage or resource.getrusage(resource.RUSAGE_SELF)).ru_maxrss
+    # Bytes on macOS, KiB elsewhere.
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)

@@ -1,0 +1,301 @@
+"""Every engine paints what Keras paints, and says in one line why it cannot."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from adain import cli, engines, presets
+from adain.codes import mix
+from adain.config import ENGINES
+from adain.engines import EngineError, load_painter, resolve
+from adain.image import load_image
+from adain.model import StyleTransfer
+from adain.presets import ONNX_FILES, PresetError
+
+
+@pytest.fixture(scope="module")
+def preset(make_any, tmp_path_factory):
+    """A preset of each architecture that comes with its ONNX files."""
+    pytest.importorskip("onnx")
+    return with_onnx(make_any(), tmp_path_factory.mktemp("preset"))
+
+
+def with_onnx(model, folder):
+    from adain.export import export_onnx
+
+    model.save_to_preset(folder)
+    config = presets.read_config(folder)
+    config["sha256"] |= export_onnx(StyleTransfer.from_preset(folder), folder)
+    presets.write_config(folder, config)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(preset):
+    return StyleTransfer.from_preset(preset)
+
+
+@pytest.fixture(scope="module", params=["onnxruntime", "openvino"])
+def painter(preset, request):
+    pytest.importorskip(request.param)
+    return load_painter(preset, request.param)
+
+
+@pytest.fixture(scope="module")
+def styles(picture):
+    return picture(50, 41, seed=2), 255 - picture(64, 48, seed=3)
+
+
+def levels(a, b) -> int:
+    """Largest difference in grey levels."""
+    assert a.shape == b.shape
+    assert a.dtype == b.dtype == np.uint8
+    return int(np.abs(a.astype(int) - b.astype(int)).max())
+
+
+# === The same pictures ===
+
+
+@pytest.mark.parametrize("size", [(65, 97), (33, 17), (5, 3), (1, 1), (64, 32)])
+def test_any_size(painter, model, picture, styles, size):
+    content = picture(*size)
+    assert levels(painter.stylize(content, styles[0]), model.stylize(content, styles[0])) <= 1
+
+
+@pytest.mark.parametrize("alpha", [0, 0.4, 1, 1.5])
+def test_any_strength(painter, model, picture, styles, alpha):
+    content = picture(65, 97, seed=1)
+    expected = model.stylize(content, styles[0], alpha=alpha)
+    assert levels(painter.stylize(content, styles[0], alpha=alpha), expected) <= 1
+    assert expected.std() > 10
+
+
+def test_codes_are_the_same(painter, model, styles):
+    """Style cards made by one are good for the other."""
+    for style in styles:
+        ours, theirs = painter.encode_style(style, name="x"), model.encode_style(style, name="x")
+        assert repr(ours) == repr(theirs)
+        for one, other in zip(ours.means + ours.stds, theirs.means + theirs.stds, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_mixes(painter, model, picture, styles):
+    content = picture(65, 97, seed=1)
+    code = mix([painter.encode_style(styles[0]), model.encode_style(styles[1])], [0.3, 0.7])
+    assert levels(painter.stylize(content, code), model.stylize(content, code)) <= 1
+
+
+def test_tiles(painter, model, picture, styles):
+    content = picture(150, 290, seed=1)
+    content = (content * np.linspace(0.15, 1, 290)[:, None]).astype("uint8")
+    whole = painter.stylize(content, styles[0])
+    tiled = painter.stylize(content, styles[0], tile=64)
+    assert levels(tiled, whole) <= 1
+    assert levels(tiled, model.stylize(content, styles[0], tile=64)) <= 1
+
+
+def test_errors_are_the_same(painter, picture, styles):
+    content = picture(20, 20)
+    with pytest.raises(ValueError, match=r"`alpha` must be 0 or more"):
+        painter.stylize(content, styles[0], alpha=-1)
+    with pytest.raises(ValueError, match=r"multiple of 16"):
+        painter.stylize(content, styles[0], tile=8)
+    with pytest.raises(ValueError, match=r"`style` must be .* uint8 sRGB"):
+        painter.encode_style(content.astype("float32"))
+
+
+def test_keras_is_the_model(preset, model, picture, styles):
+    painter = load_painter(preset, "keras")
+    assert isinstance(painter, StyleTransfer)
+    content = picture(40, 56)
+    assert levels(painter.stylize(content, styles[0]), model.stylize(content, styles[0])) == 0
+
+
+# === Which engine ===
+
+
+def test_unknown_engine(tiny_preset):
+    with pytest.raises(EngineError, match=r"one of auto, keras, .*Received: 'caffe'"):
+        load_painter(tiny_preset, "caffe")
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_missing_engine(tiny_preset, monkeypatch, capsys, engine, gallery, tmp_path):
+    monkeypatch.setattr(engines, "_installed", lambda name: name == "keras")
+    message = f"The engine {engine} is not installed: pip install {engine}"
+    with pytest.raises(EngineError, match=message):
+        load_painter(tiny_preset, engine)
+    words = ["--content-path", gallery[0], "--style-path", gallery[1], "--checkpoint", tiny_preset]
+    words += ["--engine", engine, "--out-path", tmp_path / "out", "--quiet"]
+    assert cli.main(["stylize", *map(str, words)]) == 1
+    assert capsys.readouterr().err == f"error: {message}\n"
+
+
+def test_missing_weights(tmp_path):
+    for engine in ENGINES:
+        if engine == "auto" or importlib.util.find_spec(engine) is not None:
+            with pytest.raises(PresetError, match="no such weights"):
+                load_painter(tmp_path / "nowhere", engine)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "installed", "expected"),
+    [
+        (True, {"keras", "onnxruntime", "openvino"}, "keras"),
+        (False, {"keras", "onnxruntime", "openvino"}, "onnxruntime"),
+        (False, {"keras", "openvino"}, "openvino"),
+        (False, {"keras"}, "keras"),
+    ],
+)
+def test_auto(monkeypatch, gpu, installed, expected):
+    monkeypatch.setattr(engines, "_has_gpu", lambda: gpu)
+    monkeypatch.setattr(engines, "_installed", installed.__contains__)
+    assert resolve("auto") == expected
+    # What is named is taken.
+    for engine in ENGINES[1:]:
+        assert resolve(engine) == engine
+
+
+# === Files ===
+
+
+@pytest.fixture
+def runs(monkeypatch, tmp_path):
+    """An empty cache; the commands that other processes are started with."""
+    monkeypatch.setenv("ADAIN_CACHE", str(tmp_path / "cache"))
+    commands, run = [], subprocess.run
+
+    def count(command, **kwargs):
+        commands.append(command)
+        return run(command, **kwargs)
+
+    monkeypatch.setattr(engines.subprocess, "run", count)
+    return commands
+
+
+def find(folder):
+    return engines.find_onnx(folder, presets.read_config(folder))
+
+
+def test_files_are_made_once(make_compact, runs, tmp_path):
+    pytest.importorskip("onnx")
+    make_compact().save_to_preset(tmp_path / "preset")
+    first = find(tmp_path / "preset")
+    assert len(runs) == 1
+    assert find(tmp_path / "preset") == first
+    assert len(runs) == 1
+    # They are what export makes, and lie in the cache alone.
+    own = with_onnx(make_compact(), tmp_path / "own")
+    assert first == {name: (own / name).read_bytes() for name in ONNX_FILES}
+    cached = [path.name for path in (tmp_path / "cache").rglob("*.*")]
+    assert sorted(cached) == sorted(ONNX_FILES)
+    assert not list((tmp_path / "preset").glob("*.onnx"))
+
+
+def test_other_weights_have_other_files(make_compact, runs, tmp_path, monkeypatch):
+    """The cache goes by the weights, not by the folder."""
+
+    def export(command, **kwargs):
+        from pathlib import Path
+
+        place = Path(command[command.index("--out-path") + 1])
+        place.mkdir(parents=True)
+        for name in ONNX_FILES:
+            (place / name).write_text(f"{name} {len(list(place.parent.iterdir()))}")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(engines.subprocess, "run", export)
+    found = []
+    for seed in (0, 1, 0):
+        make_compact(seed).save_to_preset(tmp_path / "preset")
+        found.append(find(tmp_path / "preset"))
+    assert found[0] == found[2] != found[1]
+
+
+def test_why_they_cannot_be_made(tiny_preset, runs, monkeypatch):
+    def fail(command, **kwargs):
+        return subprocess.CompletedProcess(command, 1, "", "greeting\nerror: no more disk\n")
+
+    monkeypatch.setattr(engines.subprocess, "run", fail)
+    with pytest.raises(EngineError, match=r"\(error: no more disk\)\. Use --engine keras\."):
+        find(tiny_preset)
+
+
+def test_a_preset_without_decoder_is_no_style_transfer(tiny_preset, runs):
+    """Such a preset is good for training."""
+    config = presets.read_config(tiny_preset)
+    del config["sha256"]["decoder.npz"]
+    presets.write_config(tiny_preset, config)
+    with pytest.raises(PresetError, match=r"config\.json.*decoder\.npz"):
+        find(tiny_preset)
+    assert runs == []
+
+
+def test_presets_may_bring_their_own(preset, runs):
+    own = find(preset)
+    assert own == {name: (preset / name).read_bytes() for name in ONNX_FILES}
+    assert runs == []
+
+
+@pytest.mark.parametrize("file", ONNX_FILES)
+def test_damaged_files_are_refused(make_compact, runs, tmp_path, file):
+    pytest.importorskip("onnx")
+    folder = with_onnx(make_compact(), tmp_path / "preset")
+    path = folder / file
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(PresetError, match=rf"{file}: SHA-256 must be .*, received"):
+        find(folder)
+    path.unlink()
+    with pytest.raises(PresetError, match=rf"{file}: cannot be read"):
+        find(folder)
+    assert runs == []
+    # Keras does without.
+    load_painter(folder, "keras")
+
+
+# === Without Keras ===
+
+PROBE = """
+import json, sys
+from adain import cli
+code = cli.main(sys.argv[1:])
+print(json.dumps([code, sorted({name.partition(".")[0] for name in sys.modules})]))
+"""
+
+
+def run_cli(*words):
+    """Exit status, and the packages that were imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, *map(str, words)], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    code, packages = json.loads(done.stdout.splitlines()[-1])
+    assert code == 0, done.stderr
+    return set(packages)
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_keras_is_not_imported(preset, gallery, tmp_path, engine):
+    pytest.importorskip(engine)
+    photos, styles = gallery
+    weights = ["--checkpoint", preset, "--engine", engine]
+    flags = ["--content-path", photos / "a.png", "--out-path", tmp_path / "out", *weights]
+    flags += ["--style-path", styles / "x.png"]
+    packages = run_cli("stylize", *flags)
+    assert {"adain", engine} <= packages
+    assert not packages & {"keras", "tensorflow", "jax", "torch", "onnx"}
+    found = load_image(tmp_path / "out" / "a_stylized_x.png")
+    assert cli.main(["stylize", *map(str, flags), "--engine", "keras", "--quiet"]) == 0
+    assert levels(found, load_image(tmp_path / "out" / "a_stylized_x.png")) <= 1
+    flags = ["--style-path", styles, "--out-path", tmp_path / "cards", *weights]
+    packages = run_cli("styles", *flags)
+    assert not packages & {"keras", "tensorflow", "jax", "torch", "onnx"}
+    assert sorted(path.name for path in (tmp_path / "cards").iterdir()) == ["x.npz", "y.npz"]
