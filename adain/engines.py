@@ -8,6 +8,7 @@ that has Keras, when it is first used.
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from adain import presets
 from adain.architectures import ARCHITECTURES
 from adain.config import ENGINES
 from adain.painter import Painter, Statistics
+
+logger = logging.getLogger(__name__)
 
 _PACKAGES = {"keras": "keras", "onnxruntime": "onnxruntime", "openvino": "openvino"}
 
@@ -44,7 +47,8 @@ def load_painter(preset: str | Path = presets.DEFAULT_PRESET, engine: str = "aut
         What has `encode_style` and `stylize`; of `"keras"`, a `StyleTransfer`.
 
     Raises:
-        EngineError: If the engine is not installed, or its files cannot be made.
+        EngineError: If the engine is not installed, or its files cannot be made; with `"auto"`,
+            Keras is used then.
         adain.presets.PresetError: If there is no such preset, or its files are damaged.
 
     Example:
@@ -53,16 +57,24 @@ def load_painter(preset: str | Path = presets.DEFAULT_PRESET, engine: str = "aut
     """
     if engine not in ENGINES:
         raise EngineError(f"`engine` must be one of {', '.join(ENGINES)}. Received: {engine!r}")
-    engine = resolve(engine)
-    if not _installed(engine):
-        raise EngineError(f"The engine {engine} is not installed: pip install {_PACKAGES[engine]}")
-    if engine == "keras":
+    chosen = resolve(engine)
+    if not _installed(chosen):
+        raise EngineError(f"The engine {chosen} is not installed: pip install {_PACKAGES[chosen]}")
+    if chosen == "keras":
         from adain.model import StyleTransfer
 
         return StyleTransfer.from_preset(preset)
     folder = presets.find_preset(preset)
     config = presets.read_config(folder)
-    return _PAINTERS[engine](config, find_onnx(folder, config))
+    try:
+        files = find_onnx(folder, config)
+    except EngineError as error:
+        if engine != "auto":
+            raise
+        # For example where nothing can be written.
+        logger.warning("%s", error)
+        return load_painter(preset, "keras")
+    return _PAINTERS[chosen](config, files)
 
 
 def resolve(engine: str) -> str:

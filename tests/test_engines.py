@@ -227,6 +227,18 @@ def test_why_they_cannot_be_made(tiny_preset, runs, monkeypatch):
         find(tiny_preset)
 
 
+def test_auto_does_without(tiny_preset, monkeypatch, caplog):
+    def fail(command, **kwargs):
+        return subprocess.CompletedProcess(command, 1, "", "error: read-only\n")
+
+    monkeypatch.setattr(engines.subprocess, "run", fail)
+    monkeypatch.setattr(engines, "_has_gpu", lambda: False)
+    assert type(load_painter(tiny_preset)).__name__ == "StyleTransfer"
+    assert "(error: read-only). Use --engine keras." in caplog.text
+    with pytest.raises(EngineError, match="read-only"):
+        load_painter(tiny_preset, "onnxruntime")
+
+
 def test_a_preset_without_decoder_is_no_style_transfer(tiny_preset, runs):
     """Such a preset is good for training."""
     config = presets.read_config(tiny_preset)

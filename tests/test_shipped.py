@@ -11,7 +11,8 @@ import pytest
 from adain.callbacks import judge
 from adain.image import load_image
 from adain.model import StyleTransfer
-from adain.presets import WEIGHT_FILES
+from adain.engines import load_painter
+from adain.presets import ONNX_FILES, WEIGHT_FILES, available_presets
 
 STYLES = ("night_swirls", "ink_wash", "mosaic")
 
@@ -21,15 +22,18 @@ def tool(load_script):
     return load_script("tools/make_golden.py")
 
 
-@pytest.fixture(scope="module")
-def model():
-    return StyleTransfer.from_preset()
+@pytest.fixture(scope="module", params=available_presets())
+def model(request):
+    return StyleTransfer.from_preset(request.param)
 
 
-def test_checksums(root):
-    folder = root / "weights" / "adain_vgg19"
+@pytest.mark.parametrize("preset", available_presets())
+def test_checksums(root, preset):
+    folder = root / "weights" / preset
     sums = json.loads((folder / "config.json").read_text(encoding="utf-8"))["sha256"]
-    assert sorted(sums) == sorted(WEIGHT_FILES)
+    expected = {*WEIGHT_FILES, *(ONNX_FILES if preset == "adain_fast" else ())}
+    assert set(sums) == expected
+    assert {path.name for path in folder.iterdir()} == {*expected, "config.json"}
     for name, expected in sums.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == expected, name
 
@@ -44,8 +48,19 @@ def test_files_are_small(root):
 
 def test_golden_picture(model, tool):
     """Another backend or machine rounds otherwise; other weights would paint another picture."""
-    expected = load_image(tool.GOLDEN).astype(int)
-    found = tool.paint(model).astype(int)
+    compare(tool.paint(model), load_image(tool.GOLDEN / f"{model.preset}.png"))
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_golden_picture_without_keras(tool, engine):
+    """The shipped ONNX files are those of the shipped weights."""
+    pytest.importorskip(engine)
+    painter = load_painter("adain_fast", engine)
+    compare(tool.paint(painter), load_image(tool.GOLDEN / "adain_fast.png"))
+
+
+def compare(found, expected):
+    found, expected = found.astype(int), expected.astype(int)
     assert found.shape == expected.shape
     difference = np.abs(found - expected)
     counts = np.bincount(difference.ravel())

@@ -1,8 +1,8 @@
-"""Make the picture that tests compare with, from the shipped weights and sample pictures.
+"""Make the pictures that tests compare with, from the shipped weights and sample pictures.
 
     python tools/make_golden.py
 
-Run it when the weights change, look at the result, and commit it.
+Run it when the weights change, look at the results, and commit them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-GOLDEN = ROOT / "tests" / "golden" / "cat_night_swirls.png"
+GOLDEN = ROOT / "tests" / "golden"
+"""Folder of `PRESET.png`."""
 SIZE = 256
 """Shorter side of photo and style, pixels."""
 
@@ -29,7 +30,7 @@ def load(path: str) -> np.ndarray:
 
 
 def paint(model) -> np.ndarray:
-    """The golden picture as `model` paints it, HWC uint8 sRGB."""
+    """The golden picture as a model or an engine paints it, HWC uint8 sRGB."""
     return model.stylize(load("inputs/cat.jpg"), load("styles/night_swirls.jpg"))
 
 
@@ -37,11 +38,13 @@ def main() -> None:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-    from adain import image
+    from adain import image, presets
     from adain.model import StyleTransfer
 
-    image.save_image(GOLDEN, paint(StyleTransfer.from_preset()))
-    sys.stderr.write(f"{GOLDEN}\n")
+    for name in presets.available_presets():
+        path = GOLDEN / f"{name}.png"
+        image.save_image(path, paint(StyleTransfer.from_preset(name)))
+        sys.stderr.write(f"{path}\n")
 
 
 if __name__ == "__main__":
