@@ -149,7 +149,8 @@ def test_unknown_weights_list_what_there_is(place, capsys):
 def test_damaged_weights_are_refused(place, capsys):
     file = place.preset / "decoder.npz"
     file.write_bytes(file.read_bytes()[:-1] + b"?")
-    assert place.run() == 1
+    # Files for other engines may have been made before.
+    assert place.run("--engine", "keras") == 1
     error = capsys.readouterr().err
     assert "SHA-256" in error and "Traceback" not in error
 

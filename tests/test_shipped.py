@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from adain.callbacks import judge
+from adain.engines import load_painter
 from adain.image import load_image
 from adain.model import StyleTransfer
-from adain.engines import load_painter
 from adain.presets import ONNX_FILES, WEIGHT_FILES, available_presets
 
 STYLES = ("night_swirls", "ink_wash", "mosaic")
