@@ -163,7 +163,7 @@ def _stylize(config: StylizeConfig) -> int:
     _complain(*problems)
     failed = len(problems)
     if planned:
-        if config.refine or engines.resolve(config.engine) == "keras":
+        if config.refine or engines.resolve(config.engine, len(planned)) == "keras":
             _load_backend()
         bar = _progress(len(planned), "picture", config.quiet or len(planned) == 1)
         with bar:

@@ -253,7 +253,8 @@ class StylizeConfig:
     alpha: float = _flag(1.0, "strength of the style: 0 none, 1 full, above 1 exaggerated")
     engine: str = _flag(
         "auto",
-        "what runs the networks; auto: Keras where there is a GPU, else ONNX Runtime",
+        "what runs the networks; auto: Keras where there is a GPU, else ONNX Runtime, or for many "
+        "pictures OpenVINO if it is installed",
         choices=ENGINES,
     )
     # 0 keeps every pixel; people are surprised by results smaller than their photo.

@@ -35,7 +35,7 @@ def stylize_files(config: StylizeConfig, jobs: list[Job]) -> Iterator[Outcome]:
     # Here, because importing an engine takes time that a usage error should not cost.
     from adain.engines import load_painter
 
-    worker = _Worker(config, load_painter(config.checkpoint, config.engine))
+    worker = _Worker(config, load_painter(config.checkpoint, config.engine, len(jobs)))
     groups = [list(group) for _, group in groupby(jobs, key=lambda job: job.content)]
     reading: deque[Future] = deque()
     writing: deque[tuple[Job, float, Future]] = deque()
