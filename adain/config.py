@@ -12,7 +12,6 @@ LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 MAX_PIXELS = 178_956_970
 """Larger pictures are refused unless asked for: a file of a few kilobytes may claim any size."""
 
-
 ENGINES = ("auto", "keras", "onnxruntime", "openvino")
 """What may run the networks."""
 
@@ -211,8 +210,7 @@ class TrainConfig:
         for name in (
             "content_weight", "style_weight", "tv_weight", "coarse_weight", "identity_weight",
             "lr_decay", "schedule_iter", "clip_norm", "warmup_iter", "cache_styles",
-            "cache_contents",
-            "pretrain_iter", "workers", "seed",
+            "cache_contents", "pretrain_iter", "workers", "seed",
         ):  # fmt: skip
             value = getattr(self, name)
             _require(self, name, value >= 0 and math.isfinite(value), "0 or more")

@@ -27,9 +27,6 @@ logger = logging.getLogger(__name__)
 MANY = 20
 """With so many pictures of 512 pixels OpenVINO has made up for its slower start."""
 
-_PACKAGES = {"keras": "keras", "onnxruntime": "onnxruntime", "openvino": "openvino"}
-
-
 _FORMAT = "onnx1"
 """Changes with what `adain.export` writes, so that no older file is taken for a new one."""
 
@@ -65,7 +62,7 @@ def load_painter(
         raise EngineError(f"`engine` must be one of {', '.join(ENGINES)}. Received: {engine!r}")
     chosen = resolve(engine, pictures)
     if not _installed(chosen):
-        raise EngineError(f"The engine {chosen} is not installed: pip install {_PACKAGES[chosen]}")
+        raise EngineError(f"The engine {chosen} is not installed: pip install {chosen}")
     if chosen == "keras":
         from adain.model import StyleTransfer
 
@@ -100,7 +97,8 @@ def resolve(engine: str, pictures: int = 1) -> str:
 
 
 def _installed(engine: str) -> bool:
-    return importlib.util.find_spec(_PACKAGES[engine]) is not None
+    # Each has the name of its package.
+    return importlib.util.find_spec(engine) is not None
 
 
 def _has_gpu() -> bool:

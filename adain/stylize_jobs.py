@@ -56,10 +56,10 @@ def stylize_files(config: StylizeConfig, jobs: list[Job]) -> Iterator[Outcome]:
 
 def _paint(worker: _Worker, job: Job, photo: Future, writers: ThreadPoolExecutor) -> Future:
     """Paint here, and let a thread write; an error of any stage is in the future."""
-    failed: Future = Future()
     try:
         results = list(worker.paint(job, photo.result()))
     except Exception as error:
+        failed: Future = Future()
         failed.set_exception(error)
         return failed
     return writers.submit(_save, worker, job, results)

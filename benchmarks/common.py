@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 import resource
 import sys
+
+
+def make_parser(document: str) -> argparse.ArgumentParser:
+    """A parser described by the first line of a script's docstring; TensorFlow keeps quiet."""
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    return argparse.ArgumentParser(
+        description=document.split("\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
 
 
 def resident(usage: resource.struct_rusage | None = None) -> float:

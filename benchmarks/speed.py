@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -32,7 +31,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from common import resident
+from common import make_parser, resident
 
 import adain
 from adain import report as reporting
@@ -43,8 +42,6 @@ CALLS = ("encode", "decode", "stylize", "stylize_code")
 
 def main() -> int:
     options = parse(sys.argv[1:])
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if options.task:
         try:
             call, _, size = options.task.partition("-")
@@ -80,11 +77,7 @@ def main() -> int:
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n")[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add("--sizes", type=int, nargs="+", default=[256, 512, 1024], help="sides of pictures, pixels")
     add("--calls", nargs="+", default=list(CALLS), choices=CALLS, help="what to measure")

@@ -49,7 +49,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 # The rival's environment runs this file too: what it lacks is imported where it is needed.
-from common import resident
+from common import make_parser, resident
 from run_rival import PACKAGE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,8 +68,6 @@ TOLERANCE = 2
 
 def main() -> int:
     options = parse(sys.argv[1:])
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     try:
         if options.task:
@@ -88,11 +86,7 @@ def main() -> int:
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n")[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add("--only", nargs="+", default=list(SECTIONS), choices=SECTIONS, help="what to measure")
     add("--rounds", type=int, default=7, help="turns each contender gets")

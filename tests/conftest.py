@@ -123,47 +123,34 @@ def _center(decoder, layer: str, output):
     set_arrays(decoder, arrays)
 
 
+def _make(architecture: str, seed: int, widths, preset: str, last_layer: str):
+    from adain.model import BUILDERS, StyleTransfer
+
+    rng = np.random.default_rng(seed)
+    builder = BUILDERS[architecture]
+    # Also the layers that start at zero, or a style would steer nothing.
+    networks = (
+        _randomize(build(widths), rng) for build in (builder.build_encoder, builder.build_decoder)
+    )
+    model = StyleTransfer(*networks, architecture=architecture, about={"preset": preset})
+    content, style = (_picture(64, 64, seed=s)[None].astype("float32") / 255 for s in (98, 99))
+    output = model.predict_on_batch({"content": content, "style": style})
+    _center(model.decoder, last_layer, output)
+    return model
+
+
 @pytest.fixture(scope="session")
 def make_model():
     """`make_model(seed=0, widths=(4, 8, 8, 16))`: a random net that paints in the range [0, 1]."""
-
-    def make(seed: int = 0, widths=WIDTHS):
-        from adain.model import StyleTransfer
-        from adain.networks import build_decoder, build_encoder
-
-        rng = np.random.default_rng(seed)
-        encoder, decoder = (
-            _randomize(build(widths), rng) for build in (build_encoder, build_decoder)
-        )
-        probe = _picture(64, 64, seed=99)[None].astype("float32") / 255
-        output = decoder.predict_on_batch(encoder.predict_on_batch(probe)[-1])
-        _center(decoder, "conv1_1", output)
-        return StyleTransfer(encoder, decoder, about={"preset": f"tiny{seed}"})
-
-    return make
+    return lambda seed=0, widths=WIDTHS: _make("vgg19", seed, widths, f"tiny{seed}", "conv1_1")
 
 
 @pytest.fixture(scope="session")
 def make_compact():
     """`make_compact(seed=0, widths=(4, 6, 8, 12))`: the same with the compact network."""
-
-    def make(seed: int = 0, widths=COMPACT_WIDTHS):
-        from adain.compact import build_decoder, build_encoder
-        from adain.model import StyleTransfer
-
-        # Also the layers that start at zero, or the style would steer nothing.
-        rng = np.random.default_rng(seed)
-        encoder, decoder = (
-            _randomize(build(widths), rng) for build in (build_encoder, build_decoder)
-        )
-        about = {"preset": f"compact{seed}"}
-        model = StyleTransfer(encoder, decoder, architecture="compact", about=about)
-        content, style = (_picture(64, 64, seed=s)[None].astype("float32") / 255 for s in (98, 99))
-        output = model.predict_on_batch({"content": content, "style": style})
-        _center(decoder, "conv1_2", output)
-        return model
-
-    return make
+    return lambda seed=0, widths=COMPACT_WIDTHS: _make(
+        "compact", seed, widths, f"compact{seed}", "conv1_2"
+    )
 
 
 @pytest.fixture(scope="session")
