@@ -14,6 +14,7 @@ _PUBLIC = {
     "mean_std": "functional",
     "mix": "codes",
     "load_painter": "engines",
+    "Region": "regions",
     "optimize_image": "gatys",
     "AdaINTrainer": "trainer",
     "train": "trainer",

@@ -12,7 +12,8 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,9 @@ def _export(folder: Path, place: Path) -> None:
 
 # === Painters ===
 
+Run = Callable[[dict[str, np.ndarray]], list[np.ndarray]]
+"""A graph: inputs by name to outputs in order."""
+
 
 class _OnnxPainter(Painter):
     """A painter with the two exported graphs, as functions from arrays to arrays."""
@@ -168,21 +172,28 @@ class _OnnxPainter(Painter):
         architecture = ARCHITECTURES[config["architecture"]]
         widths = tuple(config["widths"][-architecture.levels :])
         super().__init__(architecture, widths, config["about"].get("preset", ""))
-        self._run_encode, self._run_decode = (
-            self._load(files[name]) for name in presets.ONNX_FILES
-        )
+        self._files = files
+        self._run = lru_cache(self._load_graph)
+        for name in presets.ONNX_FILES:
+            self._run(name, False)
 
-    def _load(self, content: bytes):
-        """`function(inputs by name) -> outputs in order`."""
+    def _load_graph(self, name: str, exact: bool) -> Run:
+        content = self._files[name]
+        return self._load(_to_float(content) if exact else content)
+
+    def _load(self, content: bytes) -> Run:
         raise NotImplementedError
 
     def _encode(self, image):
-        *levels, mean, std = self._run_encode({"image": image[None]})
+        deep = image.dtype != np.uint8
+        if deep:
+            image = image / np.float32(257)
+        *levels, mean, std = self._run("encode.onnx", deep)({"image": image[None]})
         # Views: pictures are (h, w, channels) out here, and the engines' own order inside.
         levels = [level[0].transpose(1, 2, 0) for level in levels]
         return levels, Statistics(mean.reshape(-1), std.reshape(-1))
 
-    def _decode(self, levels: Sequence[np.ndarray], own, style, alpha):
+    def _decode(self, levels: Sequence[np.ndarray], own, style, alpha, *, exact=False):
         feeds = {
             f"level{number}": np.ascontiguousarray(level.transpose(2, 0, 1)[None])
             for number, level in enumerate(levels, start=1)
@@ -190,7 +201,33 @@ class _OnnxPainter(Painter):
         vectors = zip(("mean", "std", "style_mean", "style_std"), (*own, *style), strict=True)
         feeds |= {name: vector.reshape(1, -1, 1, 1) for name, vector in vectors}
         feeds["alpha"] = np.full((1, 1, 1, 1), alpha, "float32")
-        return self._run_decode(feeds)[0][0]
+        picture = self._run("decode.onnx", exact)(feeds)[0][0]
+        if exact:
+            picture = np.clip(picture.transpose(1, 2, 0) / np.float32(255), 0, 1)
+        return picture
+
+
+def _to_float(content: bytes) -> bytes:
+    """An exported graph with float pictures, in grey levels, in place of uint8.
+
+    Made when it is needed, because writing both from the one graph costs every picture time.
+    """
+    import onnx
+
+    model = onnx.load_from_string(content)
+    for tensor in model.graph.input:
+        if tensor.name == "image":
+            tensor.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    makers = {name: node for node in model.graph.node for name in node.output}
+    for node in makers.values():
+        if node.op_type == "Clip":
+            # Before it, half a level is added, for rounding.
+            (levels, _) = makers[node.input[0]].input
+            shape = (1, 3, "height", "width")
+            output = onnx.helper.make_tensor_value_info(levels, onnx.TensorProto.FLOAT, shape)
+            del model.graph.output[:]
+            model.graph.output.append(output)
+    return model.SerializeToString()
 
 
 class OnnxRuntimePainter(_OnnxPainter):

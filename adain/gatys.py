@@ -14,7 +14,7 @@ from adain import losses
 from adain.architectures import ARCHITECTURES
 from adain.functional import mean_std
 from adain.networks import TAPS, jit_compile
-from adain.painter import to_input, to_picture, to_unit
+from adain.pixels import to_input, to_picture, to_unit
 
 GRAM, STATISTICS = "gram", "statistics"
 LBFGS, ADAM = "lbfgs", "adam"

@@ -13,7 +13,8 @@ from adain import compact, networks, presets
 from adain.architectures import ARCHITECTURES
 from adain.functional import mean_std, transfer_statistics
 from adain.networks import get_arrays, set_arrays
-from adain.painter import Painter, Statistics, to_picture, to_unit
+from adain.painter import Painter, Statistics
+from adain.pixels import to_picture, to_unit
 
 BUILDERS = {"vgg19": networks, "compact": compact}
 """Where `build_encoder` and `build_decoder` of each architecture are."""
@@ -118,11 +119,12 @@ class StyleTransfer(keras.Model, Painter):
         *levels, mean, std = self.encode_graph.predict_on_batch(to_unit(image[None]))
         return [level[0] for level in levels], Statistics(mean.reshape(-1), std.reshape(-1))
 
-    def _decode(self, levels, own, style, alpha):
+    def _decode(self, levels, own, style, alpha, *, exact=False):
         vectors = [np.reshape(vector, (1, 1, 1, -1)) for vector in (*own, *style)]
         strength = np.full((1, 1, 1, 1), alpha, "float32")
         inputs = [*(level[None] for level in levels), *vectors, strength]
-        return to_picture(self.decode_graph.predict_on_batch(inputs)[0])
+        image = self.decode_graph.predict_on_batch(inputs)[0]
+        return np.clip(image, 0, 1) if exact else to_picture(image)
 
     # === Weights ===
 

@@ -37,29 +37,25 @@ def tiles(height: int, width: int, tile: int, halo: int) -> Iterator[tuple[slice
             yield rows, columns, outer_rows, outer_columns
 
 
-def _inside(part: slice, outer: slice, stride: int = 1) -> slice:
-    return slice((part.start - outer.start) // stride, (part.stop - outer.start) // stride)
-
-
 def map_tiles(
-    function: Callable[[np.ndarray], np.ndarray], image: np.ndarray, tile: int, halo: int
+    function: Callable[[slice, slice], np.ndarray], size: tuple[int, int], tile: int, halo: int
 ) -> np.ndarray:
-    """Apply a function that sees no further than `halo` pixels, tile by tile.
+    """Compute a picture, each of whose pixels depends on no more than `halo` others around it.
 
     Args:
-        function: `(h, w, channels)` to `(h, w, channels)`.
-        image: `(height, width, channels)`, sides multiples of the stride.
+        function: Rows and columns, with a halo, to what is there, `(h, w, channels)`.
+        size: `(height, width)` of the picture, multiples of the stride.
         tile: Side of a tile, a multiple of the stride.
         halo: Pixels beyond a tile that its result depends on, a multiple of the stride.
 
     Returns:
-        What `function` would return for the whole picture.
+        `(height, width, channels)`: what `function` would return for all rows and columns.
     """
     result = None
-    for rows, columns, outer_rows, outer_columns in tiles(*image.shape[:2], tile, halo):
-        part = function(image[outer_rows, outer_columns])
+    for rows, columns, outer_rows, outer_columns in tiles(*size, tile, halo):
+        part = function(outer_rows, outer_columns)
         if result is None:
-            result = np.empty((*image.shape[:2], part.shape[-1]), part.dtype)
+            result = np.empty((*size, part.shape[-1]), part.dtype)
         result[rows, columns] = part[_inside(rows, outer_rows), _inside(columns, outer_columns)]
     return result
 
@@ -70,9 +66,10 @@ def pooled_statistics(
     tile: int,
     *,
     halo: int,
+    shares: Callable[[slice, slice], np.ndarray] | None = None,
     epsilon: float = EPSILON,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Channel means and deviations of a whole picture's features, from tiles.
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Channel means and deviations of a picture's features, or of its regions, from tiles.
 
     Args:
         encode: `(h, w, 3)` picture to features `(h / stride, w / stride, channels)`, one array for
@@ -80,33 +77,57 @@ def pooled_statistics(
         image: `(height, width, 3)`, sides multiples of the largest stride.
         tile: Side of a tile in pixels, a multiple of the largest stride.
         halo: Pixels beyond a tile that its features depend on, a multiple of the largest stride.
+        shares: Rows and columns to how much each pixel there counts for each region,
+            `(regions, h, w)` float; None: one region, the whole picture. A feature counts as much
+            as the pixels that it covers do on average.
         epsilon: Added to the variance.
 
     Returns:
-        `(mean, std)`, each `(channels of all levels,)` float32, level after level.
+        `(mean, std)` of each region, both `(channels of all levels,)` float32, level after level.
     """
-    moments: list[tuple] = []
+    regions: list[list[tuple]] = []
     for rows, columns, outer_rows, outer_columns in tiles(*image.shape[:2], tile, halo):
         levels = encode(image[outer_rows, outer_columns])
-        moments = moments or [(0, 0.0, 0.0)] * len(levels)
-        for i, features in enumerate(levels):
+        weights = np.ones((1, 1, 1)) if shares is None else shares(rows, columns)
+        regions = regions or [[(0.0, 0.0, 0.0)] * len(levels) for _ in weights]
+        for level, features in enumerate(levels):
             stride = (outer_rows.stop - outer_rows.start) // features.shape[0]
             part = features[
                 _inside(rows, outer_rows, stride), _inside(columns, outer_columns, stride)
             ].astype("float64")
-            moments[i] = _merge(moments[i], part.reshape(-1, part.shape[-1]))
-    mean = np.concatenate([mean for _, mean, _ in moments])
-    std = np.sqrt(np.concatenate([squares / count for count, _, squares in moments]) + epsilon)
-    return np.float32(mean), np.float32(std)
+            for moments, weight in zip(regions, weights, strict=True):
+                weight = weight if shares is None else _pool(weight, stride)
+                weight = np.broadcast_to(weight, part.shape[:2]).reshape(-1)
+                moments[level] = _merge(moments[level], part.reshape(-1, part.shape[-1]), weight)
+    results = []
+    for moments in regions:
+        mean = np.concatenate([mean for _, mean, _ in moments])
+        variance = np.concatenate([squares / total for total, _, squares in moments])
+        results.append((np.float32(mean), np.float32(np.sqrt(variance + epsilon))))
+    return results
 
 
-def _merge(moments: tuple, part: np.ndarray) -> tuple:
-    """Count, mean and sum of squared deviations, with those of `(positions, channels)` added.
+def _inside(part: slice, outer: slice, stride: int = 1) -> slice:
+    return slice((part.start - outer.start) // stride, (part.stop - outer.start) // stride)
+
+
+def _pool(weight: np.ndarray, stride: int) -> np.ndarray:
+    """`(h, w)` to the means of its squares of `stride` pixels, `(h / stride, w / stride)`."""
+    height, width = weight.shape
+    return weight.reshape(height // stride, stride, width // stride, stride).mean((1, 3))
+
+
+def _merge(moments: tuple, part: np.ndarray, weight: np.ndarray) -> tuple:
+    """Sum of weights, mean and weighted squares, with those of `(positions, channels)` added.
 
     Parts combine without the cancellation of E[x^2] - E[x]^2 (Chan, Golub & LeVeque 1979).
     """
-    count, mean, squares = moments
-    total = count + len(part)
-    shift = part.mean(axis=0) - mean
-    squares = squares + part.var(axis=0) * len(part) + shift**2 * (count * len(part) / total)
-    return total, mean + shift * (len(part) / total), squares
+    total, mean, squares = moments
+    added = float(weight.sum(dtype="float64"))
+    if not added:
+        return moments
+    center = weight @ part / added
+    shift = center - mean
+    squares = squares + weight @ np.square(part - center)
+    squares = squares + shift**2 * (total * added / (total + added))
+    return total + added, mean + shift * (added / (total + added)), squares

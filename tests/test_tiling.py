@@ -48,9 +48,12 @@ def test_map_tiles_with_a_function_that_sees_its_halo():
             padded[i : i + x.shape[0], j : j + x.shape[1]] for i in (0, 8, 16) for j in (0, 8, 16)
         )
 
-    np.testing.assert_allclose(tiling.map_tiles(blur, image, 16, 8), blur(image))
+    def mapped(halo):
+        return tiling.map_tiles(lambda *part: blur(image[part]), image.shape[:2], 16, halo)
+
+    np.testing.assert_allclose(mapped(8), blur(image))
     # And with too small a halo it would differ.
-    assert np.abs(tiling.map_tiles(blur, image, 16, 0) - blur(image)).max() > 0.1
+    assert np.abs(mapped(0) - blur(image)).max() > 0.1
 
 
 @pytest.mark.parametrize(("height", "width", "tile"), [(64, 96, 16), (48, 208, 64), (80, 32, 16)])
@@ -62,7 +65,7 @@ def test_pooled_statistics_equal_the_whole(height, width, tile):
     def encode(part):
         return [part[::4, ::4].astype("float32"), 2 * part[::16, ::16, :2].astype("float32")]
 
-    mean, std = tiling.pooled_statistics(encode, image, tile, halo=16, epsilon=1e-5)
+    ((mean, std),) = tiling.pooled_statistics(encode, image, tile, halo=16, epsilon=1e-5)
     levels = [level.astype("float64") for level in encode(image)]
     expected = np.concatenate([level.mean(axis=(0, 1)) for level in levels])
     np.testing.assert_allclose(mean, expected, rtol=1e-6)
@@ -70,6 +73,31 @@ def test_pooled_statistics_equal_the_whole(height, width, tile):
     np.testing.assert_allclose(std, expected, rtol=1e-4)
     assert mean.shape == std.shape == (5,)
     assert mean.dtype == std.dtype == np.float32
+
+
+def test_pooled_statistics_of_regions():
+    """Each equals the weighted mean and deviation, also of a region that few tiles reach."""
+    rng = np.random.default_rng(5)
+    image = rng.normal(size=(64, 96, 3)) + np.arange(96)[:, None] / 20
+    masks = rng.uniform(size=(2, 64, 96)) * (np.arange(96) > 60)
+    masks[1] = 0
+    masks[1, :16, 32:40] = 0.5
+
+    def encode(part):
+        return [part[::2, ::2], part[::8, ::8]]
+
+    pooled = tiling.pooled_statistics(
+        encode, image, 32, halo=8, shares=lambda *part: masks[:, *part]
+    )
+    for mask, (mean, std) in zip(masks, pooled, strict=True):
+        means, stds = [], []
+        for level, stride in zip(encode(image), (2, 8), strict=True):
+            weights = mask.reshape(64 // stride, stride, -1, stride).mean((1, 3))[..., None]
+            means.append((weights * level).sum((0, 1)) / weights.sum())
+            squares = (weights * (level - means[-1]) ** 2).sum((0, 1)) / weights.sum()
+            stds.append(np.sqrt(squares + 1e-5))
+        np.testing.assert_allclose(mean, np.concatenate(means), rtol=1e-5)
+        np.testing.assert_allclose(std, np.concatenate(stds), rtol=1e-4)
 
 
 # === The model ===
@@ -111,8 +139,12 @@ def test_statistics_of_each_tile_would_show(any_model, picture, style):
     code = any_model.encode_style(style)
     whole = any_model.stylize(content, code)
     halo = ARCHITECTURES[any_model.architecture].halo
-    wrong = tiling.map_tiles(lambda part: any_model.stylize(part, code), content, 64, halo)
+
+    def each(rows, columns):
+        return any_model.stylize(content[rows, columns], code)
+
+    wrong = tiling.map_tiles(each, content.shape[:2], 64, halo)
     assert levels(wrong, whole) > 10
     # And so does a halo that is too small.
-    seams = tiling.map_tiles(lambda part: any_model.stylize(part, code), content, 128, 0)
+    seams = tiling.map_tiles(each, content.shape[:2], 128, 0)
     assert levels(seams, whole) > 10
