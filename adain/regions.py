@@ -11,7 +11,6 @@ from adain.architectures import Architecture
 from adain.codes import StyleCode
 from adain.pixels import to_unit
 
-
 _SLACK = 1e-4
 
 
