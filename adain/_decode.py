@@ -1,7 +1,7 @@
 """Bytes of a picture file to arrays: EXIF, profiles, depth, transparency, and every broken file.
 
-Pillow reads users' files: it knows EXIF, ICC, CMYK, animation and truncation. OpenCV reads what
-Pillow would cut to 8 bits.
+Pillow reads users' files: it knows EXIF, ICC, CMYK, animation and truncation. What it would cut to
+8 bits is read by OpenCV (PNG) and imagecodecs (TIFF), which also applies profiles in 16 bits.
 """
 
 from __future__ import annotations
@@ -27,15 +27,11 @@ _KEPT_TAGS = (
     | {0x8298, _EXIF_IFD, _GPS_IFD}
     | set(range(0x9C9B, 0x9CA0))
 )
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+_BITS, _LAYOUT, _EXTRA = 0x0102, 0x011C, 0x0152
+# Where a PNG names its kind, and the one of grey with alpha.
+_PNG_KIND, _GREY_ALPHA = 25, 4
+# The formats that hold 16 bits in every mode, and whose bits `keep_depth` keeps.
+DEEP_FORMATS = ("PNG", "TIFF")
 # What Pillow's readers raise on broken files, by experience; MemoryError is not among them.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError,
            OverflowError, RuntimeError, ZeroDivisionError, AttributeError)  # fmt: skip
@@ -53,10 +49,11 @@ class ImageMeta:
     Args:
         format: Pillow's name of the format, such as "JPEG"; "" when unknown.
         mode: Pillow's mode in the file: "RGB", "L", "CMYK", "I;16", ...
-        bits: Bits a channel in the file: 1, 8, 16 or 32. Results are saved with 8.
+        bits: Bits a channel in the file: 1, 8, 16 or 32. What is saved has those of its array.
         exif: EXIF block without thumbnail and orientation (the turn is applied); b"" for none.
         icc_profile: The file's RGB profile, to convert back to; b"" for sRGB or none.
-        alpha: HW uint8 alpha plane, 0 transparent; None for opaque formats.
+        alpha: HW alpha plane, 0 transparent, uint8 or uint16 like the colours read with it; None
+            for opaque formats.
         dpi: (horizontal, vertical) dots an inch, or None.
         duration: Milliseconds that this frame of an animation stays.
         loop: How often an animation plays, 0 for ever, None for once.
@@ -137,6 +134,8 @@ def pillow(max_pixels: int | None) -> Iterator[None]:
 
 
 def open_picture(data: bytes, name: str, max_pixels: int | None) -> Image.Image:
+    if data[:2] in (b"II", b"MM"):
+        _open_deep_grey_alpha()
     try:
         with pillow(max_pixels):
             picture = Image.open(io.BytesIO(data))
@@ -164,29 +163,47 @@ def _check_pixels(picture: Image.Image, name: str, max_pixels: int) -> None:
         )
 
 
+def _open_deep_grey_alpha() -> None:
+    """Let Pillow open TIFF of grey with alpha in 16 bits, whose pixels `_read_tiff` reads."""
+    from PIL import TiffImagePlugin
+
+    for order in (b"II", b"MM"):
+        for extra in ((), (1,), (2,)):
+            key = (order, 1, (1,), 1, (16, 16), extra)
+            TiffImagePlugin.OPEN_INFO.setdefault(key, ("LA", "LA;16B"))
+
+
 def decode(
-    picture: Image.Image, data: bytes, name: str, max_pixels: int
+    picture: Image.Image, data: bytes, name: str, max_pixels: int, keep_depth: bool = False
 ) -> tuple[np.ndarray, ImageMeta]:
     _check_pixels(picture, name, max_pixels)
     if picture.format in ("JPEG", "MPO") and not jpeg_is_whole(data):
         raise ImageError(f"{name}: the file is truncated. Copy or download it again.")
     mode, deep = picture.mode, _is_deep(picture)
-    picture.load()
+    wide = _read_tiff(picture, data) if deep and picture.format == "TIFF" else None
+    # Loading turns a TIFF. A PNG's EXIF may follow its pixels, and is known only after loading.
+    if wide is None:
+        picture.load()
+    if mode.startswith("I;16"):
+        wide = np.asarray(picture).astype(np.uint16)
+    elif deep and picture.format == "PNG" and picture.tell() == 0:
+        wide = _read_png(data)
     with pillow(max_pixels):
-        # After loading: a PNG's EXIF may follow its pixels; and TIFF has been turned by then.
         try:
             exif = picture.getexif()
-            turn = _TURNS.get(exif.get(_ORIENTATION, 1))
+            orientation = exif.get(_ORIENTATION, 1)
             kept = _clean_exif(exif)
         except BROKEN:
-            turn, kept = None, b""
-    frame = _reduce_depth(picture, data) if deep else picture
-    frame, alpha = _split_alpha(frame)
+            orientation, kept = 1, b""
     profile = read_profile(picture.info.get("icc_profile"))
-    srgb = _to_srgb(frame, profile)
-    if turn is not None:
-        srgb = srgb.transpose(turn)
-        alpha = None if alpha is None else alpha.transpose(turn)
+    if wide is not None and keep_depth and picture.format in DEEP_FORMATS:
+        wide, alpha = _split_wide(wide)
+        colors = _wide_to_srgb(wide, profile)
+    else:
+        frame = picture if wide is None else Image.fromarray(to_depth(wide, np.uint8))
+        frame, plane = _split_alpha(frame)
+        colors = np.array(_to_srgb(frame, profile))
+        alpha = None if plane is None else np.array(plane)
     keep_profile = profile is not None and profile.profile.xcolor_space.strip() == "RGB"
     meta = ImageMeta(
         format="JPEG" if picture.format == "MPO" else picture.format or "",
@@ -194,12 +211,12 @@ def decode(
         bits=1 if mode == "1" else 16 if deep else 32 if mode in ("I", "F") else 8,
         exif=kept,
         icc_profile=picture.info["icc_profile"] if keep_profile else b"",
-        alpha=None if alpha is None else np.array(alpha),
+        alpha=None if alpha is None else _turn(alpha, orientation),
         dpi=_dpi(picture.info.get("dpi")),
         duration=float(picture.info.get("duration", 0) or 0),
         loop=picture.info.get("loop"),
     )
-    return np.array(srgb), meta
+    return _turn(colors, orientation), meta
 
 
 def jpeg_is_whole(data: bytes) -> bool:
@@ -214,28 +231,84 @@ def jpeg_is_whole(data: bytes) -> bool:
     return data.rfind(b"\xff\xd9") >= 0
 
 
+def to_depth(image: np.ndarray, dtype: type[np.unsignedinteger]) -> np.ndarray:
+    """A uint8 or uint16 array in the other of the two depths; 16 bits to 8 are rounded."""
+    if image.dtype == dtype:
+        return image
+    if dtype == np.uint16:
+        return image.astype(np.uint16) * 257
+    # (image + 128) // 257, within 16 bits.
+    reduced = image // 257
+    reduced += image - reduced * 257 > 128
+    return reduced.astype(np.uint8)
+
+
+def _turn(array: np.ndarray, orientation: int) -> np.ndarray:
+    """EXIF's eight orientations: rows become columns, then either may run backwards."""
+    if orientation in (5, 6, 7, 8):
+        array = array.swapaxes(0, 1)
+    rows = -1 if orientation in (3, 4, 7, 8) else 1
+    columns = -1 if orientation in (2, 3, 6, 7) else 1
+    return np.ascontiguousarray(array[::rows, ::columns])
+
+
 def _is_deep(picture: Image.Image) -> bool:
+    if picture.format == "TIFF" and set(picture.tag_v2.get(_BITS, ())) == {16}:
+        return True
     tiles = getattr(picture, "tile", None) or []
     return picture.mode.startswith("I;16") or any(";16" in str(tile[3]) for tile in tiles)
 
 
-def _reduce_depth(picture: Image.Image, data: bytes) -> Image.Image:
-    """16 bits to 8, rounded: Pillow would clip grey to white and cut the low byte of colours."""
-    if picture.mode.startswith("I;16"):
-        wide = np.asarray(picture)
-    else:
-        import cv2
+def _read_png(data: bytes) -> np.ndarray | None:
+    """The first frame's colours, or grey with alpha, HWC uint16; None where OpenCV fails."""
+    import cv2
 
-        try:
-            wide = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        except cv2.error:
-            wide = None
-        shape = (picture.height, picture.width)
-        if wide is None or wide.dtype != np.uint16 or wide.shape[:2] != shape:
-            return picture
-        if wide.ndim == 3:
-            wide = wide[..., [2, 1, 0, 3][: wide.shape[2]]]
-    return Image.fromarray(((wide.astype(np.uint32) + 128) // 257).astype(np.uint8))
+    # Header, transparency and pixels only: of any other chunk libpng complains on stderr.
+    parts, at = [data[:8]], 8
+    while at + 8 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] in (b"IHDR", b"tRNS", b"IDAT", b"IEND"):
+            parts.append(data[at:end])
+        at = end
+    try:
+        wide = cv2.imdecode(np.frombuffer(b"".join(parts), np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+    if wide is None or wide.dtype != np.uint16 or wide.ndim != 3:
+        return None
+    if data[_PNG_KIND] == _GREY_ALPHA:
+        return wide[..., [0, 3]]
+    return cv2.cvtColor(wide, cv2.COLOR_BGR2RGB if wide.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+
+
+def _read_tiff(picture: Image.Image, data: bytes) -> np.ndarray | None:
+    """Colours, or grey with alpha, HWC uint16, not turned; None for what only Pillow reads."""
+    if picture.mode not in ("RGB", "RGBA", "LA"):
+        return None
+    import imagecodecs
+
+    wide = imagecodecs.tiff_decode(data)
+    if picture.tag_v2.get(_LAYOUT) == 2:
+        wide = np.moveaxis(wide, 0, -1)
+    if wide.dtype != np.uint16 or wide.ndim != 3 or {*wide.shape[:2]} != {*picture.size}:
+        return None
+    if picture.mode == "RGB":
+        # A fourth channel may mean anything.
+        return wide[..., :3]
+    if picture.tag_v2.get(_EXTRA) == (1,):
+        colors = wide[..., :-1].astype(np.uint32)
+        colors *= 65535
+        colors //= np.maximum(wide[..., -1:], 1)
+        wide[..., :-1] = np.minimum(colors, 65535, out=colors)
+    return wide
+
+
+def _split_wide(wide: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Colours HWC or grey HW, and alpha HW."""
+    if wide.ndim == 2 or wide.shape[2] == 3:
+        return np.ascontiguousarray(wide), None
+    colors = wide[..., 0] if wide.shape[2] == 2 else wide[..., :3]
+    return np.ascontiguousarray(colors), wide[..., -1].copy()
 
 
 def _split_alpha(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
@@ -304,6 +377,30 @@ def transform(
         return None
 
 
+def transform_wide(
+    colors: np.ndarray,
+    source: ImageCms.ImageCmsProfile,
+    target: ImageCms.ImageCmsProfile,
+) -> np.ndarray | None:
+    """`transform` for HWC colours or HW grey, uint16, to HWC uint16."""
+    import imagecodecs
+
+    flags = imagecodecs.CMS.FLAGS
+    try:
+        return imagecodecs.cms_transform(
+            colors,
+            source.tobytes(),
+            target.tobytes(),
+            colorspace="rgb" if colors.ndim == 3 else "gray",
+            outcolorspace="rgb",
+            intent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            # Optimised, a transform of 16 bits interpolates in a table too coarse for dark colours.
+            flags=flags.BLACKPOINTCOMPENSATION | flags.NOOPTIMIZE,
+        )
+    except BROKEN:
+        return None
+
+
 def srgb_profile() -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
@@ -315,3 +412,12 @@ def _to_srgb(picture: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> 
     if profile is not None and not is_srgb(profile):
         managed = transform(picture, profile, srgb_profile())
     return picture.convert("RGB") if managed is None else managed
+
+
+def _wide_to_srgb(colors: np.ndarray, profile: ImageCms.ImageCmsProfile | None) -> np.ndarray:
+    managed = None
+    if profile is not None and not is_srgb(profile):
+        managed = transform_wide(colors, profile, srgb_profile())
+    if managed is None:
+        managed = colors if colors.ndim == 3 else np.stack([colors] * 3, axis=-1)
+    return managed

@@ -5,13 +5,16 @@
     style = prepare_style(style, content, method)
     image = restore_colors(stylize(content, style), content, method)
 
-Pictures are HWC uint8 sRGB throughout.
+Pictures are HWC sRGB throughout. One may have 8 bits and the other 16: the changed one keeps its
+type.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image
+
+from adain.image import resample
 
 COLOR_METHODS = ("luma", "coral", "histogram")
 
@@ -26,12 +29,12 @@ def prepare_style(style: np.ndarray, content: np.ndarray, method: str | None) ->
     """Give the style the content's colours, for the methods that act before stylising.
 
     Args:
-        style: HWC uint8 sRGB.
-        content: HWC uint8 sRGB, of any size.
+        style: HWC sRGB, uint8 or uint16.
+        content: HWC sRGB, uint8 or uint16, of any size.
         method: One of `COLOR_METHODS`, or None for no change.
 
     Returns:
-        HWC uint8 sRGB, of the style's size; the style itself for "luma" and None.
+        HWC sRGB, of the style's size and type; the style itself for "luma" and None.
 
     Raises:
         ValueError: If the method is unknown or a picture has another shape or type.
@@ -51,12 +54,12 @@ def restore_colors(image: np.ndarray, content: np.ndarray, method: str | None) -
     """Give the result the content's colours, for the method that acts after stylising.
 
     Args:
-        image: The stylised picture, HWC uint8 sRGB.
-        content: HWC uint8 sRGB; resized to `image` where the sizes differ.
+        image: The stylised picture, HWC sRGB, uint8 or uint16.
+        content: HWC sRGB, uint8 or uint16; resized to `image` where the sizes differ.
         method: One of `COLOR_METHODS`, or None for no change.
 
     Returns:
-        HWC uint8 sRGB, of `image`'s size; the picture itself for "coral", "histogram" and None.
+        HWC sRGB, of `image`'s size and type; the picture itself for "coral", "histogram" and None.
 
     Raises:
         ValueError: If the method is unknown or a picture has another shape or type.
@@ -71,11 +74,11 @@ def keep_luma(image: np.ndarray, content: np.ndarray) -> np.ndarray:
     Colours that this pushes out of range lose saturation, never luma or hue.
 
     Args:
-        image: The stylised picture, HWC uint8 sRGB.
-        content: HWC uint8 sRGB; resized to `image` where the sizes differ.
+        image: The stylised picture, HWC sRGB, uint8 or uint16.
+        content: HWC sRGB, uint8 or uint16; resized to `image` where the sizes differ.
 
     Returns:
-        HWC uint8 sRGB, of `image`'s size.
+        HWC sRGB, of `image`'s size and type.
 
     Raises:
         ValueError: If a picture has another shape or type.
@@ -84,20 +87,20 @@ def keep_luma(image: np.ndarray, content: np.ndarray) -> np.ndarray:
     _check_image("content", content)
     height, width = image.shape[:2]
     if content.shape != image.shape:
-        resized = Image.fromarray(np.ascontiguousarray(content))
-        content = np.asarray(resized.resize((width, height), Image.Resampling.BICUBIC))
-    result = np.empty_like(image)
+        content = resample(content, (height, width), Image.Resampling.BICUBIC)
+    result, white = np.empty_like(image), _white(image)
+    factor = np.float32(white / _white(content))
     # In bands: the float copies of a very large picture would not fit.
     for top in range(0, height, _BAND):
         rows = slice(top, top + _BAND)
         luma = (image[rows] @ _LUMA)[..., None]
-        color = content[rows].astype(np.float32)
+        color = content[rows] * factor
         chroma = color - (color @ _LUMA)[..., None]
         # Equal chroma is an equal distance from grey; shorten it to what the range leaves.
-        room = np.where(chroma > 0, 255 - luma, luma)
+        room = np.where(chroma > 0, white - luma, luma)
         fits = room / np.maximum(np.abs(chroma), 1e-6)
         scale = np.minimum(fits.min(axis=-1, keepdims=True), 1)
-        result[rows] = np.clip(np.rint(luma + scale * chroma), 0, 255)
+        result[rows] = np.clip(np.rint(luma + scale * chroma), 0, white)
     return result
 
 
@@ -107,11 +110,11 @@ def match_color_coral(source: np.ndarray, target: np.ndarray) -> np.ndarray:
         y = C_target^(1/2) C_source^(-1/2) (x - mu_source) + mu_target
 
     Args:
-        source: The picture to change, HWC uint8 sRGB.
-        target: The picture with the wanted colours, HWC uint8 sRGB, of any size.
+        source: The picture to change, HWC sRGB, uint8 or uint16.
+        target: The picture with the wanted colours, HWC sRGB, uint8 or uint16, of any size.
 
     Returns:
-        HWC uint8 sRGB, of the source's size.
+        HWC sRGB, of the source's size and type.
 
     Raises:
         ValueError: If a picture has another shape or type.
@@ -125,37 +128,38 @@ def match_color_coral(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     target_mean, target_covariance = _moments(target)
     matrix = _power(target_covariance, 0.5) @ _power(source_covariance, -0.5)  # (3, 3)
     offset = target_mean - matrix @ source_mean
-    colors = source.astype(np.float32) @ matrix.T.astype(np.float32) + 255 * offset
-    return np.clip(np.rint(colors), 0, 255).astype(np.uint8)
+    white = _white(source)
+    colors = source.astype(np.float32) @ matrix.T.astype(np.float32) + white * offset
+    return np.clip(np.rint(colors), 0, white).astype(source.dtype)
 
 
 def match_color_histogram(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Give one picture the histogram of another's, channel by channel.
 
     Args:
-        source: The picture to change, HWC uint8 sRGB.
-        target: The picture with the wanted colours, HWC uint8 sRGB, of any size.
+        source: The picture to change, HWC sRGB, uint8 or uint16.
+        target: The picture with the wanted colours, HWC sRGB, uint8 or uint16, of any size.
 
     Returns:
-        HWC uint8 sRGB, of the source's size.
+        HWC sRGB, of the source's size and type.
 
     Raises:
         ValueError: If a picture has another shape or type.
     """
     _check_image("source", source)
     _check_image("target", target)
-    result = np.empty_like(source)
+    result, factor = np.empty_like(source), _white(source) / _white(target)
     for channel in range(3):
         ranks, _ = _ranks(source[..., channel])
         wanted, present = _ranks(target[..., channel])
-        table = np.interp(ranks, wanted[present], present)
-        result[..., channel] = np.rint(table).astype(np.uint8)[source[..., channel]]
+        table = np.interp(ranks, wanted[present], present) * factor
+        result[..., channel] = np.rint(table).astype(source.dtype)[source[..., channel]]
     return result
 
 
 def _ranks(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each level's place among the pixels, (256,) in [0, 1], and the levels that occur."""
-    counts = np.bincount(plane.ravel(), minlength=256)
+    """Each level's place among the pixels, in [0, 1], and the levels that occur."""
+    counts = np.bincount(plane.ravel(), minlength=_white(plane) + 1)
     # Those below and half of its own: a flat picture turns to the other's median.
     return (np.cumsum(counts) - counts / 2) / plane.size, np.flatnonzero(counts)
 
@@ -164,7 +168,7 @@ def _moments(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean (3,) and covariance (3, 3) of the colours in [0, 1], float64."""
     total, products = np.zeros(3), np.zeros((3, 3))
     for top in range(0, image.shape[0], _BAND):
-        colors = image[top : top + _BAND].reshape(-1, 3) / 255.0
+        colors = image[top : top + _BAND].reshape(-1, 3) / float(_white(image))
         total += colors.sum(axis=0)
         products += colors.T @ colors
     count = image.shape[0] * image.shape[1]
@@ -177,6 +181,10 @@ def _power(covariance: np.ndarray, exponent: float) -> np.ndarray:
     return (vectors * np.maximum(values, _FLOOR) ** exponent) @ vectors.T
 
 
+def _white(image: np.ndarray) -> int:
+    return np.iinfo(image.dtype).max
+
+
 def _check_method(method: str | None) -> None:
     if method is not None and method not in COLOR_METHODS:
         raise ValueError(
@@ -186,8 +194,9 @@ def _check_method(method: str | None) -> None:
 
 
 def _check_image(name: str, image: np.ndarray) -> None:
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+    good = image.dtype in (np.uint8, np.uint16) and 0 not in image.shape
+    if not good or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(
-            f"`{name}` must be (height, width, 3) uint8. "
+            f"`{name}` must be (height, width, 3), uint8 or uint16. "
             f"Received: shape={image.shape}, dtype={image.dtype}"
         )

@@ -1,4 +1,4 @@
-"""Files in = files out: pictures become HWC uint8 sRGB arrays and go back as they came."""
+"""Files in = files out: pictures become HWC sRGB arrays, uint8 or uint16, and go back."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from PIL import Image
 
 from adain._decode import (
     BROKEN,
+    DEEP_FORMATS,
     ImageError,
     ImageMeta,
     decode,
@@ -28,7 +29,9 @@ from adain._decode import (
     read_bytes,
     read_profile,
     srgb_profile,
+    to_depth,
     transform,
+    transform_wide,
 )
 from adain.config import MAX_PIXELS
 
@@ -45,6 +48,8 @@ IMAGE_SUFFIXES = WRITABLE_SUFFIXES | {".j2k", ".ppm", ".pgm", ".pnm", ".tga", ".
 
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 _NO_ALPHA = ("JPEG",)
+_PNG_HEADER = 33
+_STRIPS, _RESOLUTION, _UNIT, _INCH = 0x0111, (0x011A, 0x011B, 0x0128), 0x0128, 2
 
 
 def list_images(folder: str | Path) -> list[Path]:
@@ -95,7 +100,10 @@ def load_image(
 
 
 def read_image(
-    source: str | Path | bytes | BinaryIO, *, max_pixels: int = MAX_PIXELS
+    source: str | Path | bytes | BinaryIO,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    keep_depth: bool = False,
 ) -> tuple[np.ndarray, ImageMeta]:
     """Read a picture upright, in sRGB, with what is needed to save the result like it.
 
@@ -103,12 +111,17 @@ def read_image(
     transparent alpha keep their colour. An ICC profile is applied; one that is broken or does not
     fit is passed over. Of an animation this is the first frame: see `read_frames`.
 
+    With `keep_depth`, PNG and TIFF of 16 bits, grey or RGB, with alpha or without, give 16 bits,
+    and their profile is applied in 16 bits too.
+
     Args:
         source: A path, a file's bytes, or a binary file object such as `sys.stdin.buffer`.
         max_pixels: Refuse pictures of more pixels, before they are decoded.
+        keep_depth: Whether 16 bits stay 16 bits.
 
     Returns:
-        The picture, HWC uint8 sRGB, and its `ImageMeta`.
+        The picture, HWC uint8 sRGB, 0 to 255, or uint16, 0 to 65535, and its `ImageMeta`, whose
+        alpha has the same type.
 
     Raises:
         ImageError: If the file is missing, empty, truncated, too large or not a picture.
@@ -119,7 +132,7 @@ def read_image(
     """
     data, name = read_bytes(source)
     with named(name), open_picture(data, name, max_pixels) as picture:
-        return decode(picture, data, name, max_pixels)
+        return decode(picture, data, name, max_pixels, keep_depth)
 
 
 def is_animated(source: str | Path | bytes | BinaryIO) -> bool:
@@ -181,9 +194,12 @@ def save_image(
     With `meta` from `read_image` the file gets the source's EXIF, resolution, alpha (resized if
     need be; JPEG has none and drops it) and ICC profile, into which the colours are converted.
 
+    The array decides the depth, whatever `meta` says: uint16 is written with 16 bits as PNG and
+    TIFF, and rounded to 8 for other formats.
+
     Args:
         target: A path, or a binary file object.
-        image: HWC or HW uint8 sRGB.
+        image: HWC or HW sRGB, uint8 or uint16.
         meta: What to keep of the source.
         quality: 1 to 100, for JPEG (never with subsampled colours), WebP and AVIF.
         format: "PNG", "JPEG", ...; default: by the path's suffix, else the source's, else PNG.
@@ -207,8 +223,8 @@ def save_frames(
 
     Args:
         target: A path, or a binary file object.
-        frames: Pictures of one size, HWC uint8 sRGB, with their `ImageMeta`: `duration` and
-            `alpha` count for each frame, the rest is taken from the first.
+        frames: Pictures of one size, HWC sRGB, with their `ImageMeta`: `duration` and `alpha`
+            count for each frame, the rest is taken from the first. uint8; uint16 is rounded to it.
         quality: 1 to 100, for WebP and AVIF.
         format: "GIF", "WEBP", "AVIF" or "PNG"; default: as in `save_image`.
 
@@ -245,7 +261,7 @@ def encode_image(
     """The bytes of the file that `save_image` would write.
 
     Args:
-        image: HWC or HW uint8 sRGB.
+        image: HWC or HW sRGB, uint8 or uint16.
         format: "PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "GIF" or "JPEG2000".
         meta: What to keep of the source.
         quality: 1 to 100, for JPEG, WebP and AVIF.
@@ -258,6 +274,9 @@ def encode_image(
         ValueError: If `image` has another shape or type.
     """
     meta = meta or ImageMeta()
+    _check(image)
+    if image.dtype == np.uint16 and format in DEEP_FORMATS:
+        return _encode_wide(image, format, meta)
     picture, icc_profile = _to_pillow(image, meta, format)
     meta = replace(meta, icc_profile=icc_profile)
     return _encode(picture, format, _save_options(format, meta, quality))
@@ -267,10 +286,10 @@ def encode_png(image: np.ndarray) -> bytes:
     """A picture as a PNG file's bytes.
 
     Args:
-        image: HWC or HW uint8 sRGB.
+        image: HWC or HW sRGB, uint8 or uint16.
 
     Returns:
-        A complete PNG file.
+        A complete PNG file, as deep as the array.
     """
     return encode_image(image, "PNG")
 
@@ -282,11 +301,11 @@ def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     network paints such rings out as strokes.
 
     Args:
-        image: HWC or HW uint8.
+        image: HWC or HW, uint8 or uint16.
         size: `(height, width)`, pixels; a side of 0 is made 1.
 
     Returns:
-        An array of that size, uint8.
+        An array of that size and the same type.
     """
     _check(image)
     height, width = (max(1, int(side)) for side in size)
@@ -294,18 +313,42 @@ def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         return image
     shrinks = height < image.shape[0] or width < image.shape[1]
     method = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
-    return np.array(Image.fromarray(np.ascontiguousarray(image)).resize((width, height), method))
+    return resample(image, (height, width), method)
+
+
+def resample(image: np.ndarray, size: tuple[int, int], method: Image.Resampling) -> np.ndarray:
+    """Resize with a filter of one's choice; see `resize_image`, which knows the right one.
+
+    Args:
+        image: HWC or HW, uint8 or uint16.
+        size: `(height, width)`, pixels, 1 or more.
+        method: Pillow's name of the filter.
+
+    Returns:
+        An array of that size and the same type.
+    """
+    height, width = size
+    if image.dtype == np.uint8:
+        picture = Image.fromarray(np.ascontiguousarray(image))
+        return np.array(picture.resize((width, height), method))
+    result = np.empty((height, width, *image.shape[2:]), np.uint16)
+    planes = np.atleast_3d(image), np.atleast_3d(result)
+    for channel in range(planes[0].shape[2]):
+        plane = Image.fromarray(planes[0][..., channel].astype(np.float32))
+        resized = np.array(plane.resize((width, height), method))
+        planes[1][..., channel] = np.clip(np.rint(resized, out=resized), 0, 65535, out=resized)
+    return result
 
 
 def resize_shorter_side(image: np.ndarray, shorter: int) -> np.ndarray:
     """Resize, keeping the aspect, so that the shorter side is `shorter` pixels.
 
     Args:
-        image: HWC or HW uint8.
+        image: HWC or HW, uint8 or uint16.
         shorter: Pixels, 1 or more.
 
     Returns:
-        The resized picture, uint8.
+        The resized picture, of the same type.
     """
     scale = shorter / min(image.shape[:2])
     height, width = (round(side * scale) for side in image.shape[:2])
@@ -374,10 +417,10 @@ def read_training_image(
 
 def _check(image: np.ndarray) -> None:
     shape, dtype = getattr(image, "shape", None), getattr(image, "dtype", None)
-    good = dtype == np.uint8 and shape is not None and 0 not in shape
+    good = dtype in (np.uint8, np.uint16) and shape is not None and 0 not in shape
     if not good or not (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)):
         raise ValueError(
-            "`image` must be (height, width, 3) or (height, width) uint8. "
+            "`image` must be (height, width, 3) or (height, width), uint8 or uint16. "
             f"Received: shape={shape}, dtype={dtype}"
         )
 
@@ -402,7 +445,7 @@ def _format_of(target: str | Path | BinaryIO, format: str | None, meta: ImageMet
 def _to_pillow(image: np.ndarray, meta: ImageMeta, format: str) -> tuple[Image.Image, bytes]:
     """The picture in the source's profile with its alpha, and the profile to embed."""
     _check(image)
-    picture = Image.fromarray(np.ascontiguousarray(image))
+    picture = Image.fromarray(np.ascontiguousarray(to_depth(image, np.uint8)))
     profile = read_profile(meta.icc_profile)
     icc_profile = b""
     if profile is not None and format not in ("GIF", "BMP", "JPEG2000"):
@@ -413,7 +456,7 @@ def _to_pillow(image: np.ndarray, meta: ImageMeta, format: str) -> tuple[Image.I
         if managed is not None:
             picture, icc_profile = managed, meta.icc_profile
     if meta.alpha is not None and format not in _NO_ALPHA:
-        alpha = resize_image(meta.alpha, image.shape[:2])
+        alpha = to_depth(resize_image(meta.alpha, image.shape[:2]), np.uint8)
         picture = picture.convert("RGB")
         picture.putalpha(Image.fromarray(np.ascontiguousarray(alpha)))
     return picture, icc_profile
@@ -440,14 +483,84 @@ def _save_options(format: str, meta: ImageMeta, quality: int) -> dict[str, objec
 
 def _encode(picture: Image.Image, format: str, options: dict[str, object]) -> bytes:
     buffer = io.BytesIO()
-    try:
+    with _writing(picture.height, picture.width, format):
         picture.save(buffer, format=format, **options)
+    return buffer.getvalue()
+
+
+@contextlib.contextmanager
+def _writing(height: int, width: int, format: str) -> Iterator[None]:
+    try:
+        yield
     except BROKEN as error:
         raise ImageError(
-            f"a picture of {picture.height} x {picture.width} cannot be written as {format} "
+            f"a picture of {height} x {width} cannot be written as {format} "
             f"({error}). Use PNG or TIFF."
         ) from error
-    return buffer.getvalue()
+
+
+def _to_wide(image: np.ndarray, meta: ImageMeta) -> tuple[np.ndarray, bytes]:
+    """`_to_pillow` in 16 bits: HW, or HWC with alpha as the fourth channel."""
+    profile, icc_profile = read_profile(meta.icc_profile), b""
+    if image.ndim == 2 and (profile is not None or meta.alpha is not None):
+        image = np.stack([image] * 3, axis=-1)
+    if profile is not None:
+        managed = image if is_srgb(profile) else transform_wide(image, srgb_profile(), profile)
+        if managed is not None:
+            image, icc_profile = managed, meta.icc_profile
+    if meta.alpha is not None:
+        alpha = resize_image(to_depth(meta.alpha, np.uint16), image.shape[:2])
+        image = np.dstack([image, alpha])
+    return np.ascontiguousarray(image), icc_profile
+
+
+def _encode_wide(image: np.ndarray, format: str, meta: ImageMeta) -> bytes:
+    """PNG or TIFF of 16 bits. Pillow cannot write colours of that depth, but still the rest."""
+    import imagecodecs
+
+    samples, icc_profile = _to_wide(image, meta)
+    options = _save_options(format, replace(meta, icc_profile=icc_profile), 0)
+    with _writing(*image.shape[:2], format):
+        if format == "PNG":
+            data = imagecodecs.png_encode(samples)
+            # All that Pillow writes between the header, whose length is fixed, and the pixels.
+            small = _encode(Image.new("RGB", (1, 1)), "PNG", options)
+            rest = small[_PNG_HEADER : small.rindex(b"IDAT") - 4]
+            view = memoryview(data)
+            return b"".join([view[:_PNG_HEADER], rest, view[_PNG_HEADER:]])
+        tiff = imagecodecs.TIFF
+        data = imagecodecs.tiff_encode(
+            samples,
+            level=6,
+            compression=tiff.COMPRESSION.ADOBE_DEFLATE,
+            predictor=tiff.PREDICTOR.HORIZONTAL,
+            photometric="minisblack" if samples.ndim == 2 else "rgb",
+            extrasample="unassalpha" if meta.alpha is not None else None,
+            byteorder="<",
+            rowsperstrip=64,
+            iccprofile=options.get("icc_profile"),
+            resolution=options.get("dpi"),
+            resolutionunit=tiff.RESUNIT.INCH if "dpi" in options else None,
+        )
+        return _add_exif(data, options["exif"]) if "exif" in options else data
+
+
+def _add_exif(data: bytes, exif: bytes) -> bytes:
+    """A little-endian TIFF with more entries in its directory, which moves ahead of the pixels."""
+    directory = Image.Exif()
+    directory.load(exif)
+    directory.endian = "<"
+    with open_picture(data, "<bytes>", None) as picture:
+        entries = dict(picture.tag_v2)
+    offsets = entries[_STRIPS]
+    start = min(offsets)
+    # Pillow counts a directory's pixels from the directory's end.
+    entries[_STRIPS] = tuple(offset - start for offset in offsets)
+    for tag, value in entries.items():
+        # An unknown resolution is written as 1; the camera's may be known.
+        if tag not in _RESOLUTION or entries.get(_UNIT, _INCH) == _INCH:
+            directory[tag] = value
+    return b"".join([directory.tobytes().removeprefix(b"Exif\0\0"), memoryview(data)[start:]])
 
 
 def _write(target: str | Path | BinaryIO, data: bytes) -> None:

@@ -15,9 +15,9 @@ ALLOWED = {
     "__init__": set(),  # Looks its names up when they are used.
     "_npz": set(),
     "config": set(),
-    "color": set(),
     "_decode": set(),
     "image": {"_decode", "config"},  # config: MAX_PIXELS
+    "color": {"image"},
     "architectures": set(),
     "presets": {"_npz", "architectures"},
     "recipes": {"config"},

@@ -102,6 +102,43 @@ def test_before_and_after(method, size):
     assert (restored is image) == (method != "luma")
 
 
+def deep(picture: np.ndarray) -> np.ndarray:
+    """The same picture in 16 bits, with low bytes of their own: half a grey level up or down."""
+    fine = np.random.default_rng(9).integers(-127, 128, picture.shape)
+    return np.clip(picture.astype(int) * 257 + fine, 0, 65535).astype(np.uint16)
+
+
+@pytest.mark.parametrize("size", [(40, 50), (17, 90)])
+def test_luma_in_sixteen_bits(size):
+    image, content = noise(0), noise(1, (150, 110, 90), 40, size)
+    plain = color.keep_luma(image, content)
+    result = color.keep_luma(deep(image), deep(content))
+    assert result.dtype == np.uint16
+    assert np.abs(result / 257 - plain).max() <= 2
+    assert np.abs(result @ LUMA - deep(image) @ LUMA).max() <= 1
+    # Depths may differ; the picture's own is kept.
+    for one, two in ((image, deep(content)), (image.astype(np.uint16) * 257, content)):
+        mixed = color.keep_luma(one, two)
+        assert mixed.dtype == one.dtype
+        assert np.abs(mixed / (np.iinfo(one.dtype).max // 255) - plain).max() <= 2
+
+
+@pytest.mark.parametrize("match", [color.match_color_coral, color.match_color_histogram])
+def test_matching_in_sixteen_bits(match):
+    source, target = noise(0, (120, 130, 110), 15), noise(1, (140, 100, 90), 20)
+    plain = match(source, target)
+    mixed = match(source, deep(target))
+    assert mixed.dtype == np.uint8 and np.abs(mixed.astype(int) - plain).mean() < 0.6
+    result = match(deep(source), deep(target))
+    assert result.dtype == np.uint16 and np.abs(result / 257 - plain).mean() < 1
+    assert (result % 257 != 0).mean() > 0.9
+    for percent in (10, 50, 90):
+        wanted = np.percentile(deep(target), percent, axis=(0, 1))
+        assert np.abs(np.percentile(result, percent, axis=(0, 1)) - wanted).max() < 700
+    assert np.array_equal(match(deep(source), deep(source)), deep(source))
+    assert match(deep(source), target).dtype == np.uint16
+
+
 def test_inputs_are_not_touched():
     style, content = noise(0), noise(1)
     for method in color.COLOR_METHODS:

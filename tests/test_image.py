@@ -11,6 +11,7 @@ import zlib
 from pathlib import Path
 
 import cv2
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
@@ -26,6 +27,12 @@ def photo(height: int = 48, width: int = 64) -> np.ndarray:
     return np.clip(np.stack(planes, axis=-1), 0, 255).astype(np.uint8)
 
 
+def deep_photo(height: int = 48, width: int = 64) -> np.ndarray:
+    """`photo` in 16 bits, with low bytes of their own."""
+    fine = np.random.default_rng(5).integers(-99, 100, (height, width, 3))
+    return np.clip(photo(height, width) * 257.0 + fine, 0, 65535).astype(np.uint16)
+
+
 def encoded(array: np.ndarray, format: str = "PNG", mode: str | None = None, **options) -> bytes:
     buffer = io.BytesIO()
     picture = Image.fromarray(array)
@@ -33,8 +40,18 @@ def encoded(array: np.ndarray, format: str = "PNG", mode: str | None = None, **o
     return buffer.getvalue()
 
 
-def wide_gamut_profile() -> bytes:
-    """A matrix RGB profile like none shipped: red and green swapped, gamma 1.8."""
+# Columns are the primaries' XYZ, white being D50.
+DISPLAY_P3 = np.array(
+    [[0.515102, 0.291965, 0.157153], [0.241182, 0.692236, 0.066582], [-0.00105, 0.041881, 0.784378]]
+)
+ADOBE_RGB = np.array(
+    [[0.60974, 0.20528, 0.14919], [0.31111, 0.62567, 0.06322], [0.01947, 0.06087, 0.74457]]
+)
+SWAPPED = np.array([[0.3851, 0.4361, 0.1431], [0.7169, 0.2225, 0.0606], [0.0971, 0.0139, 0.7141]])
+
+
+def profile_of(matrix: np.ndarray | None, gamma: float) -> bytes:
+    """A matrix RGB profile, or with None one for grey; the exponent is rounded to 1/256."""
 
     def tag(body: bytes) -> bytes:
         return body + b"\0" * (-len(body) % 4)
@@ -42,23 +59,31 @@ def wide_gamut_profile() -> bytes:
     def xyz(*values: float) -> bytes:
         return b"XYZ \0\0\0\0" + b"".join(struct.pack(">i", round(v * 65536)) for v in values)
 
-    text = b"swapped"
+    text = b"wide"
     desc = b"desc\0\0\0\0" + struct.pack(">I", len(text) + 1) + text + b"\0" * 79
-    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(1.8 * 256))
-    bodies = {
-        b"desc": desc, b"wtpt": xyz(0.9642, 1, 0.8249), b"cprt": b"text\0\0\0\0none\0",
-        b"rXYZ": xyz(0.3851, 0.7169, 0.0971), b"gXYZ": xyz(0.4361, 0.2225, 0.0139),
-        b"bXYZ": xyz(0.1431, 0.0606, 0.7141), b"rTRC": curve, b"gTRC": curve, b"bTRC": curve,
-    }  # fmt: skip
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256))
+    white = xyz(0.9642, 1, 0.8249)
+    bodies = {b"desc": desc, b"wtpt": white, b"cprt": b"text\0\0\0\0none\0"}
+    if matrix is None:
+        bodies[b"kTRC"] = curve
+    else:
+        for name, primary in zip((b"r", b"g", b"b"), matrix.T, strict=True):
+            bodies |= {name + b"XYZ": xyz(*primary), name + b"TRC": curve}
     table, data = struct.pack(">I", len(bodies)), b""
     start = 128 + 4 + 12 * len(bodies)
     for name, body in bodies.items():
         table += name + struct.pack(">II", start + len(data), len(body))
         data += tag(body)
-    header = struct.pack(">I4sI4s4s4s", start + len(data), b"none", 0x02400000, b"mntr", b"RGB ",
+    space = b"GRAY" if matrix is None else b"RGB "
+    header = struct.pack(">I4sI4s4s4s", start + len(data), b"none", 0x02400000, b"mntr", space,
                          b"XYZ ") + b"\0" * 12 + b"acsp" + b"\0" * 28  # fmt: skip
     header += struct.pack(">iii", *(round(v * 65536) for v in (0.9642, 1, 0.8249)))
     return header + b"\0" * (128 - len(header)) + table + data
+
+
+def wide_gamut_profile() -> bytes:
+    """A profile like none shipped: red and green swapped, gamma 1.8."""
+    return profile_of(SWAPPED, 1.8)
 
 
 def png_chunk(kind: bytes, body: bytes) -> bytes:
@@ -66,9 +91,10 @@ def png_chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def test_import_is_light():
-    code = "import sys, adain.image; print('cv2' in sys.modules, 'keras' in sys.modules)"
+    names = ("cv2", "imagecodecs", "keras")
+    code = f"import sys, adain.image, adain.color; print([n for n in {names} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "False"]
+    assert done.stdout.strip() == "[]"
     assert image.MAX_PIXELS == config.MAX_PIXELS
 
 
@@ -236,10 +262,12 @@ def _file(folder: Path, name: str, data: bytes) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
-def test_exif_turn_of_sixteen_bits(suffix):
-    wide = cv2.imencode(suffix, photo(24, 40).astype(np.uint16) * 257)[1].tobytes()
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_turn_of_sixteen_bits(suffix, orientation):
+    stored = deep_photo(24, 40)
+    wide = cv2.imencode(suffix, stored[..., ::-1])[1].tobytes()
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif[0x0112] = orientation
     if suffix == ".png":
         data = wide[:33] + png_chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")) + wide[33:]
     else:
@@ -248,13 +276,21 @@ def test_exif_turn_of_sixteen_bits(suffix):
         count = struct.unpack("<H", wide[start : start + 2])[0]
         entries = [wide[start + 2 + 12 * i :][:12] for i in range(count)]
         entries = [e for e in entries if struct.unpack("<H", e[:2])[0] != 0x0112]
-        entries.append(struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0))
+        entries.append(struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0))
         entries.sort(key=lambda e: struct.unpack("<H", e[:2])[0])
         ifd = struct.pack("<H", len(entries)) + b"".join(entries) + b"\0" * 4
         data = wide[:4] + struct.pack("<I", len(wide)) + wide[8:] + ifd
+    turned = {
+        1: stored, 2: stored[:, ::-1], 3: stored[::-1, ::-1], 4: stored[::-1],
+        5: stored.transpose(1, 0, 2), 6: np.rot90(stored, -1),
+        7: stored[::-1, ::-1].transpose(1, 0, 2), 8: np.rot90(stored),
+    }[orientation]  # fmt: skip
     array, meta = image.read_image(data)
     assert meta.bits == 16
-    assert np.array_equal(array, np.rot90(photo(24, 40)[..., ::-1], -1))
+    assert np.array_equal(array, np.rint(turned / 257))
+    array, meta = image.read_image(data, keep_depth=True)
+    assert array.dtype == np.uint16 and np.array_equal(array, turned)
+    assert array.flags.writeable and array.flags.c_contiguous
 
 
 def test_alpha_turns_too():
@@ -323,26 +359,313 @@ def test_profile_of_another_colour_space_falls_back():
     assert image.encode_image(array, "JPEG", meta=meta)
 
 
+# Sixteen bits -------------------------------------------------------------------------------------
+
+
+def deep_png(samples: np.ndarray, *chunks: bytes) -> bytes:
+    """A PNG of (height, width, 1 to 4) uint16, with other chunks ahead of the pixels."""
+    height, width, channels = samples.shape
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    header = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+    pixels = png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + b"".join(chunks) + pixels
+
+
+def icc_chunk(profile: bytes) -> bytes:
+    return png_chunk(b"iCCP", b"icc\0\0" + zlib.compress(profile))
+
+
+def samples_of(data: bytes) -> np.ndarray:
+    """A file's samples as OpenCV reads them, colours in the order RGB."""
+    samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    return samples if samples.ndim == 2 else samples[..., [2, 1, 0, 3][: samples.shape[2]]]
+
+
+def to_srgb(samples: np.ndarray, matrix: np.ndarray, gamma: float) -> tuple[np.ndarray, np.ndarray]:
+    """What a profile means, computed in floats: sRGB up to 65535, and which pixels that holds."""
+    known = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).profile
+    primaries = (known.red_colorant, known.green_colorant, known.blue_colorant)
+    srgb = np.array([primary[0] for primary in primaries]).T
+    # Profiles hold numbers of 16 binary places.
+    matrix = np.round(matrix * 65536) / 65536
+    light = (samples / 65535) ** (round(gamma * 256) / 256) @ (np.linalg.inv(srgb) @ matrix).T
+    inside = ((light > 0) & (light < 1)).all(axis=-1)
+    light = np.clip(light, 0, 1)
+    curve = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return 65535 * curve, inside
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_sixteen_bits_stay(tmp_path, suffix, channels):
+    samples = np.random.default_rng(0).integers(0, 65536, (30, 20, channels), dtype=np.uint16)
+    data = deep_png(samples)
+    array, meta = image.read_image(data, keep_depth=True)
+    colors = samples[..., :1].repeat(3, axis=-1) if channels < 3 else samples[..., :3]
+    assert array.dtype == np.uint16 and np.array_equal(array, colors)
+    assert array.flags.writeable and array.flags.c_contiguous
+    assert meta.bits == 16
+    path = tmp_path / f"a{suffix}"
+    image.save_image(path, array, meta=meta)
+    assert np.array_equal(array, colors)  # not touched
+    saved = samples_of(path.read_bytes())
+    assert saved.dtype == np.uint16 and np.array_equal(saved[..., :3], colors)
+    if channels in (2, 4):
+        assert meta.alpha.dtype == np.uint16
+        assert np.array_equal(meta.alpha, samples[..., -1])
+        assert np.array_equal(saved[..., 3], samples[..., -1])
+    else:
+        assert meta.alpha is None and saved.shape == (30, 20, 3)
+    # Without `keep_depth` the same, rounded.
+    array, meta = image.read_image(path)
+    assert array.dtype == np.uint8 and np.array_equal(array, np.rint(colors / 257))
+    assert np.array_equal(image.load_image(data), array)
+    if channels in (2, 4):
+        assert np.array_equal(meta.alpha, np.rint(samples[..., -1] / 257))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize(("matrix", "gamma"), [(DISPLAY_P3, 2.2), (ADOBE_RGB, 563 / 256)])
+def test_sixteen_bit_picture_comes_back_whole(tmp_path, suffix, matrix, gamma):
+    ramp = np.linspace(9000, 52000, 4000).astype(np.uint16).reshape(40, 100)
+    noise = np.random.default_rng(0).integers(-3000, 3000, (40, 100, 3))
+    colors = (ramp[..., None] + noise).astype(np.uint16)
+    colors[:, :, 1] = ramp
+    samples = np.dstack([colors, ramp[::-1]])
+    profile = profile_of(matrix, gamma)
+    exif = Image.Exif()
+    exif[0x010F] = "camera"
+    exif[0x8769] = {0x9003: "2020:01:02 03:04:05", 0x927C: b"a maker's note"}
+    exif[0x8825] = {1: "N", 2: (47.0, 30.0, 15.5)}
+    chunks = [
+        icc_chunk(profile), png_chunk(b"pHYs", struct.pack(">IIB", 11811, 5906, 1)),
+        png_chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")),
+    ]  # fmt: skip
+    array, meta = image.read_image(deep_png(samples, *chunks), keep_depth=True)
+    wanted, inside = to_srgb(colors, matrix, gamma)
+    assert inside.mean() > 0.9
+    assert np.abs(array - wanted)[inside].max() <= 4
+    assert np.abs(array.astype(int) - colors).max() > 1000
+    assert np.array_equal(meta.alpha, ramp[::-1])
+
+    path = tmp_path / f"a{suffix}"
+    image.save_image(path, array, meta=meta)
+    saved = samples_of(path.read_bytes())
+    assert saved.dtype == np.uint16 and saved.shape == (40, 100, 4)
+    assert np.abs(saved[..., :3].astype(int) - colors)[inside].max() <= 4
+    assert len(np.unique(saved[..., 1])) > 3000
+    assert np.array_equal(saved[..., 3], ramp[::-1])
+    with Image.open(path) as picture:
+        picture.load()
+        assert picture.mode == "RGBA" and picture.info["icc_profile"] == profile
+        assert picture.info["dpi"] == pytest.approx((300, 150), abs=0.1)
+        kept = picture.getexif()
+        assert kept[0x010F] == "camera" and kept.get_ifd(0x8825)[2] == (47.0, 30.0, 15.5)
+        assert kept.get_ifd(0x8769)[0x9003] == "2020:01:02 03:04:05"
+        assert kept.get_ifd(0x8769)[0x927C] == b"a maker's note"
+    again, meta = image.read_image(path, keep_depth=True)
+    assert np.abs(again.astype(int) - array)[inside].max() <= 4
+    assert meta.exif and meta.icc_profile == profile
+    # Eight bits of the same file agree.
+    plain = image.load_image(path)
+    assert np.abs(plain - again / 257).max() <= 2
+
+
+def test_frames_of_sixteen_bits_differ():
+    def pixels(value: int) -> bytes:
+        return zlib.compress(4 * (b"\0" + 4 * struct.pack(">HHH", value, 9, 60_000)))
+
+    def control(number: int) -> bytes:
+        return png_chunk(b"fcTL", struct.pack(">IIIIIHHBB", number, 4, 4, 0, 0, 1, 10, 0, 0))
+
+    still = deep_png(np.zeros((4, 4, 3), np.uint16))
+    data = still[:33] + png_chunk(b"acTL", struct.pack(">II", 2, 0)) + control(0)
+    data += png_chunk(b"IDAT", pixels(0)) + control(1)
+    data += png_chunk(b"fdAT", struct.pack(">I", 2) + pixels(65535)) + png_chunk(b"IEND", b"")
+    frames = [frame for frame, _ in image.read_frames(data)]
+    assert [frame[0, 0, 0] for frame in frames] == [0, 255]
+    assert image.read_image(data, keep_depth=True)[0][0, 0].tolist() == [0, 9, 60_000]
+
+
+def test_sixteen_bit_tiff_keeps_the_cameras_resolution():
+    exif = Image.Exif()
+    exif[0x011A], exif[0x011B], exif[0x0128] = 240.0, 120.0, 2
+    for array in (photo(), deep_photo()):
+        data = image.encode_image(array, "TIFF", meta=ImageMeta(exif=exif.tobytes()))
+        assert image.read_image(data)[1].dpi == pytest.approx((240, 120))
+
+
+def test_sixteen_bit_grey_with_a_profile():
+    levels = np.arange(65536, dtype=np.uint16).reshape(256, 256, 1)
+    array, meta = image.read_image(
+        deep_png(levels, icc_chunk(profile_of(None, 1.8))), keep_depth=True
+    )
+    light = (levels / 65535) ** (round(1.8 * 256) / 256)
+    wanted = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    assert np.abs(array - 65535 * wanted).max() <= 4 and meta.icc_profile == b""
+
+
+@pytest.mark.parametrize(
+    "profile", [b"garbage", wide_gamut_profile()[:300], profile_of(None, 1.8), None]
+)
+def test_sixteen_bits_without_a_fitting_profile(tmp_path, capfd, profile):
+    if profile is None:
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    array, meta = image.read_image(deep_png(deep_photo(), icc_chunk(profile)), keep_depth=True)
+    assert np.array_equal(array, deep_photo())
+    image.save_image(tmp_path / "a.tif", array, meta=meta)
+    assert np.array_equal(samples_of((tmp_path / "a.tif").read_bytes()), array)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("compression", [None, "deflate"])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_sixteen_bit_tiffs(planar, compression, order, channels):
+    samples = np.random.default_rng(0).integers(0, 65536, (30, 20, channels), dtype=np.uint16)
+    data = imagecodecs.tiff_encode(
+        # A copy: big-endian bytes are swapped in place.
+        samples.copy() if planar == "contig" else np.moveaxis(samples, -1, 0).copy(),
+        photometric="minisblack" if channels == 2 else "rgb",
+        planarconfig=planar,
+        extrasample=None if channels == 3 else "unassalpha",
+        compression=compression,
+        byteorder=order,
+    )
+    array, meta = image.read_image(data, keep_depth=True)
+    colors = samples[..., :1].repeat(3, axis=-1) if channels == 2 else samples[..., :3]
+    assert array.dtype == np.uint16 and np.array_equal(array, colors)
+    assert meta.bits == 16 and meta.is_grey == (channels == 2)
+    if channels != 3:
+        assert np.array_equal(meta.alpha, samples[..., -1])
+    array, meta = image.read_image(data)
+    assert np.array_equal(array, np.rint(colors / 257))
+
+
+@pytest.mark.parametrize("extra", ["assocalpha", "unspecified"])
+def test_fourth_channels_of_tiff(extra):
+    samples = np.dstack([deep_photo() // 2, np.full((48, 64), 32768, np.uint16)])
+    data = imagecodecs.tiff_encode(samples, photometric="rgb", extrasample=extra)
+    array, meta = image.read_image(data, keep_depth=True)
+    if extra == "assocalpha":
+        assert np.abs(array.astype(int) - deep_photo()).max() <= 3
+        assert (meta.alpha == 32768).all()
+    else:
+        assert np.array_equal(array, samples[..., :3]) and meta.alpha is None
+
+
+def test_what_has_no_sixteen_bits_stays(capfd):
+    grey = encoded(photo()[..., 0].astype(np.uint16) * 257, "JPEG2000")
+    cmyk = cv2.imencode(".tiff", np.dstack([deep_photo(), deep_photo()[..., 0]]))[1].tobytes()
+    cmyk = cmyk.replace(
+        struct.pack("<HHIHH", 262, 3, 1, 2, 0), struct.pack("<HHIHH", 262, 3, 1, 5, 0)
+    )
+    for data in (
+        encoded(photo()),
+        encoded(photo(), "TIFF", "LA"),
+        encoded(photo(), "JPEG"),
+        grey,
+        cmyk,
+    ):
+        array, meta = image.read_image(data, keep_depth=True)
+        plain, _ = image.read_image(data)
+        assert array.dtype == np.uint8 and np.array_equal(array, plain)
+        assert meta.alpha is None or meta.alpha.dtype == np.uint8
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_array_decides_the_depth(tmp_path):
+    meta = ImageMeta(bits=16, alpha=np.full((48, 64), 65535 - 300, np.uint16))
+    for suffix in sorted(image._WRITERS):
+        path = tmp_path / f"a{suffix}"
+        deep = image._WRITERS[suffix] in ("PNG", "TIFF")
+        image.save_image(path, photo(), meta=meta)
+        assert image.read_image(path)[1].bits == 8
+        image.save_image(path, deep_photo(), meta=meta, quality=100)
+        array, again = image.read_image(path, keep_depth=True)
+        assert again.bits == (16 if deep else 8)
+        assert array.dtype == (np.uint16 if deep else np.uint8)
+        assert deep or np.abs(array.astype(int) - np.rint(deep_photo() / 257)).mean() < 8
+        if again.alpha is not None and suffix != ".gif":
+            assert (again.alpha == (65235 if deep else 254)).all()
+    image.save_image(tmp_path / "a.bmp", deep_photo())
+    assert np.array_equal(image.load_image(tmp_path / "a.bmp"), np.rint(deep_photo() / 257))
+    image.save_frames(tmp_path / "b.png", [(deep_photo(), meta)] * 2)
+    frame, _ = next(image.read_frames(tmp_path / "b.png"))
+    assert np.array_equal(frame, np.rint(deep_photo() / 257))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_sixteen_bit_grey_is_written(tmp_path, suffix):
+    grey = deep_photo()[..., 0]
+    image.save_image(tmp_path / f"a{suffix}", grey)
+    saved = samples_of((tmp_path / f"a{suffix}").read_bytes())
+    assert saved.dtype == np.uint16 and np.array_equal(saved, grey)
+    assert np.array_equal(samples_of(image.encode_png(grey)), grey)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("size", [(10, 16), (200, 100)])
+def test_alpha_follows_sixteen_bits_to_a_new_size(tmp_path, dtype, size):
+    white = np.iinfo(dtype).max
+    alpha = np.tile(np.linspace(0, white, size[1]).astype(dtype), (size[0], 1))
+    image.save_image(tmp_path / "a.png", deep_photo(), meta=ImageMeta(alpha=alpha))
+    saved = samples_of((tmp_path / "a.png").read_bytes())
+    assert np.array_equal(saved[..., :3], deep_photo())
+    middle = saved[:, 16:-16, 3].astype(int)
+    line = 65535 * (np.arange(64) + 0.5 - 32 / size[1]) / (64 - 64 / size[1])
+    assert np.abs(middle - line[16:-16]).max() < (300 if dtype == np.uint8 else 100)
+
+
+@pytest.mark.parametrize("size", [(20, 30), (96, 128), (100, 20)])
+def test_resizing_sixteen_bits(size):
+    for wide in (photo().astype(np.uint16) * 257, photo()[..., 0].astype(np.uint16) * 257):
+        plain = image.resize_image((wide // 257).astype(np.uint8), size)
+        result = image.resize_image(wide, size)
+        assert result.dtype == np.uint16 and result.shape == plain.shape
+        assert np.abs(result / 257 - plain).max() <= 1
+    assert len(np.unique(image.resize_image(deep_photo(), size) & 255)) > 200
+    assert image.resize_shorter_side(deep_photo(), 24).dtype == np.uint16
+    assert image.center_crop(deep_photo(), (8, 8)).dtype == np.uint16
+
+
 # Faults -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
 @pytest.mark.parametrize(
-    "kind", ["JPEG", "progressive", "PNG", "WEBP", "TIFF", "GIF", "BMP", "deep"]
+    "kind", ["JPEG", "progressive", "PNG", "WEBP", "TIFF", "GIF", "BMP", ".png", ".tiff"]
 )
-def test_truncated(tmp_path, kind, share):
+def test_truncated(tmp_path, capfd, kind, share):
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    if kind == "deep":
-        data = cv2.imencode(".png", noise.astype(np.uint16) * 257)[1].tobytes()
+    if kind.startswith("."):
+        data = cv2.imencode(kind, noise.astype(np.uint16) * 257)[1].tobytes()
     elif kind == "progressive":
         data = encoded(noise, "JPEG", progressive=True)
     else:
         data = encoded(noise, kind)
     path = _file(tmp_path, "cut.bin", data[: int(len(data) * share)])
-    for read in (image.load_image, lambda p: image.read_training_image(p, 32)):
+    for read in (
+        image.load_image,
+        lambda p: image.read_training_image(p, 32),
+        lambda p: image.read_image(p, keep_depth=True),
+    ):
         with pytest.raises(ImageError, match=r"cut\.bin: .+\.$") as caught:
             read(path)
         assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_truncated_after_the_directory(capfd, share):
+    meta = ImageMeta(exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0")
+    data = image.encode_image(deep_photo(), "TIFF", meta=meta)
+    for deep in (False, True):
+        with pytest.raises(ImageError, match="<bytes>: .* Copy or download it again.$"):
+            image.read_image(data[: int(len(data) * share)], keep_depth=deep)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_truncated_jpeg_with_thumbnail_in_its_exif(tmp_path):
@@ -390,6 +713,9 @@ def test_bombs_are_refused_before_decoding(tmp_path):
             read(path)
     with pytest.raises(ImageError, match="--max-pixels"):
         next(image.read_frames(path))
+    deep = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 16, 6, 0, 0, 0))
+    with pytest.raises(ImageError, match="--max-pixels"):
+        image.read_image(data[:8] + deep + data[33:], keep_depth=True)
     assert Image.MAX_IMAGE_PIXELS == before
     small = encoded(photo())
     with pytest.raises(ImageError, match="--max-pixels 3072"):
