@@ -19,7 +19,9 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageCms
 
-_ORIENTATION, _EXIF_IFD, _GPS_IFD = 0x0112, 0x8769, 0x8825
+ORIENTATION, _EXIF_IFD, _GPS_IFD = 0x0112, 0x8769, 0x8825
+IMAGE_HISTORY = 0x9213
+"""EXIF's tag for what has been done to a picture."""
 # Tags that speak of the picture, not of how some file lays out its pixels: description, make,
 # model, resolution and its unit, software, date, artist, host, rating, copyright, Windows' XP*.
 _KEPT_TAGS = (
@@ -57,6 +59,7 @@ class ImageMeta:
         dpi: (horizontal, vertical) dots an inch, or None.
         duration: Milliseconds that this frame of an animation stays.
         loop: How often an animation plays, 0 for ever, None for once.
+        history: ASCII text to save as EXIF's ImageHistory; not filled in by reading.
     """
 
     format: str = ""
@@ -68,6 +71,7 @@ class ImageMeta:
     dpi: tuple[float, float] | None = None
     duration: float = 0.0
     loop: int | None = None
+    history: str = ""
 
     @property
     def is_grey(self) -> bool:
@@ -191,7 +195,7 @@ def decode(
     with pillow(max_pixels):
         try:
             exif = picture.getexif()
-            orientation = exif.get(_ORIENTATION, 1)
+            orientation = exif.get(ORIENTATION, 1)
             kept = _clean_exif(exif)
         except BROKEN:
             orientation, kept = 1, b""

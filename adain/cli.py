@@ -14,8 +14,10 @@ from adain import __version__
 from adain.config import (
     EvaluateConfig,
     ExportConfig,
+    ListStylesConfig,
     OptimizeConfig,
-    StylesConfig,
+    SaveStylesConfig,
+    ShowStylesConfig,
     StylizeConfig,
     TrainConfig,
     UsageError,
@@ -36,10 +38,15 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int
     """
     parser = build_parser(prog)
     try:
-        options = vars(parser.parse_args(arguments))
+        words = _with_config_file(sys.argv[1:] if arguments is None else list(arguments))
+        options = vars(parser.parse_args(words))
     except SystemExit as stop:
         return int(stop.code or 0)
-    command = COMMANDS[options.pop("command")]
+    except UsageError as error:
+        _complain(str(error))
+        return USAGE
+    options.pop("config")
+    command = COMMANDS[" ".join(filter(None, (options.pop("command"), options.pop("action", ""))))]
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     # It advises against pictures of many sizes, which is what people have.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -80,46 +87,96 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"adain {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    groups = {}
     for name, command in COMMANDS.items():
-        sub = commands.add_parser(
-            name, help=command.help, description=command.help, allow_abbrev=False
+        place, (*group, last) = commands, name.split()
+        for word in group:
+            if word not in groups:
+                about = GROUPS[word]
+                sub = commands.add_parser(word, help=about, description=about)
+                groups[word] = sub.add_subparsers(dest="action", required=True, metavar="ACTION")
+            place = groups[word]
+        sub = place.add_parser(
+            last, help=command.help, description=command.help, allow_abbrev=False
         )
         if prog is not None:
             sub.prog = prog
         if command.config is not dict:
             _add_flags(sub, command.config)
+        sub.add_argument(
+            "--config",
+            metavar="FILE.toml",
+            help="a file of flags, such as `alpha = 0.8`; flags that are given count more",
+        )
     return parser
 
 
 def _add_flags(parser: argparse.ArgumentParser, config: type) -> None:
     for item in fields(config):
-        flag = "--" + item.name.replace("_", "-")
         about = dict(item.metadata)
         text = about.pop("help").replace("%", "%%")
-        if isinstance(item.default, bool):
-            parser.add_argument(flag, action="store_true", help=text)
+        if about.pop("place", False):
+            parser.add_argument(item.name, metavar=item.name.upper(), help=text, **about)
             continue
-        if item.default not in ("", ()) and "default:" not in text:
+        flags = ["--" + item.name.replace("_", "-"), *filter(None, [about.pop("short", "")])]
+        if isinstance(item.default, bool):
+            parser.add_argument(*flags, action="store_true", help=text)
+            continue
+        if item.default not in ("", (), None) and "default:" not in text:
             default = item.default
             shown = " ".join(default) if isinstance(default, tuple) else default
             text += f" (default: {shown})"
         if "const" in about:
             about["nargs"] = "?"
         if not isinstance(item.default, tuple):
-            about["type"] = type(item.default)
+            about.setdefault("type", type(item.default))
         # A metavar of its own: choices would be listed twice.
         metavar = None if "choices" in about else item.name.upper()
-        parser.add_argument(flag, default=item.default, help=text, metavar=metavar, **about)
+        parser.add_argument(*flags, default=item.default, help=text, metavar=metavar, **about)
 
 
-def _progress(total: int, unit: str, quiet: bool):
+def _with_config_file(words: list[str]) -> list[str]:
+    """The words of `--config`'s file ahead of the others, which so count more.
+
+    Raises:
+        UsageError: If the file cannot be read, or holds anything but flags.
+    """
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--config")
+    path = finder.parse_known_args(words)[0].config
+    if path is None:
+        return words
+    # Here, because most commands have no such file.
+    import tomllib
+
+    try:
+        with open(path, "rb") as file:
+            table = tomllib.load(file)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--config {path}: {error}") from error
+    more: list[str] = []
+    for key, value in table.items():
+        flag = "--" + key.replace("_", "-")
+        values = value if isinstance(value, list) else [value]
+        if flag == "--config" or not all(isinstance(v, str | int | float) for v in values):
+            raise UsageError(f"--config {path}: {key} must be a flag's value. Received: {value!r}")
+        if value is True:
+            more.append(flag)
+        elif value is not False:
+            more += [flag, *map(str, values)]
+    # After the names of the command, and of its action.
+    names = 2 if words[0] in GROUPS else 1
+    return [*words[:names], *more, *words[names:]]
+
+
+def _progress(total: int, unit: str, quiet: bool, **how):
     """A progress bar on a terminal, nothing elsewhere."""
     if quiet or not sys.stderr.isatty():
         return _NoProgress()
     # Here, because importing it is a tenth of the time that one picture takes.
     from tqdm import tqdm
 
-    return tqdm(total=total, unit=unit, file=sys.stderr, dynamic_ncols=True)
+    return tqdm(total=total, unit=unit, file=sys.stderr, dynamic_ncols=True, **how)
 
 
 class _NoProgress:
@@ -139,6 +196,8 @@ class _NoProgress:
     def set_postfix(self, *_, **__) -> None:
         pass
 
+    set_postfix_str = set_postfix
+
     @staticmethod
     def write(text: str, file) -> None:
         file.write(f"{text}\n")
@@ -153,24 +212,70 @@ def _complain(*messages: str) -> None:
 
 
 def _stylize(config: StylizeConfig) -> int:
-    from adain import engines, jobs, presets, stylize_jobs
+    from adain import engines, stylize_jobs, stylize_plan
 
-    # Now, and not after the seconds that loading the backend takes.
-    presets.find_preset(config.checkpoint)
-    if config.alpha > 1:
-        logging.warning("alpha %g exaggerates the style: expect artefacts", config.alpha)
-    planned, problems = jobs.plan(config)
+    if max(config.alpha) > 1:
+        text = "alpha %g exaggerates the style: expect artefacts"
+        logging.warning(text, max(config.alpha))
+    planned, finished, problems = stylize_plan.plan(config)
     _complain(*problems)
     failed = len(problems)
+    if finished and not config.quiet:
+        logging.info("%d finished before, skipped; --overwrite makes them anew", len(finished))
+    if config.dry_run:
+        for painting in planned:
+            _tell(config, painting)
+        return FAILED if failed else DONE
     if planned:
         if config.refine or engines.resolve(config.engine, len(planned)) == "keras":
             _load_backend()
-        bar = _progress(len(planned), "picture", config.quiet or len(planned) == 1)
-        with bar:
-            for outcome in stylize_jobs.stylize_files(config, planned):
-                bar.update()
+        with _Bar(len(planned), config.quiet) as bar:
+            for outcome in stylize_jobs.stylize_files(config, planned, bar.move):
+                bar.finish_one()
                 failed += _report(outcome, bar.write, as_json=config.json)
     return _finish(config, len(planned) + len(problems) - failed, failed)
+
+
+def _tell(config: StylizeConfig, painting) -> None:
+    """What `--dry-run` says of one result."""
+    output = "-" if painting.output is None else str(painting.output)
+    if config.json:
+        record = {
+            "content": str(painting.content),
+            "style": " + ".join(map(str, painting.styles)),
+            "masks": [str(mask) for mask in painting.masks],
+            "output": output,
+        }
+        sys.stdout.write(json.dumps(record) + "\n")
+    else:
+        sys.stdout.write(f"{painting} -> {output}\n")
+
+
+class _Bar:
+    """How far all paintings are, in parts of paintings, with the time that is left."""
+
+    def __init__(self, total: int, quiet: bool):
+        form = "{percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}"
+        self._bar = _progress(total, "picture", quiet, bar_format=form)
+        self._total = total
+        self._done = 0
+        self.write = self._bar.write
+
+    def __enter__(self):
+        self._bar.__enter__()
+        return self
+
+    def __exit__(self, *reason):
+        self._bar.__exit__(*reason)
+
+    def move(self, part: float) -> None:
+        # Those that are still being written count as painted.
+        self._bar.update(max(min(self._done + part, self._total) - self._bar.n, 0))
+
+    def finish_one(self) -> None:
+        self._done += 1
+        self.move(0.0)
+        self._bar.set_postfix_str(f"{self._done}/{self._total}")
 
 
 def _finish(config: StylizeConfig | OptimizeConfig, done: int, failed: int) -> int:
@@ -223,8 +328,9 @@ def _report(outcome, write, *, as_json: bool) -> bool:
             "error": outcome.error,
             "milliseconds": round(1000 * outcome.seconds, 1),
         }
-        if outcome.losses:
-            record["losses"] = outcome.losses
+        for name in ("losses", "settings"):
+            if found := getattr(outcome, name):
+                record[name] = found
         sys.stdout.write(json.dumps(record) + "\n")
         sys.stdout.flush()
     return bool(outcome.error)
@@ -244,20 +350,43 @@ def _train(config: TrainConfig) -> int:
     return DONE
 
 
-def _styles(config: StylesConfig) -> int:
-    from adain import engines, jobs
+def _save_styles(config: SaveStylesConfig) -> int:
+    from adain import cards, engines
 
-    planned, problems = jobs.plan_cards(config)
+    planned, problems = cards.plan(config)
     _complain(*problems)
     failed, done = len(problems), 0
     if planned:
-        if engines.resolve(config.engine) == "keras":
+        if engines.resolve(config.engine, len(planned)) == "keras":
             _load_backend()
-        for outcome in jobs.make_cards(config, planned):
+        for outcome in cards.save(config, planned):
             failed += _report(outcome, _NoProgress.write, as_json=False)
             done += not outcome.error
-    sys.stderr.write(f"{done} style cards in {config.out_path}\n")
+    sys.stderr.write(f"{done} style card{'' if done == 1 else 's'} in {config.out_path}\n")
     return FAILED if failed else DONE
+
+
+def _list_styles(config: ListStylesConfig) -> int:
+    return _tell_styles(config, lambda card: "\t".join(card[key] for key in _CARD_COLUMNS))
+
+
+def _show_styles(config: ShowStylesConfig) -> int:
+    return _tell_styles(
+        config, lambda card: "\n".join(f"{key:10}{value}" for key, value in card.items()) + "\n"
+    )
+
+
+_CARD_COLUMNS = ("style", "title", "credit", "licence")
+
+
+def _tell_styles(config: ListStylesConfig | ShowStylesConfig, form) -> int:
+    from adain import cards
+
+    found, problems = cards.find(config)
+    for card in found:
+        sys.stdout.write((json.dumps(card) if config.json else form(card)) + "\n")
+    _complain(*problems)
+    return FAILED if problems else DONE
 
 
 def _evaluate(config: EvaluateConfig) -> int:
@@ -306,13 +435,21 @@ class _Command:
         self.help = help
 
 
+GROUPS = {"styles": "Style cards, which stand in for style pictures: save, list, show."}
+
 COMMANDS = {
     "stylize": _Command(StylizeConfig, _stylize, "Repaint photos in the style of any picture."),
     "optimize": _Command(
         OptimizeConfig, _optimize, "Repaint photos by the slow method, or make textures of styles."
     ),
     "train": _Command(TrainConfig, _train, "Train the decoder on photographs and paintings."),
-    "styles": _Command(StylesConfig, _styles, "Turn pictures into style cards of a few kilobytes."),
+    "styles save": _Command(
+        SaveStylesConfig, _save_styles, "Turn pictures into style cards of a few kilobytes."
+    ),
+    "styles list": _Command(
+        ListStylesConfig, _list_styles, "List the style cards that come with the weights."
+    ),
+    "styles show": _Command(ShowStylesConfig, _show_styles, "Tell all about single style cards."),
     "evaluate": _Command(EvaluateConfig, _evaluate, "Measure content kept and style taken."),
     "export": _Command(ExportConfig, _export, "Write weights as ONNX files, for other programs."),
     "presets": _Command(dict, _presets, "List the weights that come with the package."),

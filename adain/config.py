@@ -16,6 +16,9 @@ ENGINES = ("auto", "keras", "onnxruntime", "openvino")
 """What may run the networks."""
 
 
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
 class UsageError(ValueError):
     """Settings that cannot be carried out as given; nothing has been done."""
 
@@ -33,7 +36,8 @@ def _like(config: type, name: str) -> Any:
 def _require(config: Any, name: str, holds: bool, expected: str) -> None:
     if not holds:
         value = getattr(config, name)
-        raise UsageError(f"`{name}` must be {expected}. Received: {name}={value!r}")
+        shown = " ".join(map(str, value)) if isinstance(value, tuple) else repr(value)
+        raise UsageError(f"`{name}` must be {expected}. Received: {name}={shown}")
 
 
 def _require_choices(config: Any) -> None:
@@ -52,6 +56,12 @@ def _as_tuple(config: Any, name: str) -> None:
     value = getattr(config, name)
     words = (value,) if isinstance(value, str) else tuple(map(str, value))
     object.__setattr__(config, name, words)
+
+
+def _as_numbers(config: Any, name: str) -> None:
+    value = getattr(config, name)
+    numbers = (value,) if isinstance(value, int | float) else tuple(value)
+    object.__setattr__(config, name, tuple(map(float, numbers)))
 
 
 def _as_paths(config: Any, name: str) -> None:
@@ -240,7 +250,11 @@ class StylizeConfig:
         required=True,
     )
     style_path: tuple[str, ...] = _flag(
-        (), "pictures, style cards (.npz), folders or globs", nargs="+", required=True
+        (),
+        "pictures, style cards (.npz), folders, globs, or names that `adain styles list` gives",
+        nargs="+",
+        required=True,
+        short="--style",
     )
     out_path: str = _flag(
         "output", "folder for the results, or a file for a single one; - writes standard output"
@@ -248,7 +262,29 @@ class StylizeConfig:
     checkpoint: str = _flag(
         "adain_vgg19", "weights: a preset's name, its folder, or a training folder"
     )
-    alpha: float = _flag(1.0, "strength of the style: 0 none, 1 full, above 1 exaggerated")
+    alpha: tuple[float, ...] = _flag(
+        (1.0,),
+        "strength of the style: 0 none, 1 full, above 1 exaggerated; one for all masks or one for "
+        "each (default: 1)",
+        nargs="+",
+        type=float,
+    )
+    style_mix: bool = _flag(False, "blend all styles into one")
+    style_interp_weights: tuple[float, ...] = _flag(
+        (),
+        "blend all styles by these weights, one for each; with masks, one for each style, mask "
+        "after mask",
+        nargs="+",
+        type=float,
+    )
+    mask: tuple[str, ...] = _flag(
+        (),
+        "grey pictures or folders of them, white inside: each mask takes the next style, or all "
+        "the only one; what no mask covers stays as it is; of a folder that has a folder named as "
+        "the photo, that one counts",
+        nargs="+",
+    )
+    feather: float = _flag(0.0, "soften the masks' edges, by a blur of this deviation in pixels")
     engine: str = _flag(
         "auto",
         "what runs the networks; auto: Keras where there is a GPU, else ONNX Runtime, or for many "
@@ -259,6 +295,11 @@ class StylizeConfig:
     content_size: int = _flag(0, "resize the photo's shorter side to this (0: keep its size)")
     # The decoder was trained on styles of about this size: larger ones give coarser strokes.
     style_size: int = _flag(512, "resize the style's shorter side to this (0: keep its size)")
+    stroke: int = _flag(
+        0,
+        "paint strokes as on a photo of this shorter side, also on larger ones: a preview of that "
+        "size and the final picture look alike (0: strokes of the same pixels at any size)",
+    )
     crop_size: int = _flag(0, "cut a square of this side from the middle of both (0: no)")
     keep_colors: str = _flag(
         "",
@@ -275,8 +316,26 @@ class StylizeConfig:
     )
     random: int = _flag(0, "use this many styles, drawn at random for each photo (0: all)")
     concat: bool = _flag(False, "write photo, style and result side by side")
-    # 1024 needs some 3 GB; smaller tiles need less memory and more time.
-    tile: int = _flag(1024, "work in tiles of this side, with the same result (0: whole pictures)")
+    sheet: str = _flag(
+        "",
+        "one contact sheet for each photo instead of results: steps of alpha, steps between two "
+        "styles or among four, or all styles",
+        choices=("alpha", "mix", "styles"),
+    )
+    sheet_steps: int = _flag(5, "how many steps --sheet alpha and --sheet mix take")
+    tile: int | None = _flag(
+        None,
+        "work in tiles of this side, with the same result; 0: whole pictures (default: what "
+        "--max-memory allows)",
+        type=int,
+    )
+    max_memory: str = _flag(
+        "", "memory to use in all, such as 3GiB or 800MiB (default: half of what is free)"
+    )
+    overwrite: bool = _flag(
+        False, "replace results that are there already; without, finished ones are skipped"
+    )
+    dry_run: bool = _flag(False, "only list what would be done")
     quality: int = _flag(95, "quality of JPEG and WebP results, 1 to 100")
     max_pixels: int = _flag(MAX_PIXELS, "refuse pictures with more pixels than this")
     seed: int = _flag(0, "seed of --random")
@@ -286,11 +345,27 @@ class StylizeConfig:
     def __post_init__(self) -> None:
         for name in ("content_path", "style_path"):
             _as_paths(self, name)
-        _require(self, "alpha", 0 <= self.alpha < math.inf, "0 or more")
-        for name in ("content_size", "style_size", "crop_size", "random", "refine", "seed"):
-            _require(self, name, getattr(self, name) >= 0, "0 or more")
-        _require(self, "tile", self.tile == 0 or self.tile >= 64, "0, or 64 or more")
-        _require(self, "tile", self.tile % 16 == 0, "a multiple of 16")
+        _as_tuple(self, "mask")
+        for name in ("alpha", "style_interp_weights"):
+            _as_numbers(self, name)
+            good = all(0 <= number < math.inf for number in getattr(self, name))
+            _require(self, name, good, "0 or more")
+        _require(self, "alpha", len(self.alpha) > 0, "at least one number")
+        for name in (
+            "content_size", "style_size", "crop_size", "random", "refine", "seed", "feather",
+            "stroke",
+        ):  # fmt: skip
+            value = getattr(self, name)
+            _require(self, name, 0 <= value < math.inf, "0 or more")
+        _require(self, "feather", self.feather == 0 or len(self.mask) > 0, "0 without --mask")
+        _require(self, "stroke", self.stroke == 0 or self.stroke >= 64, "0, or 64 or more")
+        _require(self, "sheet_steps", self.sheet_steps >= 2, "2 or more")
+        if self.tile is not None:
+            _require(self, "tile", self.tile == 0 or self.tile >= 64, "0, or 64 or more")
+            _require(self, "tile", self.tile % 16 == 0, "a multiple of 16")
+        limit = self.memory_limit
+        good = limit is None or 0 < limit < math.inf
+        _require(self, "max_memory", good, "a size such as 3GiB or 800MiB")
         _require(self, "passes", self.passes >= 1, "1 or more")
         _require(self, "max_pixels", self.max_pixels >= 1, "1 or more")
         _require(self, "quality", 1 <= self.quality <= 100, "in [1, 100]")
@@ -298,23 +373,65 @@ class StylizeConfig:
         if self.out_path == "-" and self.json:
             raise UsageError("`json` and a picture cannot both go to standard output.")
 
+    @property
+    def memory_limit(self) -> float | None:
+        """`max_memory` in bytes; None where it is left out."""
+        if not self.max_memory:
+            return None
+        number = self.max_memory.strip().upper().removesuffix("B").removesuffix("I")
+        unit = number[-1:] if number[-1:] in _UNITS else ""
+        try:
+            return float(number.removesuffix(unit)) * _UNITS[unit]
+        except ValueError:
+            return math.nan
+
 
 @dataclass(frozen=True)
-class StylesConfig:
-    """Settings of `adain styles`: pictures to style cards."""
+class SaveStylesConfig:
+    """Settings of `adain styles save`: pictures to style cards."""
 
-    style_path: tuple[str, ...] = _flag((), "pictures, folders or globs", nargs="+", required=True)
-    out_path: str = _flag("styles", "folder for the style cards")
+    style_path: tuple[str, ...] = _flag((), "pictures, folders or globs", nargs="+", place=True)
+    out_path: str = _flag("", "the style card, .npz, or a folder for several", place=True)
+    name: str = _flag("", "title, kept in the card (default: the file's name)")
+    credit: str = _flag("", "author and source, kept in the card")
+    licence: str = _flag("", "licence, kept in the card")
     checkpoint: str = _like(StylizeConfig, "checkpoint")
     engine: str = _like(StylizeConfig, "engine")
     style_size: int = _like(StylizeConfig, "style_size")
-    credit: str = _flag("", "author and source, kept in the card")
-    licence: str = _flag("", "licence, kept in the card")
+    overwrite: bool = _flag(False, "replace cards that are there already")
     max_pixels: int = _like(StylizeConfig, "max_pixels")
 
     def __post_init__(self) -> None:
         _as_paths(self, "style_path")
+        _require(self, "out_path", self.out_path != "", "a style card or a folder")
         _require(self, "style_size", self.style_size >= 0, "0 or more")
+
+
+@dataclass(frozen=True)
+class ListStylesConfig:
+    """Settings of `adain styles list`: what style cards there are."""
+
+    style_path: tuple[str, ...] = _flag(
+        (), "style cards or folders of them (default: those that come with the weights)",
+        nargs="*", place=True,
+    )  # fmt: skip
+    checkpoint: str = _like(StylizeConfig, "checkpoint")
+    json: bool = _flag(False, "write one line of JSON for each card")
+
+    def __post_init__(self) -> None:
+        _as_tuple(self, "style_path")
+
+
+@dataclass(frozen=True)
+class ShowStylesConfig:
+    """Settings of `adain styles show`: all that single style cards tell."""
+
+    style_path: tuple[str, ...] = _flag((), "style cards, or names", nargs="+", place=True)
+    checkpoint: str = _like(StylizeConfig, "checkpoint")
+    json: bool = _flag(False, "write one line of JSON for each card")
+
+    def __post_init__(self) -> None:
+        _as_paths(self, "style_path")
 
 
 @dataclass(frozen=True)
@@ -433,7 +550,7 @@ class EvaluateConfig:
         "NAME=FOLDER of pictures made by any other program, called {content}_stylized_{style}",
         nargs="*",
     )
-    alpha: float = _like(StylizeConfig, "alpha")
+    alpha: float = _flag(1.0, "strength of the style")
     optimize_steps: int = _flag(300, "steps of the slow baseline, which optimises the photo itself")
     # Ten minutes and more a picture without a GPU.
     optimize_count: int = _flag(4, "measure the slow baseline on the first of the pairs (0: none)")

@@ -19,13 +19,14 @@ from tqdm import tqdm
 
 from adain import _npz, presets, report
 from adain import image as imaging
-from adain.config import EvaluateConfig, StylizeConfig
+from adain.config import EvaluateConfig
 from adain.jobs import Source
 from adain.pairs import PHOTO, STYLE, Pair, Plan, Squares, optimize_name
 
 TIMES = "milliseconds.json"
 """Beside another program's pictures: `{file name: milliseconds}`."""
-TILE = StylizeConfig.tile
+TILE = 1024
+"""Of pictures larger than the table's, which need some memory."""
 
 
 # === Methods: each gives a pair's picture, and figures that only it knows ===

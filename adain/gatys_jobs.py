@@ -6,16 +6,17 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from adain import image as imaging
-from adain.config import OptimizeConfig, StylizeConfig, UsageError
+from adain.config import OptimizeConfig, UsageError
 from adain.jobs import (
     STDOUT,
-    Job,
     Outcome,
+    Source,
     check_outputs,
     find_sources,
     is_card,
@@ -24,6 +25,19 @@ from adain.jobs import (
     reason_of,
     shrink,
 )
+from adain.memory import choose_tile
+
+
+@dataclass(frozen=True)
+class Job:
+    """One result: a photo and a style, or one of them, and where it goes (None: stdout)."""
+
+    content: Source | None
+    style: Source | None
+    output: Path | None
+
+    def __str__(self) -> str:
+        return " with ".join(str(source) for source in (self.content, self.style) if source)
 
 
 def plan(config: OptimizeConfig) -> tuple[list[Job], list[str]]:
@@ -116,7 +130,7 @@ def _optimize(config: OptimizeConfig, model, encoder, job: Job, watch) -> None:
         style = shrink(style, config.style_size, 0)
     start: str | np.ndarray = config.start
     if start == "adain":
-        start = model.stylize(content, style, tile=StylizeConfig.tile)
+        start = model.stylize(content, style, tile=choose_tile(model, content))
     if job.output is not None:
         job.output.parent.mkdir(parents=True, exist_ok=True)
 

@@ -17,6 +17,8 @@ from PIL import Image
 from adain._decode import (
     BROKEN,
     DEEP_FORMATS,
+    IMAGE_HISTORY,
+    ORIENTATION,
     ImageError,
     ImageMeta,
     decode,
@@ -45,6 +47,9 @@ WRITABLE_SUFFIXES = frozenset(_WRITERS)
 
 IMAGE_SUFFIXES = WRITABLE_SUFFIXES | {".j2k", ".ppm", ".pgm", ".pnm", ".tga", ".qoi"}
 """Lower-case suffixes of the files that `list_images` finds and `read_image` reads."""
+
+HISTORY_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF")
+"""Formats whose files hold EXIF, and with it how they were made."""
 
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 _NO_ALPHA = ("JPEG",)
@@ -133,6 +138,37 @@ def read_image(
     data, name = read_bytes(source)
     with named(name), open_picture(data, name, max_pixels) as picture:
         return decode(picture, data, name, max_pixels, keep_depth)
+
+
+def read_history(source: str | Path | bytes | BinaryIO) -> str:
+    """How a picture was made: what `save_image` wrote as `ImageMeta.history`; "" for none.
+
+    Args:
+        source: As in `read_image`.
+
+    Raises:
+        ImageError: If the file cannot be opened as a picture.
+    """
+    data, name = read_bytes(source)
+    with named(name), open_picture(data, name, None) as picture, pillow(None):
+        return str(picture.getexif().get(IMAGE_HISTORY, ""))
+
+
+def read_size(source: str | Path | bytes | BinaryIO) -> tuple[int, int]:
+    """`(height, width)` of a picture as `read_image` gives it, without decoding it.
+
+    Args:
+        source: As in `read_image`.
+
+    Raises:
+        ImageError: If the file cannot be opened as a picture.
+    """
+    data, name = read_bytes(source)
+    with named(name), open_picture(data, name, None) as picture, pillow(None):
+        width, height = picture.size
+        # A quarter turn is applied in reading.
+        turned = picture.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+        return (width, height) if turned else (height, width)
 
 
 def is_animated(source: str | Path | bytes | BinaryIO) -> bool:
@@ -471,14 +507,22 @@ def _save_options(format: str, meta: ImageMeta, quality: int) -> dict[str, objec
         "TIFF": {"compression": "tiff_deflate"},
     }.get(format, {})
     # A JPEG holds no more EXIF than one segment; that much is a camera maker's private note.
-    holds_exif = format in ("JPEG", "PNG", "WEBP", "AVIF", "TIFF")
-    if meta.exif and holds_exif and (format != "JPEG" or len(meta.exif) < 65_000):
-        options["exif"] = meta.exif
+    exif = _with_history(meta.exif, meta.history) if meta.history else meta.exif
+    if exif and format in HISTORY_FORMATS and (format != "JPEG" or len(exif) < 65_000):
+        options["exif"] = exif
     if meta.icc_profile and format in ("JPEG", "PNG", "WEBP", "AVIF", "TIFF"):
         options["icc_profile"] = meta.icc_profile
     if meta.dpi and format in ("JPEG", "PNG", "TIFF", "BMP"):
         options["dpi"] = meta.dpi
     return options
+
+
+def _with_history(exif: bytes, history: str) -> bytes:
+    block = Image.Exif()
+    if exif:
+        block.load(exif)
+    block[IMAGE_HISTORY] = history
+    return block.tobytes()
 
 
 def _encode(picture: Image.Image, format: str, options: dict[str, object]) -> bytes:

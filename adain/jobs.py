@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import glob
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from adain import image as imaging
-from adain.config import StylesConfig, StylizeConfig, UsageError
+from adain.config import UsageError
 
 STDIN = STDOUT = "-"
 STYLE_CARD = ".npz"
@@ -37,19 +37,6 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Job:
-    """One result: a content, a style, and where it goes (None: standard output)."""
-
-    content: Source | None
-    """None, as the style, only in `adain optimize`, which does without either."""
-    style: Source | None
-    output: Path | None
-
-    def __str__(self) -> str:
-        return " with ".join(str(source) for source in (self.content, self.style) if source)
-
-
-@dataclass(frozen=True)
 class Outcome:
     """What became of a job or a style card."""
 
@@ -60,17 +47,28 @@ class Outcome:
     seconds: float
     losses: dict[str, float] = field(default_factory=dict)
     """Of optimised pictures."""
+    settings: dict = field(default_factory=dict)
+    """Of stylised pictures: what made them."""
+
+
+class HasOutput(Protocol):
+    """A job of any kind; its text says what is made of what."""
+
+    output: Path | None
 
 
 # === Planning ===
 
 
-def find_sources(paths: tuple[str, ...], *, cards: bool = False) -> tuple[list[Source], list[str]]:
+def find_sources(
+    paths: tuple[str, ...], *, cards: bool = False, library: Mapping[str, Path] | None = None
+) -> tuple[list[Source], list[str]]:
     """Files, folders, globs and `-` to pictures.
 
     Args:
         paths: What the user named.
         cards: Whether style cards count as pictures.
+        library: Style cards that are known by name; a file or folder of that name goes first.
 
     Returns:
         The sources in order, each once, and one line for each path that led to none.
@@ -91,49 +89,24 @@ def find_sources(paths: tuple[str, ...], *, cards: bool = False) -> tuple[list[S
                 sources[file] = Source(file, str(file.relative_to(path).with_suffix("")))
         elif path.exists():
             sources[path] = Source(path, path.stem)
+        elif text in (library or {}):
+            sources[library[text]] = Source(library[text], text)
         else:
             found = [Path(match) for match in sorted(glob.glob(text, recursive=True))]
             found = [match for match in found if match.is_file()]
             if not found:
-                problems.append(f"{path}: no such file or folder")
+                known = ", nor a style of that name: see `adain styles list`" if library else ""
+                problems.append(f"{path}: no such file or folder{known}")
             for file in found:
                 sources[file] = Source(file, file.stem)
     return list(sources.values()), problems
 
 
-def plan(config: StylizeConfig) -> tuple[list[Job], list[str]]:
-    """All results to make, in order, and one line for each path that led to none.
-
-    Raises:
-        UsageError: If two results would have the same name, or a result would replace an input.
-    """
-    contents, problems = find_sources(config.content_path)
-    styles, style_problems = find_sources(config.style_path, cards=True)
-    problems += style_problems
-    rng = np.random.default_rng(config.seed)
-    pairs = []
-    for content in contents:
-        chosen = styles
-        if 0 < config.random < len(styles):
-            picks = rng.choice(len(styles), config.random, replace=False)
-            chosen = [styles[i] for i in sorted(picks)]
-        pairs += [(content, style) for style in chosen]
-    jobs = [Job(c, s, output_path(config.out_path, c, f"_stylized_{s.flat}")) for c, s in pairs]
-    if config.refine:
-        for style in filter(is_card, styles):
-            raise UsageError(
-                f"--refine needs the style's picture. Received: {style}, a style card, which holds "
-                "the statistics of one layer."
-            )
-    check_outputs(config.out_path, jobs, contents + styles)
-    return jobs, problems
-
-
 def check_outputs(
     out_path: str,
-    jobs: list[Job],
+    jobs: Sequence[HasOutput],
     inputs: list[Source],
-    written: Callable[[Job], list[Path | None]] = lambda job: [job.output],
+    written: Callable[[HasOutput], list[Path | None]] = lambda job: [job.output],
 ) -> None:
     """Find what would go wrong with names, before any work.
 
@@ -150,7 +123,7 @@ def check_outputs(
         raise UsageError(
             f"--out-path {out_path} is one file, but there are {len(jobs)} results. Give a folder."
         )
-    owners: dict[Path | None, Job] = {}
+    owners: dict[Path | None, HasOutput] = {}
     paths = {source.path.resolve() for source in inputs if source.path}
     for job in jobs:
         for output in written(job):
@@ -187,46 +160,6 @@ def output_path(out_path: str, source: Source, tail: str) -> Path | None:
 # === Doing ===
 
 
-def plan_cards(config: StylesConfig) -> tuple[dict[Path, Source], list[str]]:
-    """Which picture each style card is made of, and one line for each path that led to none.
-
-    Raises:
-        UsageError: If two cards would have the same name.
-    """
-    sources, problems = find_sources(config.style_path)
-    outputs: dict[Path, Source] = {}
-    for source in sources:
-        output = Path(config.out_path) / f"{source.name}{STYLE_CARD}"
-        if output in outputs:
-            raise UsageError(f"{output} would be written twice: {outputs[output]}, {source}.")
-        outputs[output] = source
-    return outputs, problems
-
-
-def make_cards(config: StylesConfig, outputs: dict[Path, Source]) -> Iterator[Outcome]:
-    """Write one style card for each picture; a failure of one leaves the others alone."""
-    from adain.engines import load_painter
-
-    painter = load_painter(config.checkpoint, config.engine)
-    for output, source in outputs.items():
-        started = time.perf_counter()
-
-        def make(source=source, output=output):
-            picture, _ = read_source(source, config.max_pixels)
-            picture = shrink(picture, config.style_size, 0)
-            code = painter.encode_style(
-                picture,
-                tile=StylizeConfig.tile,
-                name=Path(source.name).name,
-                credit=config.credit,
-                licence=config.licence,
-            )
-            code.save(output)
-
-        error = reason_of(make)
-        yield Outcome("", str(source), str(output), error, time.perf_counter() - started)
-
-
 def reason_of(action: Callable[[], None]) -> str:
     """Run something for one file; why it failed, in one line, or an empty string."""
     try:
@@ -245,9 +178,9 @@ def is_card(source: Source) -> bool:
     return source.path is not None and source.path.suffix.lower() == STYLE_CARD
 
 
-def read_source(source: Source, max_pixels: int):
+def read_source(source: Source, max_pixels: int, *, keep_depth: bool = False):
     file = sys.stdin.buffer if source.path is None else source.path
-    return imaging.read_image(file, max_pixels=max_pixels)
+    return imaging.read_image(file, max_pixels=max_pixels, keep_depth=keep_depth)
 
 
 def shrink(picture: np.ndarray, size: int, crop: int) -> np.ndarray:

@@ -169,7 +169,7 @@ class Painter(ABC):
         each = self._architecture.memory + 16 * regions
         if height * width * each <= memory:
             return 0
-        side = int((memory / each) ** 0.5) - 2 * self._architecture.halo
+        side = int((max(memory, 0) / each) ** 0.5) - 2 * self._architecture.halo
         return max(side // tiling.MULTIPLE * tiling.MULTIPLE, 64)
 
     # === Painting ===

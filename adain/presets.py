@@ -28,6 +28,10 @@ WEIGHT_FILES = ("encoder.npz", "decoder.npz")
 ONNX_FILES = ("encode.onnx", "decode.onnx")
 
 
+STYLES = "styles"
+"""A preset's folder of style cards."""
+
+
 class PresetError(ValueError):
     """A preset that is missing, damaged or of another kind; one line with the remedy."""
 
@@ -43,7 +47,7 @@ def available_presets() -> list[str]:
 
     Example:
         >>> adain.available_presets()
-        ['adain_vgg19']
+        ['adain_fast', 'adain_vgg19']
     """
     return sorted(path.parent.name for path in _root().glob(f"*/{CONFIG}"))
 
@@ -63,6 +67,11 @@ def find_preset(name: str | Path) -> Path:
         f"{name}: no such weights. Use one of {', '.join(available_presets())}, "
         "or a folder that training wrote."
     )
+
+
+def find_styles(folder: Path) -> dict[str, Path]:
+    """The style cards that come with a preset, by name."""
+    return {path.stem: path for path in sorted((folder / STYLES).glob("*.npz"))}
 
 
 def read_config(folder: Path) -> dict:

@@ -12,9 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
-from adain import __version__, _npz
+from adain import __version__, _npz, sheets
 from adain import image as imaging
 
 MEASURES = {
@@ -175,20 +174,8 @@ def draw_sheet(pictures: Sequence[Mapping[str, np.ndarray]]) -> np.ndarray:
         HWC uint8 sRGB.
     """
     names = list(dict.fromkeys(name for row in pictures for name in row))
-    step = _CELL + _GAP
-    size = (len(names) * step - _GAP, _LABEL + len(pictures) * step - _GAP)
-    sheet = Image.new("RGB", size, "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default()
-    for column, name in enumerate(names):
-        # The end of a path tells more than its beginning.
-        while draw.textlength(name, font) > _CELL:
-            name = f"...{name.removeprefix('...')[1:]}"
-        draw.text((column * step + 2, 4), name, "black", font)
-    for row, found in enumerate(pictures):
-        for name, picture in found.items():
-            place = (names.index(name) * step, _LABEL + row * step)
-            sheet.paste(Image.fromarray(picture), place)
-    return np.array(sheet)
+    rows = [[row.get(name) for name in names] for row in pictures]
+    return sheets.draw(rows, [names], (_CELL, _CELL))
 
 
 def write(folder: Path, report: Mapping, pictures: Sequence[Mapping[str, np.ndarray]]) -> None:

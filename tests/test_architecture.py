@@ -47,21 +47,29 @@ ALLOWED = {
         "pretrain", "vgg",
     },
     "gatys": {"architectures", "functional", "losses", "networks", "pixels"},
-    "jobs": {"config", "engines", "image"},
-    "stylize_jobs": {
-        "codes", "color", "config", "engines", "gatys", "image", "jobs", "model", "painter",
+    "jobs": {"config", "image"},
+    "memory": {"painter"},
+    "strokes": {"image"},
+    "sheets": set(),
+    "stylize_plan": {
+        "__init__", "architectures", "codes", "config", "image", "jobs", "presets",
     },
-    "gatys_jobs": {"config", "gatys", "image", "jobs", "model"},
+    "stylize_jobs": {
+        "codes", "color", "config", "engines", "gatys", "image", "jobs", "memory", "model",
+        "painter", "presets", "regions", "sheets", "strokes", "stylize_plan",
+    },
+    "cards": {"codes", "config", "engines", "jobs", "memory", "presets"},
+    "gatys_jobs": {"config", "gatys", "image", "jobs", "memory", "model"},
     "metrics": {"_lpips", "functional", "losses"},
-    "report": {"__init__", "_npz", "image"},
+    "report": {"__init__", "_npz", "image", "sheets"},
     "pairs": {"_lpips", "_npz", "config", "image", "jobs", "presets"},
     "evaluate": {
         "_npz", "config", "gatys", "image", "jobs", "metrics", "model", "pairs", "presets",
         "report",
     },
     "cli": {
-        "__init__", "config", "engines", "evaluate", "export", "gatys_jobs", "jobs", "model",
-        "pairs", "presets", "recipes", "report", "stylize_jobs", "trainer",
+        "__init__", "cards", "config", "engines", "evaluate", "export", "gatys_jobs", "model",
+        "pairs", "presets", "recipes", "report", "stylize_jobs", "stylize_plan", "trainer",
     },
     "__main__": {"cli"},
 }  # fmt: skip
@@ -70,6 +78,7 @@ WITHOUT_KERAS = (
     "_npz", "_lpips", "config", "color", "_decode", "image", "presets", "recipes", "jobs",
     "gatys_jobs", "report", "pairs", "evaluate", "cli", "codes", "architectures", "tiling",
     "pixels", "regions", "painter", "engines", "stylize_jobs",
+    "stylize_plan", "cards", "memory", "strokes", "sheets",
 )  # fmt: skip
 
 

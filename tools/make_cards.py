@@ -1,0 +1,57 @@
+"""Make the style cards that come with the weights, of `images/paintings` and `images/styles`.
+
+    python tools/make_cards.py
+
+Run it when the weights change, and commit the results.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from adain import presets
+from adain.config import StylizeConfig
+from adain.image import load_image, resize_shorter_side
+from adain.model import StyleTransfer
+
+
+def pictures() -> dict[Path, dict[str, str]]:
+    """All pictures to make cards of, and what their cards tell."""
+    images = ROOT / "images"
+    found = {}
+    with open(images / "paintings" / "credits.csv", encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            found[images / "paintings" / f"{row['name']}.jpg"] = {
+                "name": row["title"],
+                "credit": f"{row['artist']}, {row['year']}",
+                "licence": row["licence"],
+            }
+    for path in sorted((images / "styles").glob("*.jpg")):
+        found[path] = {
+            "name": path.stem.replace("_", " ").capitalize(),
+            "credit": "drawn by tools/make_samples.py of adain",
+            "licence": "MIT",
+        }
+    return found
+
+
+def main() -> None:
+    for preset in presets.available_presets():
+        folder = presets.find_preset(preset)
+        model = StyleTransfer.from_preset(preset)
+        for path, about in pictures().items():
+            picture = resize_shorter_side(load_image(path), StylizeConfig.style_size)
+            name = path.stem.replace("_", "-")
+            model.encode_style(picture, **about).save(folder / presets.STYLES / f"{name}.npz")
+
+
+if __name__ == "__main__":
+    main()
