@@ -46,6 +46,8 @@ class StyleCode:
                 "`means` and `stds` must be equally long lists of equally long vectors. "
                 f"Received: means of {self.widths}, stds of {tuple(s.size for s in self.stds)}"
             )
+        if not all(np.isfinite(vector).all() for vector in (*self.means, *self.stds)):
+            raise ValueError("`means` and `stds` must be finite. Received: NaN or infinite numbers")
         self.preset = preset
         self.name = name
         self.credit = credit

@@ -376,6 +376,21 @@ def resample(image: np.ndarray, size: tuple[int, int], method: Image.Resampling)
     return result
 
 
+def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize bilinearly, which never rings beyond what the mask holds.
+
+    Args:
+        mask: HW uint8.
+        size: `(height, width)`, pixels.
+
+    Returns:
+        An array of that size, uint8.
+    """
+    if mask.shape == tuple(size):
+        return mask
+    return resample(mask, size, Image.Resampling.BILINEAR)
+
+
 def resize_shorter_side(image: np.ndarray, shorter: int) -> np.ndarray:
     """Resize, keeping the aspect, so that the shorter side is `shorter` pixels.
 

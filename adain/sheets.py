@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-_GAP, _LABEL = 4, 18
+_GAP, _LABEL, _FONT = 4, 22, 13
 
 
 def draw(
@@ -27,7 +27,7 @@ def draw(
     """
     height, width = cell
     columns = max(len(row) for row in rows)
-    font = ImageFont.load_default()
+    font = ImageFont.load_default(_FONT)
     tops, bottom = [], 0
     for number in range(len(rows)):
         tops.append(bottom + (_LABEL if number < len(labels) else 0))

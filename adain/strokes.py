@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from adain.image import resize_image
+from adain.image import resize_image, resize_mask
 
 _BAND = 256
 
@@ -61,7 +61,7 @@ def paint_octaves(
         source = image
         if np.any(keep):
             photo = resize_image(content, size)
-            share = keep if np.isscalar(keep) else resize_image(to_levels(keep), size) / 255
+            share = keep if np.isscalar(keep) else resize_mask(to_levels(keep), size) / 255
             source = _add_detail(image, photo, small, share)
         image = _add_detail(image, paint(source), small, 1.0)
     return image

@@ -242,7 +242,7 @@ class _Worker:
                 )
             else:
                 regions = [
-                    Region(imaging.resize_image(mask, picture.shape[:2]), code, layer.alpha)
+                    Region(imaging.resize_mask(mask, picture.shape[:2]), code, layer.alpha)
                     for mask, code, layer in zip(masks, codes, layers, strict=True)
                 ]
                 tile = self._tile(picture, len(regions))

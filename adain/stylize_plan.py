@@ -216,7 +216,7 @@ def fit_mask(
     if shorter:
         scale = shorter / min(size)
         height, width = (max(1, round(side * scale)) for side in size)
-    mask = imaging.resize_image(mask, (height, width))
+    mask = imaging.resize_mask(mask, (height, width))
     if config.crop_size:
         mask = imaging.center_crop(mask, (config.crop_size, config.crop_size))
     return mask
@@ -340,7 +340,8 @@ def _sheet_mix(config: StylizeConfig, styles: list[Source], options: list[tuple[
             corners = ((1 - down) * (1 - right), (1 - down) * right, down * (1 - right),
                        down * right)  # fmt: skip
             weights = tuple(float(weight) for weight in corners[: len(styles)])
-            label = " ".join(f"{weight:.2g}" for weight in weights)
+            named = zip(styles, weights, strict=True)
+            label = ", ".join(f"{style.flat} {share:.2g}" for style, share in named if share)
             row.append((label, (Layer(tuple(styles), weights, config.alpha[0]),)))
         rows.append(tuple(row))
     return tuple(rows)

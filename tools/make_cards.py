@@ -12,15 +12,15 @@ import os
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from adain import presets
 from adain.config import StylizeConfig
 from adain.image import load_image, resize_shorter_side
 from adain.model import StyleTransfer
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def pictures() -> dict[Path, dict[str, str]]:
