@@ -93,6 +93,7 @@ def find(config: ListStylesConfig | ShowStylesConfig) -> tuple[list[dict], list[
                 "credit": code.credit,
                 "licence": code.licence,
                 "preset": code.preset,
+                "encoder": code.encoder,
                 "channels": list(code.widths),
                 "file": str(source.path),
             }

@@ -256,7 +256,7 @@ class _Bar:
 
     def __init__(self, total: int, quiet: bool):
         form = "{percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}"
-        self._bar = _progress(total, "picture", quiet, bar_format=form)
+        self._bar = _progress(total, "picture", quiet, bar_format=form, miniters=0)
         self._total = total
         self._done = 0
         self.write = self._bar.write

@@ -21,6 +21,7 @@ class StyleCode:
     Args:
         means, stds: One array `(channels,)` for each encoder level the preset uses.
         preset: Name of the preset that made the code; codes of different presets do not mix.
+        encoder: Which weights of its encoder did, the beginning of their SHA-256; likewise.
         name, credit, licence: About the style picture; kept in the style card.
 
     Example:
@@ -35,6 +36,7 @@ class StyleCode:
         stds: Sequence[np.ndarray],
         *,
         preset: str = "",
+        encoder: str = "",
         name: str = "",
         credit: str = "",
         licence: str = "",
@@ -49,6 +51,7 @@ class StyleCode:
         if not all(np.isfinite(vector).all() for vector in (*self.means, *self.stds)):
             raise ValueError("`means` and `stds` must be finite. Received: NaN or infinite numbers")
         self.preset = preset
+        self.encoder = encoder
         self.name = name
         self.credit = credit
         self.licence = licence
@@ -58,14 +61,38 @@ class StyleCode:
         """Number of channels at each level."""
         return tuple(mean.size for mean in self.means)
 
+    def check(self, preset: str, encoder: str, widths: tuple[int, ...]) -> None:
+        """Whether this is a code of some weights.
+
+        Args:
+            preset: Their name.
+            encoder: The beginning of their encoder's SHA-256, "" if unknown.
+            widths: Channels of each level.
+
+        Raises:
+            ValueError: If it is not; a line that tells what was expected and what came.
+        """
+        if self.widths != widths or (self.preset and self.preset != preset):
+            raise ValueError(
+                f"The style code must be of preset {preset!r} (channels {widths}). "
+                f"Received: {self!r}"
+            )
+        if self.encoder and encoder and self.encoder != encoder:
+            raise ValueError(
+                f"The style code was made with other weights of {preset!r}; make it anew with "
+                f"`adain styles save`. Received: {self!r}"
+            )
+
     def __repr__(self) -> str:
-        return f"StyleCode(name={self.name!r}, preset={self.preset!r}, widths={self.widths})"
+        about = f"name={self.name!r}, preset={self.preset!r}, encoder={self.encoder!r}"
+        return f"StyleCode({about}, widths={self.widths})"
 
     def save(self, path) -> None:
         """Write a style card: an `.npz` without pickle, a few kilobytes."""
         arrays = {f"mean_{i}": mean for i, mean in enumerate(self.means)}
         arrays |= {f"std_{i}": std for i, std in enumerate(self.stds)}
-        about = {key: getattr(self, key) for key in ("preset", "name", "credit", "licence")}
+        keys = ("preset", "encoder", "name", "credit", "licence")
+        about = {key: getattr(self, key) for key in keys}
         _npz.save(path, arrays, about | {"format": "adain style card 1"})
 
     @classmethod
@@ -110,8 +137,10 @@ def mix(codes: Sequence[StyleCode], weights: Sequence[float] | None = None) -> S
     if any(weight < 0 for weight in weights) or not 0 < sum(weights) < float("inf"):
         raise ValueError(f"`weights` must be 0 or more and not all 0. Received: weights={weights}")
     kinds = {(code.preset, code.widths) for code in codes}
-    if len(kinds) > 1:
-        raise ValueError(f"Codes of different presets do not mix. Received: {sorted(kinds)}")
+    # Those that do not tell may be of any.
+    encoders = {code.encoder for code in codes if code.encoder}
+    if len(kinds) > 1 or len(encoders) > 1:
+        raise ValueError(f"Codes of different presets do not mix. Received: {codes}")
     shares = [weight / sum(weights) for weight in weights]
 
     def blend(vectors):
@@ -121,6 +150,7 @@ def mix(codes: Sequence[StyleCode], weights: Sequence[float] | None = None) -> S
         [blend(level) for level in zip(*(code.means for code in codes), strict=True)],
         [blend(level) for level in zip(*(code.stds for code in codes), strict=True)],
         preset=codes[0].preset,
+        encoder="".join(encoders),
         name=" + ".join(dict.fromkeys(code.name for code in codes if code.name)),
         credit="; ".join(dict.fromkeys(code.credit for code in codes if code.credit)),
         licence="; ".join(dict.fromkeys(code.licence for code in codes if code.licence)),

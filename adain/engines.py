@@ -171,7 +171,8 @@ class _OnnxPainter(Painter):
     def __init__(self, config: dict, files: dict[str, bytes]):
         architecture = ARCHITECTURES[config["architecture"]]
         widths = tuple(config["widths"][-architecture.levels :])
-        super().__init__(architecture, widths, config["about"].get("preset", ""))
+        name = config["about"].get("preset", "")
+        super().__init__(architecture, widths, name, presets.fingerprint(config))
         self._files = files
         self._run = lru_cache(self._load_graph)
         for name in presets.ONNX_FILES:

@@ -154,7 +154,9 @@ class StyleTransfer(keras.Model, Painter):
                 set_arrays(parts[part], arrays)
             except ValueError as error:
                 raise presets.PresetError(f"{folder / file}: {error}") from error
-        return cls(**parts, architecture=config["architecture"], about=config["about"])
+        model = cls(**parts, architecture=config["architecture"], about=config["about"])
+        model._fingerprint = presets.fingerprint(config)
+        return model
 
     def save_to_preset(self, folder: str | Path) -> None:
         """Write the weights, in half precision, and `config.json` into a folder.

@@ -34,12 +34,20 @@ class Painter(ABC):
         architecture: What kind of networks they are.
         widths: Channels of each level at which AdaIN acts.
         preset: Name of the weights; style codes carry it.
+        fingerprint: The beginning of the encoder's SHA-256, "" if unknown; likewise.
     """
 
-    def __init__(self, architecture: Architecture, widths: tuple[int, ...], preset: str):
+    def __init__(
+        self,
+        architecture: Architecture,
+        widths: tuple[int, ...],
+        preset: str,
+        fingerprint: str = "",
+    ):
         self._architecture = architecture
         self._widths = widths
         self._preset = preset
+        self._fingerprint = fingerprint
 
     @abstractmethod
     def _encode(self, image: np.ndarray) -> tuple[list[np.ndarray], Statistics]:
@@ -88,7 +96,7 @@ class Painter(ABC):
             (statistics,) = self._pooled(image, tile)
         ends = np.cumsum(self._widths)[:-1]
         means, stds = (np.split(vector, ends) for vector in statistics)
-        return StyleCode(means, stds, preset=self.preset, **about)
+        return StyleCode(means, stds, preset=self.preset, encoder=self._fingerprint, **about)
 
     def stylize(
         self,
@@ -166,7 +174,8 @@ class Painter(ABC):
         Returns:
             0 where the whole picture fits, else the largest side that does, 64 at least.
         """
-        each = self._architecture.memory + 16 * regions
+        # Of each region a share, and of all together float pictures.
+        each = self._architecture.memory + 40 * regions
         if height * width * each <= memory:
             return 0
         side = int((max(memory, 0) / each) ** 0.5) - 2 * self._architecture.halo
@@ -269,15 +278,8 @@ class Painter(ABC):
 
     def _to_statistics(self, style: np.ndarray | StyleCode, tile: int) -> Statistics:
         code = style if isinstance(style, StyleCode) else self.encode_style(style, tile=tile)
-        self._check_code(code)
+        code.check(self.preset, self._fingerprint, self._widths)
         return Statistics(np.concatenate(code.means), np.concatenate(code.stds))
-
-    def _check_code(self, code: StyleCode) -> None:
-        if code.widths != self._widths or (code.preset and code.preset != self.preset):
-            raise ValueError(
-                f"The style code must be made with preset {self.preset!r} (widths {self._widths}). "
-                f"Received: {code!r}"
-            )
 
 
 def _is_whole(image: np.ndarray, tile: int) -> bool:

@@ -69,6 +69,11 @@ def find_preset(name: str | Path) -> Path:
     )
 
 
+def fingerprint(config: Mapping) -> str:
+    """Which weights a preset's encoder has: the beginning of its SHA-256, "" if unknown."""
+    return config["sha256"].get(WEIGHT_FILES[0], "")[:16]
+
+
 def find_styles(folder: Path) -> dict[str, Path]:
     """The style cards that come with a preset, by name."""
     return {path.stem: path for path in sorted((folder / STYLES).glob("*.npz"))}

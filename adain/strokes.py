@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from adain.image import resize_image, resize_mask
+from adain.pixels import to_unit
 
 _BAND = 256
 
@@ -47,7 +48,8 @@ def paint_octaves(
         paint: HWC picture to one of the same size and dtype.
         content: HWC uint8 or uint16 sRGB.
         shorter: Shorter side, pixels, of the size whose strokes are wanted.
-        keep: How much of the photo's own detail stays, in [0, 1]: a number, or `(height, width)`.
+        keep: How much of the photo's own detail stays: a number in [0, 1], or `(height, width)`
+            uint8, where 255 is all.
 
     Returns:
         HWC sRGB, size and dtype of `content`. Made smaller, it looks as the photo does when it is
@@ -61,15 +63,10 @@ def paint_octaves(
         source = image
         if np.any(keep):
             photo = resize_image(content, size)
-            share = keep if np.isscalar(keep) else resize_mask(to_levels(keep), size) / 255
+            share = keep if np.isscalar(keep) else resize_mask(keep, size)
             source = _add_detail(image, photo, small, share)
         image = _add_detail(image, paint(source), small, 1.0)
     return image
-
-
-def to_levels(keep: np.ndarray) -> np.ndarray:
-    """`(height, width)` float in [0, 1] to uint8."""
-    return np.rint(np.clip(keep, 0, 1) * 255).astype("uint8")
 
 
 def _add_detail(
@@ -81,7 +78,7 @@ def _add_detail(
     # In bands: the float copies of a very large picture would not fit.
     for top in range(0, image.shape[0], _BAND):
         rows = slice(top, top + _BAND)
-        part = share if np.isscalar(share) else share[rows, :, None]
+        part = share if np.isscalar(share) else to_unit(share[rows, :, None])
         detail = other[rows].astype("float32") - smooth[rows]
         band = np.rint(image[rows] + part * detail)
         result[rows] = np.clip(band, 0, np.iinfo(image.dtype).max)

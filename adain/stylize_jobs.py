@@ -23,6 +23,7 @@ from adain.jobs import STDOUT, Outcome, Source, is_card, read_source, reason_of,
 from adain.memory import choose_tile
 from adain.painter import Painter
 from adain.regions import Region, Shares
+from adain.strokes import octaves, paint_octaves
 from adain.stylize_plan import SHEET_SIZE, Layer, Painting, fit_mask, read_mask, settings
 
 Picture = tuple[np.ndarray, imaging.ImageMeta]
@@ -31,6 +32,8 @@ WAITING = 2
 """Photos read ahead, and results still to be written: memory does not grow with the folder."""
 LARGE = 2**26
 """Bytes of a photo, beyond which none is read ahead and none waits to be written."""
+
+_BAND = 256
 
 logger = logging.getLogger(__name__)
 
@@ -112,6 +115,21 @@ def _outcome(worker: _Worker, painting: Painting, started: float, saving: Future
     )
 
 
+class _Progress:
+    """How much of a painting is done, from the steps of each call that paints."""
+
+    def __init__(self, report: Callable[[float], None], calls: int):
+        self._report = report
+        self._calls = calls
+        self._done = 0
+
+    def step(self, done: int, total: int) -> None:
+        self._report((self._done + done / total) / self._calls)
+
+    def finish_call(self) -> None:
+        self._done += 1
+
+
 class _Worker:
     """What each stage does; it keeps what the next painting may need again."""
 
@@ -158,11 +176,14 @@ class _Worker:
         """The result, or those of all frames, one after another."""
         if picture is None:
             frames = imaging.read_frames(painting.content.path, max_pixels=self.max_pixels)
-            return ((self._paint_one(frame, painting.layers), meta) for frame, meta in frames)
+            still = _Progress(lambda done: None, 1)
+            return (
+                (self._paint_one(frame, painting.layers, still), meta) for frame, meta in frames
+            )
         photo, meta = picture
         if painting.sheet:
             return [(self._paint_sheet(painting, photo), imaging.ImageMeta(format=meta.format))]
-        result = self._paint_one(photo, painting.layers)
+        result = self._paint_one(photo, painting.layers, self._progress(photo, 1))
         if self.config.concat:
             photo = shrink(photo, self.config.content_size, self.config.crop_size)
             height = result.shape[0]
@@ -202,19 +223,29 @@ class _Worker:
 
     # === Painting ===
 
+    def _progress(self, photo: np.ndarray, pictures: int, shorter: int | None = None) -> _Progress:
+        calls = pictures * self.config.passes
+        if self.config.stroke:
+            size = shrink(photo, self._shorter(shorter), self.config.crop_size).shape[:2]
+            calls *= len(octaves(*size, self.config.stroke))
+        return _Progress(self.on_step, calls)
+
+    def _shorter(self, shorter: int | None) -> int:
+        return self.config.content_size if shorter is None else shorter
+
     def _paint_sheet(self, painting: Painting, photo: np.ndarray) -> np.ndarray:
         photo = imaging.to_depth(photo, np.uint8)
-        size = self.config.content_size or min(SHEET_SIZE, *photo.shape[:2])
-        done, cells = 0, len(painting.cells)
-        rows = []
-        for row in painting.sheet:
-            rows.append([])
-            for _, layers in row:
-                if layers:
-                    rows[-1].append(self._paint_one(photo, layers, size, (done, cells)))
-                    done += 1
-                else:
-                    rows[-1].append(shrink(photo, size, self.config.crop_size))
+        shorter = self.config.content_size or min(SHEET_SIZE, *photo.shape[:2])
+        progress = self._progress(photo, len(painting.cells), shorter)
+        rows = [
+            [
+                self._paint_one(photo, layers, progress, shorter)
+                if layers
+                else shrink(photo, shorter, self.config.crop_size)
+                for _, layers in row
+            ]
+            for row in painting.sheet
+        ]
         labels = [[label for label, _ in row] for row in painting.sheet]
         return sheets.draw(rows, labels, rows[0][0].shape[:2])
 
@@ -222,62 +253,65 @@ class _Worker:
         self,
         photo: np.ndarray,
         layers: tuple[Layer, ...],
-        size: int | None = None,
-        part: tuple[int, int] = (0, 1),
+        progress: _Progress,
+        shorter: int | None = None,
     ) -> np.ndarray:
-        """All passes on one picture; `part` of how many pictures, for the progress."""
+        """All passes on one picture, resized to a shorter side other than `--content-size`."""
         config = self.config
         original = photo.shape[:2]
-        photo = shrink(photo, config.content_size if size is None else size, config.crop_size)
-        masks = self._masks(layers, original, photo.shape[:2], size)
+        photo = shrink(photo, self._shorter(shorter), config.crop_size)
+        masks = self._masks(layers, original, shorter)
         codes = [self._mixed(layer, photo, mask) for layer, mask in zip(layers, masks, strict=True)]
-
-        def progress(done, total):
-            self.on_step((part[0] + min((steps[0] + done / total) / steps[1], 1)) / part[1])
-
-        def paint(picture):
-            if layers[0].mask is None:
-                image = self.painter.stylize(
-                    picture, codes[0], layers[0].alpha, tile=self._tile(picture), progress=progress
-                )
-            else:
-                regions = [
-                    Region(imaging.resize_mask(mask, picture.shape[:2]), code, layer.alpha)
-                    for mask, code, layer in zip(masks, codes, layers, strict=True)
-                ]
-                tile = self._tile(picture, len(regions))
-                image = self.painter.stylize_regions(picture, regions, tile=tile, progress=progress)
-            steps[0] += 1
-            return image
-
-        steps = [0, config.passes]
         result = photo
         for _ in range(config.passes):
-            result = self._paint_pass(result, layers, masks, paint, steps)
+            result = self._paint_pass(result, layers, masks, codes, progress)
         if config.refine:
             result = self._refine(photo, result, layers[0])
         return color.restore_colors(result, photo, config.keep_colors or None)
 
-    def _paint_pass(self, photo, layers, masks, paint, steps) -> np.ndarray:
+    def _paint_pass(
+        self,
+        photo: np.ndarray,
+        layers: tuple[Layer, ...],
+        masks: list[np.ndarray | None],
+        codes: list[StyleCode],
+        progress: _Progress,
+    ) -> np.ndarray:
+        masked = masks[0] is not None
+
+        def paint(picture):
+            how = {"progress": progress.step, "tile": self._tile(picture, len(masks) * masked)}
+            if masked:
+                regions = [
+                    Region(imaging.resize_mask(mask, picture.shape[:2]), code, layer.alpha)
+                    for mask, code, layer in zip(masks, codes, layers, strict=True)
+                ]
+                image = self.painter.stylize_regions(picture, regions, **how)
+            else:
+                image = self.painter.stylize(picture, codes[0], layers[0].alpha, **how)
+            progress.finish_call()
+            return image
+
         if not self.config.stroke:
             return paint(photo)
-        from adain.strokes import octaves, paint_octaves
-
-        steps[1] = self.config.passes * len(octaves(*photo.shape[:2], self.config.stroke))
-        if masks[0] is None:
-            return paint_octaves(paint, photo, self.config.stroke, max(1 - layers[0].alpha, 0.0))
-        everywhere = (slice(None), slice(None))
-        shares = Shares(masks)(*everywhere)
         alphas = np.float32([min(layer.alpha, 1) for layer in layers])
-        keep = 1 - np.tensordot(alphas, shares, 1)
+        if not masked:
+            return paint_octaves(paint, photo, self.config.stroke, float(1 - alphas[0]))
+        shares = Shares(masks)
+        keep = np.empty(photo.shape[:2], "uint8")
+        untouched = np.empty(photo.shape[:2], bool)
+        for top in range(0, len(keep), _BAND):
+            rows = slice(top, top + _BAND)
+            parts = shares(rows, slice(None))
+            keep[rows] = np.rint(255 * (1 - np.tensordot(alphas, parts, 1)))
+            untouched[rows] = ~parts.any(axis=0)
         result = paint_octaves(paint, photo, self.config.stroke, keep)
         # Enlarging leaves its traces where nothing is painted, too.
-        rest = ~shares.any(axis=0)
-        result[rest] = photo[rest]
+        result[untouched] = photo[untouched]
         return result
 
     def _masks(
-        self, layers: tuple[Layer, ...], original: tuple[int, int], size: tuple[int, int], shorter
+        self, layers: tuple[Layer, ...], original: tuple[int, int], shorter: int | None
     ) -> list[np.ndarray | None]:
         """Each layer's mask, as large as the photo is now."""
         masks: list[np.ndarray | None] = []
@@ -287,7 +321,8 @@ class _Worker:
                 continue
             mask = self.mask(layer.mask)
             if mask.shape != original:
-                self._tell_size(layer.mask, mask.shape, original)
+                text = "%s is %d x %d, resized to the photo's %d x %d"
+                logger.warning(text, layer.mask, *mask.shape, *original)
             mask = fit_mask(self.config, mask, original, shorter)
             if not mask.any():
                 raise ValueError(f"{layer.mask}: this mask has nothing inside this photo.")
@@ -297,9 +332,6 @@ class _Worker:
                 mask = cv2.GaussianBlur(mask, (0, 0), self.config.feather)
             masks.append(mask)
         return masks
-
-    def _tell_size(self, source: Source, have: tuple[int, int], want: tuple[int, int]) -> None:
-        logger.warning("%s is %d x %d, resized to the photo's %d x %d", source, *have, *want)
 
     def _mixed(self, layer: Layer, photo: np.ndarray, mask: np.ndarray | None) -> StyleCode:
         """The code of all a layer's styles; each has taken the photo's colours if asked to."""

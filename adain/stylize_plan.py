@@ -125,6 +125,8 @@ def plan(config: StylizeConfig) -> tuple[list[Painting], list[Painting], list[st
 
 
 def _check_styles(config: StylizeConfig, preset: dict, styles: Sequence[Source]) -> None:
+    widths = preset["widths"][-ARCHITECTURES[preset["architecture"]].levels :]
+    kind = (preset["about"].get("preset", ""), presets.fingerprint(preset), tuple(widths))
     for style in filter(is_card, styles):
         if config.refine:
             raise UsageError(f"--refine needs the style's picture. Received: {style}, a style card")
@@ -134,29 +136,10 @@ def _check_styles(config: StylizeConfig, preset: dict, styles: Sequence[Source])
                 f"Received: {style}, a style card"
             )
         try:
-            check_card(StyleCode.load(style.path), preset)
+            StyleCode.load(style.path).check(*kind)
         except (ValueError, OSError) as error:
             text = str(error)
             raise UsageError(text if str(style) in text else f"{style}: {text}") from error
-
-
-def check_card(code: StyleCode, preset: dict) -> None:
-    """Whether a style card is of some weights.
-
-    Args:
-        code: The card's.
-        preset: The weights' `config.json`.
-
-    Raises:
-        ValueError: If it is not; a line that tells of which it is.
-    """
-    name = preset["about"].get("preset", "")
-    widths = tuple(preset["widths"][-ARCHITECTURES[preset["architecture"]].levels :])
-    if code.widths != widths or (code.preset and code.preset != name):
-        raise ValueError(
-            f"a style card of {code.preset or 'unknown weights'} (channels {code.widths}), not of "
-            f"{name or 'these weights'} (channels {widths})."
-        )
 
 
 def _find_masks(config: StylizeConfig, content: Source) -> list[Source]:

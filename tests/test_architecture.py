@@ -49,7 +49,7 @@ ALLOWED = {
     "gatys": {"architectures", "functional", "losses", "networks", "pixels"},
     "jobs": {"config", "image"},
     "memory": {"painter"},
-    "strokes": {"image"},
+    "strokes": {"image", "pixels"},
     "sheets": set(),
     "stylize_plan": {
         "__init__", "architectures", "codes", "config", "image", "jobs", "presets",

@@ -433,8 +433,9 @@ def test_what_does_not_fit_is_told_before_any_work(place, capsys, flags, message
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("preset", "a style card of other (channels (16,)), not of tiny0 (channels (16,))"),
-        ("widths", "a style card of tiny0 (channels (4,)), not of tiny0 (channels (16,))"),
+        ("preset", "must be of preset 'tiny0' (channels (16,)). Received: StyleCode(name='', pres"),
+        ("widths", "must be of preset 'tiny0' (channels (16,)). Received: StyleCode(name='', pres"),
+        ("encoder", "made with other weights of 'tiny0'; make it anew with `adain styles save`"),
         ("broken", "is not a readable .npz file"),
         ("other", "is not a style card"),
         ("nan", "finite"),
@@ -447,6 +448,8 @@ def test_wrong_cards_are_told_before_any_work(place, capsys, tmp_path, change, m
         StyleCode(code.means, code.stds, preset="other").save(path)
     elif change == "widths":
         StyleCode([np.zeros(4)], [np.ones(4)], preset=code.preset).save(path)
+    elif change == "encoder":
+        StyleCode(code.means, code.stds, preset=code.preset, encoder="0123").save(path)
     elif change == "broken":
         path.write_bytes(b"PK no")
     elif change == "other":

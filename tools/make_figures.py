@@ -4,6 +4,7 @@
 
 `strip.jpg`: five photos, each with a style in its corner. `sheet.jpg`: all photos in all styles.
 `alpha.jpg`: one photo at rising strength. `limits.jpg`: a face, a text and a sky, where it fails.
+`controls.jpg`: a photo, a mask, a style on either side, two styles mixed, the photo's colours.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import adain  # noqa: E402
 from adain import image as imaging  # noqa: E402
+from adain.color import restore_colors  # noqa: E402
 
 STRIP = [
     ("cat", "night_swirls"),
@@ -39,6 +41,7 @@ Pack my box with five
 dozen liquor jugs: what
 small print becomes is
 the question here."""
+PAINTINGS = ("great-wave", "starry-night")
 GAP = 4
 
 
@@ -119,6 +122,28 @@ def main() -> None:
         for photo, style in LIMITS
     ]
     imaging.save_image(out / "limits.jpg", tile(rows), quality=88)
+
+    photo = imaging.resize_shorter_side(adain.load_image(photos["temple"]), 512)
+    masks = [
+        imaging.resize_mask(imaging.load_image(path)[..., 0], photo.shape[:2])
+        for path in imaging.list_images(ROOT / "images/masks/temple")
+    ]
+    wave, night = (
+        model.encode_style(imaging.resize_shorter_side(adain.load_image(path), 512))
+        for path in (ROOT / "images/paintings" / f"{name}.jpg" for name in PAINTINGS)
+    )
+    regions = [
+        adain.Region(mask, code) for mask, code in zip(masks, (night, codes["mosaic"]), strict=True)
+    ]
+    cells = [
+        photo,
+        np.dstack([masks[0]] * 3),
+        model.stylize_regions(photo, regions),
+        model.stylize(photo, adain.mix([wave, night])),
+        restore_colors(model.stylize(photo, wave), photo, "luma"),
+    ]
+    cells = [imaging.resize_shorter_side(cell, 200) for cell in cells]
+    imaging.save_image(out / "controls.jpg", tile([cells]), quality=88)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Make the sample pictures in `images/`: photographs from PyPI packages, style pictures drawn here.
+"""Make sample pictures in `images/`: photographs from PyPI packages, drawn styles, a mask.
 
     pip install scikit-image scikit-learn matplotlib
     python tools/make_samples.py --out images
@@ -9,6 +9,7 @@ Everything random is seeded, so that the same libraries draw the same pictures.
 from __future__ import annotations
 
 import argparse
+import csv
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
@@ -805,11 +806,24 @@ def photo(package: str, name: str) -> Picture:
     return np.asarray(picture, np.float32)
 
 
-def credits() -> str:
+def sky(picture: Picture) -> Picture:
+    """White where a photograph shows bright, even sky down from its upper edge, (h, w)."""
+    picture = picture.astype(np.uint8)
+    _, saturation, value = cv2.split(cv2.cvtColor(picture, cv2.COLOR_RGB2HSV))
+    grey = cv2.cvtColor(cv2.GaussianBlur(picture, (0, 0), 1.5), cv2.COLOR_RGB2GRAY)
+    even = np.abs(cv2.Laplacian(grey, cv2.CV_32F)) < 9
+    bright = ((value > 150) & (saturation < 110) & even).astype(np.uint8)
+    _, parts = cv2.connectedComponents(bright, connectivity=4)
+    top = np.bincount(parts[0][parts[0] > 0]).argmax()
+    mask = cv2.morphologyEx((parts == top).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5)))
+    return cv2.GaussianBlur(mask * 255, (0, 0), 1)
+
+
+def credits(images: Path) -> str:
     lines = [
         "# Credits of the sample pictures",
         "",
-        "`python tools/make_samples.py --out images` makes all of them.",
+        "`python tools/make_samples.py --out images` makes `inputs`, `masks` and `styles`.",
         "",
         "## inputs: photographs",
         "",
@@ -835,6 +849,27 @@ def credits() -> str:
         "|---|---|",
     ]
     lines += [f"| styles/{name}.jpg | {title} |" for name, (title, _) in STYLES.items()]
+    lines += [
+        "",
+        "## masks",
+        "",
+        "`masks/temple/1-sky.png` and its reverse, `2-land.png`, were computed of",
+        "`inputs/temple.jpg` by the same script; under the licence of the code.",
+        "",
+        "## paintings: works in the public domain",
+        "",
+        "Reproductions of works whose authors died more than 70 years ago and that were published",
+        "before 1929. Changes: frames and borders cut off, reduced to at most 448 pixels on the",
+        "shorter side, saved as JPEG. `tools/make_cards.py` makes the style cards of them that",
+        "come with the weights.",
+        "",
+        "| file | title | artist | year | source package and file | licence |",
+        "|---|---|---|---|---|---|",
+    ]
+    with open(images / "paintings" / "credits.csv", encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            file_name, *rest = row.values()
+            lines.append(f"| paintings/{file_name}.jpg | {' | '.join(rest)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -850,7 +885,13 @@ def main() -> None:
         return
     for file, _, _, package, source, _ in PHOTOS:
         save(photo(package, source), options.out / "inputs" / f"{file}.jpg", 90)
-    (options.out / "CREDITS.md").write_text(credits(), encoding="utf-8")
+    temple = np.asarray(Image.open(options.out / "inputs" / "temple.jpg"))
+    for name, mask in (("1-sky", sky(temple)), ("2-land", 255 - sky(temple))):
+        path = options.out / "masks" / "temple" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(mask).save(path, optimize=True)
+    text = credits(Path(__file__).resolve().parent.parent / "images")
+    (options.out / "CREDITS.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
