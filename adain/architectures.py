@@ -18,7 +18,7 @@ class Architecture:
     decoder_halo: int
     """Pixels beyond a tile's edge that the decoder's features reach, rounded up."""
     memory: int
-    """Bytes for each pixel of a tile that the engine with the largest appetite needs at most."""
+    """Bytes for each pixel of a tile, halo included; measured, of the engine that takes most."""
 
     @property
     def halo(self) -> int:
@@ -29,8 +29,8 @@ class Architecture:
 ARCHITECTURES = {
     # Convolutions of the encoder see 1 feature each: 2 + 2*2 + 4*4 + 8 = 30 pixels; the three
     # poolings 1 + 2 + 4. The decoder: 8 + 4*4 + 2*2 + 2 = 30.
-    "vgg19": Architecture(levels=1, stride=8, encoder_halo=40, decoder_halo=32, memory=5000),
+    "vgg19": Architecture(levels=1, stride=8, encoder_halo=40, decoder_halo=32, memory=2600),
     # Encoder: 1 + 2 + 4 + 8 = 15. Decoder: 5 convolutions at 1/16, 2 at 1/8, 2 at 1/4 and 1 at
     # 1/2: 80 + 16 + 8 + 2 = 106.
-    "compact": Architecture(levels=3, stride=16, encoder_halo=16, decoder_halo=112, memory=900),
+    "compact": Architecture(levels=3, stride=16, encoder_halo=16, decoder_halo=112, memory=220),
 }
