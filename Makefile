@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 
 demo: $(VENV)/installed
 	$(BIN)/python stylize.py --content-path images/inputs --style-path images/styles \
-		--out-path images/output
+		--out-path images/output --overwrite
 	@echo "The pictures are in $(CURDIR)/images/output"
 
 test: $(VENV)/installed-test

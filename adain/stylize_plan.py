@@ -101,10 +101,14 @@ def plan(config: StylizeConfig) -> tuple[list[Painting], list[Painting], list[st
     preset = presets.read_config(folder)
     contents, problems = find_sources(config.content_path)
     styles, more = find_sources(config.style_path, cards=True, library=presets.find_styles(folder))
+    if more and (config.mask or config.style_mix or config.style_interp_weights):
+        # Their numbers must fit.
+        raise UsageError(more[0])
     problems += more
     _check_styles(config, preset, styles)
     rng = np.random.default_rng(config.seed)
-    paintings, checked = [], {}
+    paintings: list[Painting] = []
+    checked: set[Source] = set()
     for content in contents if styles else ():
         chosen = styles
         if 0 < config.random < len(styles):
@@ -112,9 +116,9 @@ def plan(config: StylizeConfig) -> tuple[list[Painting], list[Painting], list[st
             chosen = [styles[i] for i in sorted(picks)]
         masks = _find_masks(config, content)
         for mask in masks:
-            if mask not in checked:
-                checked[mask] = read_mask(mask, config.max_pixels)
-        _check_cover(config, content, {mask: checked[mask] for mask in masks})
+            if config.crop_size or mask not in checked:
+                checked.add(mask)
+                _check_cover(config, content, mask, read_mask(mask, config.max_pixels))
         paintings += _paintings(config, content, chosen, masks)
     check_outputs(config.out_path, paintings, [*contents, *styles, *checked])
     ready, finished = [], []
@@ -171,20 +175,19 @@ def read_mask(source: Source, max_pixels: int) -> np.ndarray:
     return mask
 
 
-def _check_cover(config: StylizeConfig, content: Source, masks: dict[Source, np.ndarray]) -> None:
-    """Whether each mask still has something inside where the photo is cut out."""
-    if not (masks and config.crop_size) or content.path is None:
+def _check_cover(config: StylizeConfig, content: Source, source: Source, mask: np.ndarray) -> None:
+    """Whether a mask still has something inside where the photo is cut out."""
+    if not config.crop_size or content.path is None:
         return
     try:
         size = imaging.read_size(content.path)
     except ValueError:
         return  # Told when it is the photo's turn, and the others are done.
-    for source, mask in masks.items():
-        if not fit_mask(config, mask, size).any():
-            raise UsageError(
-                f"--mask {source} must reach into the middle of {content} that --crop-size "
-                f"{config.crop_size} leaves. Received: nothing inside there"
-            )
+    if not fit_mask(config, mask, size).any():
+        raise UsageError(
+            f"--mask {source} must reach into the middle of {content} that --crop-size "
+            f"{config.crop_size} leaves. Received: nothing inside there"
+        )
 
 
 def fit_mask(

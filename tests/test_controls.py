@@ -405,6 +405,7 @@ def test_flags_from_a_file(place, tmp_path, capsys):
         (["--mask", "BLACK", "M0"], "must have something white inside. Received: all black"),
         (["--mask", "BROKEN", "M0"], "not a picture"),
         (["--mask", "nowhere.png"], "--mask: nowhere.png: no such file"),
+        (["--style-mix", "--style", "red-wave", "red"], "red: no such file or folder, nor a style"),
         (["--mask", "EDGE", "M0", "--crop-size", 16], "must reach into the middle of"),
         (["--feather", 3], "`feather` must be 0 without --mask"),
         (["--sheet", "mix", "--mask", "M0", "M1"], "--sheet mix takes 2 styles"),

@@ -33,7 +33,7 @@ def test_checksums(root, preset):
     sums = json.loads((folder / "config.json").read_text(encoding="utf-8"))["sha256"]
     expected = {*WEIGHT_FILES, *(ONNX_FILES if preset == "adain_fast" else ())}
     assert set(sums) == expected
-    assert {path.name for path in folder.iterdir()} == {*expected, "config.json"}
+    assert {path.name for path in folder.iterdir()} == {*expected, "config.json", "styles"}
     for name, expected in sums.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == expected, name
 
