@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import sys
+from pathlib import Path
 
 
 def make_parser(document: str) -> argparse.ArgumentParser:
@@ -27,3 +29,12 @@ def resident(usage: resource.struct_rusage | None = None) -> float:
     peak = (usage or resource.getrusage(resource.RUSAGE_SELF)).ru_maxrss
     # Bytes on macOS, KiB elsewhere.
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def write_report(report: dict, out: str | None) -> None:
+    """As JSON into a file, or to standard output."""
+    text = json.dumps(report, indent=2) + "\n"
+    if out:
+        Path(out).write_text(text, encoding="utf-8")
+    else:
+        sys.stdout.write(text)

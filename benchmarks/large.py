@@ -25,7 +25,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from common import make_parser, resident
+from common import make_parser, resident, write_report
 
 from adain.engines import load_painter
 from adain.image import load_image, resize_image, resize_shorter_side
@@ -54,11 +54,7 @@ def main() -> int:
     for preset in options.presets if options.strokes_side else ():
         report["strokes"].append(measure_strokes(options, preset))
         sys.stderr.write(f"{json.dumps(report['strokes'][-1])}\n")
-    text = json.dumps(report, indent=2) + "\n"
-    if options.out:
-        Path(options.out).write_text(text, encoding="utf-8")
-    else:
-        sys.stdout.write(text)
+    write_report(report, options.out)
     return 0
 
 

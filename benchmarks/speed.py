@@ -31,7 +31,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from common import make_parser, resident
+from common import make_parser, resident, write_report
 
 import adain
 from adain import report as reporting
@@ -68,11 +68,7 @@ def main() -> int:
             report[task] = result
         else:
             report["calls"].append(result)
-    text = json.dumps(report, indent=2) + "\n"
-    if options.out:
-        Path(options.out).write_text(text, encoding="utf-8")
-    else:
-        sys.stdout.write(text)
+    write_report(report, options.out)
     return 0
 
 

@@ -120,3 +120,17 @@ def test_beside_others_with_a_wrong_preset(root, tmp_path):
     assert done.returncode == 1
     assert "error: nothing: no such weights" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_large_pictures(root, tmp_path):
+    out = tmp_path / "large.json"
+    command = [sys.executable, str(root / "benchmarks/large.py"), "--presets", "adain_fast"]
+    command += ["--side", "320", "--max-memory", "1GiB", "--preview", "64"]
+    command += ["--strokes-side", "160", "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(out.read_text())
+    (memory,), (strokes,) = report["memory"], report["strokes"]
+    assert 20 < memory["memory_mib"] < 1024 and memory["seconds"] > 0
+    assert strokes["with"]["correlation"] > strokes["without"]["correlation"]
+    assert strokes["with"]["difference"] < strokes["without"]["difference"]
