@@ -84,7 +84,8 @@ class StyleCode:
             )
 
     def __repr__(self) -> str:
-        about = f"name={self.name!r}, preset={self.preset!r}, encoder={self.encoder!r}"
+        encoder = f", encoder={self.encoder!r}" if self.encoder else ""
+        about = f"name={self.name!r}, preset={self.preset!r}{encoder}"
         return f"StyleCode({about}, widths={self.widths})"
 
     def save(self, path) -> None:

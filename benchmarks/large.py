@@ -40,7 +40,7 @@ def main() -> int:
     add = parser.add_argument
     add("--presets", nargs="+", default=["adain_fast", "adain_vgg19"], help="weights to measure")
     add("--engine", default="auto", help="what runs the networks")
-    add("--side", type=int, default=8192, help="side of the photo, pixels")
+    add("--side", type=int, default=8192, help="side of the photo, pixels; 0: none")
     add("--max-memory", default="3GiB", help="memory allowed")
     add("--preview", type=int, default=512, help="shorter side of the preview, pixels")
     add("--strokes-side", type=int, default=2048, help="shorter side of its large result; 0: none")
@@ -48,7 +48,7 @@ def main() -> int:
     options = parser.parse_args()
     report = {"memory": [], "strokes": []}
     # Memory first: a child's peak starts at its parent's.
-    for preset in options.presets:
+    for preset in options.presets if options.side else ():
         report["memory"].append(measure_memory(options, preset))
         sys.stderr.write(f"{json.dumps(report['memory'][-1])}\n")
     for preset in options.presets if options.strokes_side else ():

@@ -250,7 +250,9 @@ def test_why_they_cannot_be_made(tiny_preset, runs, monkeypatch):
         find(tiny_preset)
 
 
-def test_auto_does_without(tiny_preset, monkeypatch, caplog):
+def test_auto_does_without(tiny_preset, monkeypatch, caplog, tmp_path):
+    monkeypatch.setenv("ADAIN_CACHE", str(tmp_path / "empty"))
+
     def fail(command, **kwargs):
         return subprocess.CompletedProcess(command, 1, "", "error: read-only\n")
 
@@ -328,9 +330,9 @@ def test_keras_is_not_imported(preset, gallery, tmp_path, engine):
     assert {"adain", engine} <= packages
     assert not packages & {"keras", "tensorflow", "jax", "torch", "onnx"}
     found = load_image(tmp_path / "out" / "a_stylized_x.png")
-    assert cli.main(["stylize", *map(str, flags), "--engine", "keras", "--quiet"]) == 0
+    assert cli.main(["stylize", *map(str, flags), "--engine", "keras", "--overwrite"]) == 0
     assert levels(found, load_image(tmp_path / "out" / "a_stylized_x.png")) <= 1
-    flags = ["--style-path", styles, "--out-path", tmp_path / "cards", *weights]
+    flags = ["save", styles, tmp_path / "cards", *weights]
     packages = run_cli("styles", *flags)
     assert not packages & {"keras", "tensorflow", "jax", "torch", "onnx"}
     assert sorted(path.name for path in (tmp_path / "cards").iterdir()) == ["x.npz", "y.npz"]

@@ -167,7 +167,7 @@ def test_report_has_every_method_and_the_baselines(place, capsys):
     assert "squares of 128 pixels, alpha 1." in text.lower()
     # The table is also what the command prints.
     assert report.to_table(place.report()["rows"]) == capsys.readouterr().out
-    assert load_image(place.out / "sheet.png").shape == (20 + 4 * 196 - 4, 3 * 196 - 4, 3)
+    assert load_image(place.out / "sheet.png").shape == (22 + 4 * 196 - 4, 3 * 196 - 4, 3)
 
 
 def test_means_can_be_recomputed(place):

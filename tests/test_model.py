@@ -209,10 +209,10 @@ def test_other_arrays_are_refused(any_model, content, wrong):
 
 def test_codes_of_other_models_are_refused(make_any, any_model, content, style):
     other = make_any(1)
-    message = rf"made with preset '{any_model.preset}'.*preset='{other.preset}'"
+    message = rf"must be of preset '{any_model.preset}'.*preset='{other.preset}'"
     with pytest.raises(ValueError, match=message):
         any_model.stylize(content, other.encode_style(style))
-    with pytest.raises(ValueError, match=r"widths \((16,|6, 8, 12)\)"):
+    with pytest.raises(ValueError, match=r"channels \((16,|6, 8, 12)\)"):
         any_model.stylize(content, StyleCode([[1]], [[1]]))
 
 
