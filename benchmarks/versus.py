@@ -167,7 +167,8 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> dict:
     """How many times ours is theirs, round by round."""
     values = [a / b for a, b in zip(ours, theirs, strict=True)]
     values = {"median": statistics.median(values), "min": min(values), "max": max(values)}
-    return {name: round(value, 3) for name, value in values.items()}
+    # Digits that count: the share of a tiny network's is small.
+    return {name: float(f"{value:.4g}") for name, value in values.items()}
 
 
 def middle(values: Sequence[float], digits: int = 2) -> dict:
