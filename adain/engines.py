@@ -170,7 +170,7 @@ class _OnnxPainter(Painter):
 
     def __init__(self, config: dict, files: dict[str, bytes]):
         architecture = ARCHITECTURES[config["architecture"]]
-        widths = tuple(config["widths"][-architecture.levels :])
+        widths = presets.level_widths(config)
         name = config["about"].get("preset", "")
         super().__init__(architecture, widths, name, presets.fingerprint(config))
         self._files = files

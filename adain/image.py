@@ -140,6 +140,14 @@ def read_image(
         return decode(picture, data, name, max_pixels, keep_depth)
 
 
+@contextlib.contextmanager
+def _opened(source: str | Path | bytes | BinaryIO) -> Iterator[Image.Image]:
+    """A picture of any size of which only the header is wanted."""
+    data, name = read_bytes(source)
+    with named(name), open_picture(data, name, None) as picture, pillow(None):
+        yield picture
+
+
 def read_history(source: str | Path | bytes | BinaryIO) -> str:
     """How a picture was made: what `save_image` wrote as `ImageMeta.history`; "" for none.
 
@@ -149,8 +157,7 @@ def read_history(source: str | Path | bytes | BinaryIO) -> str:
     Raises:
         ImageError: If the file cannot be opened as a picture.
     """
-    data, name = read_bytes(source)
-    with named(name), open_picture(data, name, None) as picture, pillow(None):
+    with _opened(source) as picture:
         return str(picture.getexif().get(IMAGE_HISTORY, ""))
 
 
@@ -163,8 +170,7 @@ def read_size(source: str | Path | bytes | BinaryIO) -> tuple[int, int]:
     Raises:
         ImageError: If the file cannot be opened as a picture.
     """
-    data, name = read_bytes(source)
-    with named(name), open_picture(data, name, None) as picture, pillow(None):
+    with _opened(source) as picture:
         width, height = picture.size
         # A quarter turn is applied in reading.
         turned = picture.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
@@ -183,8 +189,7 @@ def is_animated(source: str | Path | bytes | BinaryIO) -> bool:
     Raises:
         ImageError: If the file cannot be opened as a picture.
     """
-    data, name = read_bytes(source)
-    with named(name), open_picture(data, name, None) as picture, pillow(None):
+    with _opened(source) as picture:
         return picture.format in _ANIMATED and bool(getattr(picture, "is_animated", False))
 
 

@@ -74,6 +74,11 @@ def fingerprint(config: Mapping) -> str:
     return config["sha256"].get(WEIGHT_FILES[0], "")[:16]
 
 
+def level_widths(config: Mapping) -> tuple[int, ...]:
+    """Channels of each level at which AdaIN acts."""
+    return tuple(config["widths"][-ARCHITECTURES[config["architecture"]].levels :])
+
+
 def find_styles(folder: Path) -> dict[str, Path]:
     """The style cards that come with a preset, by name."""
     return {path.stem: path for path in sorted((folder / STYLES).glob("*.npz"))}

@@ -13,7 +13,6 @@ import numpy as np
 
 from adain import __version__, presets
 from adain import image as imaging
-from adain.architectures import ARCHITECTURES
 from adain.codes import StyleCode
 from adain.config import StylizeConfig, UsageError
 from adain.jobs import (
@@ -41,9 +40,6 @@ class Layer:
     """One for each style; they sum to 1."""
     alpha: float
     mask: Source | None = None
-
-    def __str__(self) -> str:
-        return " + ".join(map(str, self.styles))
 
 
 @dataclass(frozen=True)
@@ -129,8 +125,8 @@ def plan(config: StylizeConfig) -> tuple[list[Painting], list[Painting], list[st
 
 
 def _check_styles(config: StylizeConfig, preset: dict, styles: Sequence[Source]) -> None:
-    widths = preset["widths"][-ARCHITECTURES[preset["architecture"]].levels :]
-    kind = (preset["about"].get("preset", ""), presets.fingerprint(preset), tuple(widths))
+    name = preset["about"].get("preset", "")
+    kind = (name, presets.fingerprint(preset), presets.level_widths(preset))
     for style in filter(is_card, styles):
         if config.refine:
             raise UsageError(f"--refine needs the style's picture. Received: {style}, a style card")

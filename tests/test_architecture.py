@@ -52,7 +52,7 @@ ALLOWED = {
     "strokes": {"image", "pixels"},
     "sheets": set(),
     "stylize_plan": {
-        "__init__", "architectures", "codes", "config", "image", "jobs", "presets",
+        "__init__", "codes", "config", "image", "jobs", "presets",
     },
     "stylize_jobs": {
         "codes", "color", "config", "engines", "gatys", "image", "jobs", "memory", "model",
