@@ -227,7 +227,7 @@ def _stylize(config: StylizeConfig) -> int:
             _tell(config, painting)
         return FAILED if failed else DONE
     if planned:
-        if config.refine or engines.resolve(config.engine, len(planned)) == "keras":
+        if config.refine or engines.resolve(config.engine) == "keras":
             _load_backend()
         with _Bar(len(planned), config.quiet) as bar:
             for outcome in stylize_jobs.stylize_files(config, planned, bar.move):
@@ -357,7 +357,7 @@ def _save_styles(config: SaveStylesConfig) -> int:
     _complain(*problems)
     failed, done = len(problems), 0
     if planned:
-        if engines.resolve(config.engine, len(planned)) == "keras":
+        if engines.resolve(config.engine) == "keras":
             _load_backend()
         for outcome in cards.save(config, planned):
             failed += _report(outcome, _NoProgress.write, as_json=False)

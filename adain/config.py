@@ -12,7 +12,7 @@ LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 MAX_PIXELS = 178_956_970
 """Larger pictures are refused unless asked for: a file of a few kilobytes may claim any size."""
 
-ENGINES = ("auto", "keras", "onnxruntime", "openvino")
+ENGINES = ("auto", "keras", "mnn", "onnxruntime", "openvino")
 """What may run the networks."""
 
 
@@ -287,8 +287,8 @@ class StylizeConfig:
     feather: float = _flag(0.0, "soften the masks' edges, by a blur of this deviation in pixels")
     engine: str = _flag(
         "auto",
-        "what runs the networks; auto: Keras where there is a GPU, else ONNX Runtime, or for many "
-        "pictures OpenVINO if it is installed",
+        "what runs the networks; auto: Keras where there is a GPU, else MNN, or for many pictures "
+        "with adain_fast OpenVINO if it is installed",
         choices=ENGINES,
     )
     # 0 keeps every pixel; people are surprised by results smaller than their photo.

