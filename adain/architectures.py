@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -17,8 +18,9 @@ class Architecture:
     """Pixels beyond a tile's edge that its features see, rounded up to the stride."""
     decoder_halo: int
     """Pixels beyond a tile's edge that the decoder's features reach, rounded up."""
-    memory: int
-    """Bytes for each pixel of a tile, halo included; measured, of the engine that takes most."""
+    memory: Mapping[str, int]
+    """Bytes for each pixel of a tile, halo included, by engine: measured, and a fifth more; of
+    Keras, whose backends differ, as much as the largest."""
 
     @property
     def halo(self) -> int:
@@ -29,8 +31,20 @@ class Architecture:
 ARCHITECTURES = {
     # Convolutions of the encoder see 1 feature each: 2 + 2*2 + 4*4 + 8 = 30 pixels; the three
     # poolings 1 + 2 + 4. The decoder: 8 + 4*4 + 2*2 + 2 = 30.
-    "vgg19": Architecture(levels=1, stride=8, encoder_halo=40, decoder_halo=32, memory=2600),
+    "vgg19": Architecture(
+        levels=1,
+        stride=8,
+        encoder_halo=40,
+        decoder_halo=32,
+        memory={"mnn": 750, "openvino": 1350, "onnxruntime": 2600, "keras": 2600},
+    ),
     # Encoder: 1 + 2 + 4 + 8 = 15. Decoder: 5 convolutions at 1/16, 2 at 1/8, 2 at 1/4 and 1 at
     # 1/2: 80 + 16 + 8 + 2 = 106.
-    "compact": Architecture(levels=3, stride=16, encoder_halo=16, decoder_halo=112, memory=220),
+    "compact": Architecture(
+        levels=3,
+        stride=16,
+        encoder_halo=16,
+        decoder_halo=112,
+        memory={"mnn": 130, "openvino": 160, "onnxruntime": 170, "keras": 170},
+    ),
 }

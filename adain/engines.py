@@ -256,6 +256,8 @@ def _to_float(content: bytes) -> bytes:
 class OnnxRuntimePainter(_OnnxPainter):
     """Runs on ONNX Runtime, on the CPU, in float32."""
 
+    _engine = "onnxruntime"
+
     def _load(self, content: bytes):
         import onnxruntime
 
@@ -267,6 +269,8 @@ class OnnxRuntimePainter(_OnnxPainter):
 
 class OpenVinoPainter(_OnnxPainter):
     """Runs on OpenVINO, on the CPU, in float32."""
+
+    _engine = "openvino"
 
     def _load(self, content: bytes):
         import openvino
@@ -284,6 +288,8 @@ class MnnPainter(_OnnxPainter):
     Reference:
         Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.
     """
+
+    _engine = "mnn"
 
     def _load(self, content: bytes):
         with _no_stdout():
@@ -363,5 +369,5 @@ def _count_cores() -> int:
 
 
 _PAINTERS = {
-    "mnn": MnnPainter, "onnxruntime": OnnxRuntimePainter, "openvino": OpenVinoPainter,
-}  # fmt: skip
+    painter._engine: painter for painter in (MnnPainter, OnnxRuntimePainter, OpenVinoPainter)
+}

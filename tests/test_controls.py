@@ -475,7 +475,7 @@ def test_tiles_come_from_the_memory_allowed(place, monkeypatch):
     from adain.engines import load_painter
 
     painter = load_painter(place.preset)
-    each = painter._architecture.memory
+    each = painter._architecture.memory[painter._engine]
     assert painter.tile_for(1000, 1000, 1e6 * each) == 0
     small = painter.tile_for(1000, 1000, 4e5 * each)
     assert small and small % 16 == 0
