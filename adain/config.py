@@ -551,6 +551,7 @@ class EvaluateConfig:
         nargs="*",
     )
     alpha: float = _flag(1.0, "strength of the style")
+    engine: str = _like(StylizeConfig, "engine")
     optimize_steps: int = _flag(300, "steps of the slow baseline, which optimises the photo itself")
     # Ten minutes and more a picture without a GPU.
     optimize_count: int = _flag(4, "measure the slow baseline on the first of the pairs (0: none)")
@@ -575,6 +576,7 @@ class EvaluateConfig:
         _require(self, "size", self.size % 8 == 0, "a multiple of 8")
         _require(self, "alpha", 0 <= self.alpha < math.inf, "0 or more")
         _require(self, "optimize_steps", self.optimize_steps >= 1, "1 or more")
+        _require_choices(self)
         for name in ("preset", "outputs"):
             object.__setattr__(self, name, tuple(map(str, getattr(self, name))))
         for item in self.outputs:

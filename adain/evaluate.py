@@ -35,12 +35,12 @@ TILE = 1024
 class _Preset:
     """Our own weights; milliseconds with the graph built and the style encoded before."""
 
-    def __init__(self, model, config: EvaluateConfig):
-        self._model = model
+    def __init__(self, painter, config: EvaluateConfig):
+        self._painter = painter
         self._alpha = config.alpha
         blank = np.zeros((config.size, config.size, 3), "uint8")
         # The first call builds the graph.
-        model.stylize(blank, model.encode_style(blank, tile=TILE), tile=TILE)
+        painter.stylize(blank, painter.encode_style(blank, tile=TILE), tile=TILE)
         self._codes: dict[Source, tuple] = {}
         self._plain: dict[Source, float] = {}
 
@@ -48,13 +48,13 @@ class _Preset:
         from adain.metrics import ssim
 
         if pair.style not in self._codes:
-            self._codes[pair.style] = _timed(lambda: self._model.encode_style(style, tile=TILE))
+            self._codes[pair.style] = _timed(lambda: self._painter.encode_style(style, tile=TILE))
         code, encoding = self._codes[pair.style]
         picture, painting = _timed(
-            lambda: self._model.stylize(content, code, self._alpha, tile=TILE)
+            lambda: self._painter.stylize(content, code, self._alpha, tile=TILE)
         )
         if pair.content not in self._plain:
-            same = self._model.stylize(content, code, 0.0, tile=TILE)
+            same = self._painter.stylize(content, code, 0.0, tile=TILE)
             self._plain[pair.content] = ssim(same, content)
         return picture, {
             "ssim_alpha_0": self._plain[pair.content],
@@ -145,15 +145,18 @@ def measure(config: EvaluateConfig, planned: Plan) -> tuple[dict, list[str]]:
     Raises:
         ValueError: If no pair could be measured.
     """
+    from adain.engines import load_painter
     from adain.metrics import Judge, Perceptual
-    from adain.model import StyleTransfer, load_loss_network
+    from adain.model import load_loss_network
 
-    load = lru_cache(StyleTransfer.from_preset)
     encoder = load_loss_network()
     judge = Judge(encoder, Perceptual(config.lpips_weights))
     squares = Squares(config.size)
     slow = planned.pairs[: config.optimize_count]
-    methods = {name: _Preset(load(name), config) for name in config.preset}
+    methods = {}
+    for name in config.preset:
+        painter = load_painter(name, config.engine, len(planned.pairs))
+        methods[name] = _Preset(painter, config)
     for item in config.outputs:
         name, _, folder = item.partition("=")
         methods[name] = _Outputs(name, planned.outputs[name], Path(folder), squares)

@@ -69,6 +69,11 @@ RECIPES: dict[str, tuple[dict[str, Any], ...]] = {
             "style_crop_size": 128, "identity_weight": 100.0, "style_weight": 6.0,
             "warmup_iter": 30, "max_iter": 320, "seed": 7,
         },
+        _LARGE | {
+            "batch_size": 4, "crop_size": 128, "style_crop_size": 160, "cache_styles": 1,
+            "identity_weight": 100.0, "style_weight": 4.0, "coarse_weight": 1.5,
+            "coarse_levels": 2, "warmup_iter": 30, "max_iter": 550, "seed": 8,
+        },
     ),
     # The compact weights. It was one run; the weight on identity was raised on the way.
     "adain_fast": (

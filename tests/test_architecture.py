@@ -64,8 +64,8 @@ ALLOWED = {
     "report": {"__init__", "_npz", "image", "sheets"},
     "pairs": {"_lpips", "_npz", "config", "image", "jobs", "presets"},
     "evaluate": {
-        "_npz", "config", "gatys", "image", "jobs", "metrics", "model", "pairs", "presets",
-        "report",
+        "_npz", "config", "engines", "gatys", "image", "jobs", "metrics", "model", "pairs",
+        "presets", "report",
     },
     "cli": {
         "__init__", "cards", "config", "engines", "evaluate", "export", "gatys_jobs", "model",

@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--out", default="docs", help="folder")
     args = parser.parse_args()
     out = Path(args.out)
-    model = adain.StyleTransfer.from_preset(args.preset)
+    model = adain.load_painter(args.preset)
     photos = {path.stem: path for path in imaging.list_images(ROOT / "images/inputs")}
     styles = {path.stem: path for path in imaging.list_images(ROOT / "images/styles")}
     codes = {
