@@ -80,13 +80,16 @@ def load_painter(
         return StyleTransfer.from_preset(folder)
     try:
         files = find_onnx(folder, config)
+        try:
+            return _PAINTERS[chosen](config, files)
+        except ImportError as error:
+            raise EngineError(f"The engine {chosen} cannot be loaded ({error}).") from error
     except EngineError as error:
         if engine != "auto":
             raise
         # For example where nothing can be written.
         logger.warning("%s", error)
         return load_painter(preset, "keras")
-    return _PAINTERS[chosen](config, files)
 
 
 def resolve(engine: str, architecture: str = "", pictures: int = 1) -> str:

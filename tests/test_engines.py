@@ -282,6 +282,19 @@ def test_auto_does_without(tiny_preset, monkeypatch, caplog, tmp_path):
         load_painter(tiny_preset, "onnxruntime")
 
 
+def test_auto_does_without_a_broken_engine(preset, monkeypatch, caplog):
+    def fail(config, files):
+        raise ImportError("no such instruction")
+
+    need("mnn")
+    monkeypatch.setattr(engines, "_has_gpu", lambda: False)
+    monkeypatch.setitem(engines._PAINTERS, "mnn", fail)
+    assert type(load_painter(preset)).__name__ == "StyleTransfer"
+    assert "The engine mnn cannot be loaded (no such instruction)." in caplog.text
+    with pytest.raises(EngineError, match=r"mnn cannot be loaded"):
+        load_painter(preset, "mnn")
+
+
 def test_a_preset_without_decoder_is_no_style_transfer(tiny_preset, runs):
     """Such a preset is good for training."""
     config = presets.read_config(tiny_preset)
