@@ -39,12 +39,12 @@ ARCHITECTURES = {
         memory={"mnn": 750, "openvino": 1350, "onnxruntime": 2600, "keras": 2600},
     ),
     # Encoder: 1 + 2 + 4 + 8 = 15. Decoder: 5 convolutions at 1/16, 2 at 1/8, 2 at 1/4 and 1 at
-    # 1/2: 80 + 16 + 8 + 2 = 106.
+    # 1/2: 80 + 16 + 8 + 2 = 106; bilinear enlarging from 1/16 and 1/8: 16 + 8.
     "compact": Architecture(
         levels=3,
         stride=16,
         encoder_halo=16,
-        decoder_halo=112,
+        decoder_halo=144,
         memory={"mnn": 130, "openvino": 160, "onnxruntime": 170, "keras": 170},
     ),
 }

@@ -87,7 +87,10 @@ def build_decoder(widths: tuple[int, ...] = WIDTHS, name: str = "decoder"):
         x = layers.Add(name=f"block{i}")([x, y])
     x = layers.ReLU(name="blocks_relu")(x)
     for number, level, width in ((3, levels[1], eighth), (2, levels[0], quarter)):
-        x = NearestUpsampling2D(name=f"up{number}")(_conv(x, width, f"conv{number}_1"))
+        # One convolution cannot hide the squares that nearest neighbours leave of 8 and 16 pixels.
+        x = layers.UpSampling2D(2, interpolation="bilinear", name=f"up{number}")(
+            _conv(x, width, f"conv{number}_1")
+        )
         skip = film(level, f"skip{number}", activate=False)
         x = layers.Add(name=f"join{number}")([x, skip])
         x = film(x, f"film{number}_1")

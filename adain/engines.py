@@ -36,7 +36,7 @@ MANY = 20
 _MODULES = {"mnn": "MNN"}
 """Names of modules that are not those of their packages."""
 
-_FORMAT = "onnx1"
+_FORMAT = "onnx2"
 """Changes with what `adain.export` writes, so that no older file is taken for a new one."""
 
 

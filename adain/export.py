@@ -217,12 +217,15 @@ def _write_padding(graph: _Graph, layer, x: str) -> str:
     return graph.add("Pad", [x, pads], mode="reflect")
 
 
-def _write_upsampling(graph: _Graph, layer, x: str) -> str:
-    how = {
-        "mode": "nearest",
-        "nearest_mode": "floor",
-        "coordinate_transformation_mode": "asymmetric",
-    }
+def _write_nearest(graph: _Graph, layer, x: str) -> str:
+    how = {"nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
+    return graph.add("Resize", [x, "", graph.constant([1, 1, 2, 2])], mode="nearest", **how)
+
+
+def _write_bilinear(graph: _Graph, layer, x: str) -> str:
+    if layer.interpolation != "bilinear" or tuple(layer.size) != (2, 2):
+        raise ValueError(f"{layer.name}: {layer.interpolation} enlarging cannot be exported.")
+    how = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
     return graph.add("Resize", [x, "", graph.constant([1, 1, 2, 2])], **how)
 
 
@@ -251,7 +254,8 @@ _WRITERS: dict[type, Callable[..., str]] = {
         "MaxPool", [x], kernel_shape=layer.pool_size, strides=layer.strides
     ),
     ReflectionPadding2D: _write_padding,
-    NearestUpsampling2D: _write_upsampling,
+    NearestUpsampling2D: _write_nearest,
+    layers.UpSampling2D: _write_bilinear,
     Modulation: _write_modulation,
     DepthToSpace: _write_depth_to_space,
 }
