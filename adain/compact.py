@@ -12,7 +12,13 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from adain.layers import DepthToSpace, Modulation, NearestUpsampling2D, ReflectionPadding2D
+from adain.layers import (
+    BilinearUpsampling2D,
+    DepthToSpace,
+    Modulation,
+    NearestUpsampling2D,
+    ReflectionPadding2D,
+)
 
 WIDTHS = (16, 24, 48, 96)
 """Channels at 1/2, 1/4, 1/8 and 1/16 of the picture's size; AdaIN acts at the last three."""
@@ -88,9 +94,7 @@ def build_decoder(widths: tuple[int, ...] = WIDTHS, name: str = "decoder"):
     x = layers.ReLU(name="blocks_relu")(x)
     for number, level, width in ((3, levels[1], eighth), (2, levels[0], quarter)):
         # One convolution cannot hide the squares that nearest neighbours leave of 8 and 16 pixels.
-        x = layers.UpSampling2D(2, interpolation="bilinear", name=f"up{number}")(
-            _conv(x, width, f"conv{number}_1")
-        )
+        x = BilinearUpsampling2D(name=f"up{number}")(_conv(x, width, f"conv{number}_1"))
         skip = film(level, f"skip{number}", activate=False)
         x = layers.Add(name=f"join{number}")([x, skip])
         x = film(x, f"film{number}_1")

@@ -17,7 +17,13 @@ from keras import layers
 from adain import __version__, presets
 from adain.architectures import ARCHITECTURES
 from adain.codes import EPSILON
-from adain.layers import DepthToSpace, Modulation, NearestUpsampling2D, ReflectionPadding2D
+from adain.layers import (
+    BilinearUpsampling2D,
+    DepthToSpace,
+    Modulation,
+    NearestUpsampling2D,
+    ReflectionPadding2D,
+)
 from adain.model import StyleTransfer
 
 try:
@@ -223,8 +229,6 @@ def _write_nearest(graph: _Graph, layer, x: str) -> str:
 
 
 def _write_bilinear(graph: _Graph, layer, x: str) -> str:
-    if layer.interpolation != "bilinear" or tuple(layer.size) != (2, 2):
-        raise ValueError(f"{layer.name}: {layer.interpolation} enlarging cannot be exported.")
     how = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
     return graph.add("Resize", [x, "", graph.constant([1, 1, 2, 2])], **how)
 
@@ -255,7 +259,7 @@ _WRITERS: dict[type, Callable[..., str]] = {
     ),
     ReflectionPadding2D: _write_padding,
     NearestUpsampling2D: _write_nearest,
-    layers.UpSampling2D: _write_bilinear,
+    BilinearUpsampling2D: _write_bilinear,
     Modulation: _write_modulation,
     DepthToSpace: _write_depth_to_space,
 }

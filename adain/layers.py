@@ -78,6 +78,30 @@ class NearestUpsampling2D(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("adain")
+class BilinearUpsampling2D(NearestUpsampling2D):
+    """Doubles height and width: each pixel is 3/4 of the nearest one and 1/4 of the next.
+
+    Not `UpSampling2D`, which TensorFlow refuses in graphs that know one side only.
+    """
+
+    def call(self, inputs):
+        return self._double(self._double(inputs, 1), 2)
+
+    @staticmethod
+    def _double(x, axis: int):
+        def part(start, stop):
+            return x[(slice(None),) * axis + (slice(start, stop),)]
+
+        # Beyond the edge there is the edge once more.
+        before = ops.concatenate([part(None, 1), part(None, -1)], axis)
+        after = ops.concatenate([part(1, None), part(-1, None)], axis)
+        pair = ops.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis + 1)
+        shape = [-1, *ops.shape(x)[1:]]
+        shape[axis] = 2 * shape[axis]
+        return ops.reshape(pair, shape)
+
+
+@keras.saving.register_keras_serializable("adain")
 class AdaIN(keras.layers.Layer):
     """Adaptive instance normalisation of `[content, style]` features.
 

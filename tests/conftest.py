@@ -102,6 +102,8 @@ def _randomize(network, rng):
     for name, array in arrays.items():
         fan_in = max(int(np.prod(array.shape[:-1])), 1)
         scale = np.sqrt(2 / fan_in) if name.endswith("kernel") else 0.1
+        if array.ndim == 2:  # What steers: much of it, and pictures are black and white.
+            scale /= 3
         arrays[name] = rng.normal(0, scale, array.shape).astype("float32")
     set_arrays(network, arrays)
     return network

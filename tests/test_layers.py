@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import keras
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from keras import ops
 from adain.functional import adaptive_instance_normalization
 from adain.layers import (
     AdaIN,
+    BilinearUpsampling2D,
     DepthToSpace,
     Modulation,
     NearestUpsampling2D,
@@ -63,6 +65,16 @@ def test_upsampling_agrees_with_numpy(features):
     assert layer.name == "up"
 
 
+@pytest.mark.parametrize("shape", [(2, 5, 7, 3), (1, 1, 4, 3), (1, 1, 1, 3)])
+def test_bilinear_upsampling_agrees_with_opencv(shape):
+    layer = round_trip(BilinearUpsampling2D())
+    x = np.random.default_rng(0).normal(size=shape).astype("float32")
+    size = (2 * shape[2], 2 * shape[1])
+    expected = np.stack([cv2.resize(each, size, interpolation=cv2.INTER_LINEAR) for each in x])
+    np.testing.assert_allclose(numpy(layer(x)), expected, rtol=1e-5, atol=1e-6)
+    assert layer.compute_output_shape(shape) == expected.shape
+
+
 @pytest.mark.parametrize("factor", [2, 3])
 def test_depth_to_space_agrees_with_numpy(factor):
     layer = round_trip(DepthToSpace(factor))
@@ -84,7 +96,9 @@ def test_modulation_agrees_with_numpy(features):
     np.testing.assert_array_equal(numpy(layer([features, 0 * change])), features)
 
 
-@pytest.mark.parametrize("layer", [ReflectionPadding2D(2), NearestUpsampling2D()])
+@pytest.mark.parametrize(
+    "layer", [ReflectionPadding2D(2), NearestUpsampling2D(), BilinearUpsampling2D()]
+)
 def test_graphs_have_free_height_and_width(features, layer):
     image = keras.Input((None, None, 3))
     graph = keras.Model(image, layer(image))

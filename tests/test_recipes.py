@@ -49,8 +49,8 @@ def test_replay(tmp_path, write_pictures, tiny_preset):
     words = [
         "train", "--content-path", str(content), "--style-path", str(style),
         "--recipe", "adain_vgg19", "--vgg-path", str(tiny_preset), "--max-iter", "2",
-        "--crop-size", "32", "--style-crop-size", "32", "--batch-size", "2",
-        "--image-size", "40", "--pretrain-iter", "1", "--checkpoint", str(tmp_path / "out"),
+        "--crop-size", "64", "--style-crop-size", "64", "--batch-size", "2",
+        "--image-size", "72", "--pretrain-iter", "1", "--checkpoint", str(tmp_path / "out"),
     ]  # fmt: skip
     assert cli.main(words) == 0
     stages = sorted(path.parent for path in (tmp_path / "out").rglob("state.npz"))
