@@ -143,6 +143,15 @@ def _make(architecture: str, seed: int, widths, preset: str, last_layer: str, al
     return model
 
 
+@pytest.fixture
+def exact(monkeypatch):
+    """Any engine but MNN, whose pixels may change by a grey level with what it painted before."""
+    from adain import engines
+
+    installed = engines.is_installed
+    monkeypatch.setattr(engines, "is_installed", lambda name: name != "mnn" and installed(name))
+
+
 @pytest.fixture(scope="session")
 def make_model():
     """`make_model(seed=0, widths=(4, 8, 8, 16))`: a random net that paints in the range [0, 1]."""

@@ -14,6 +14,8 @@ from adain.config import StylizeConfig
 from adain.engines import load_painter
 from adain.image import load_image, resize_shorter_side, save_image
 
+pytestmark = pytest.mark.usefixtures("exact")
+
 
 @pytest.fixture
 def save(tiny_preset):

@@ -12,6 +12,8 @@ from adain import cli
 from adain.codes import StyleCode, mix
 from adain.image import load_image, read_history, read_image, save_image
 
+pytestmark = pytest.mark.usefixtures("exact")
+
 
 @pytest.fixture
 def place(tmp_path, tiny_preset, picture):
