@@ -288,6 +288,9 @@ class OpenVinoPainter(_OnnxPainter):
 class MnnPainter(_OnnxPainter):
     """Runs on MNN, on the CPU, in float32; Winograd's convolutions need a fraction of the products.
 
+    They round more coarsely: single values may be two grey levels from those of the others, and
+    differ with the sizes of pictures painted before.
+
     Reference:
         Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.
     """
