@@ -306,8 +306,9 @@ class MnnPainter(_OnnxPainter):
             runtime = nn.create_runtime_manager((how,))
             name = f"mnn{MNN.version()}-{hashlib.sha256(content).hexdigest()[:32]}.mnn"
             path = _cache() / name
-            with tempfile.TemporaryDirectory() as folder:
+            with contextlib.ExitStack() as stack:
                 if not path.is_file():
+                    folder = stack.enter_context(tempfile.TemporaryDirectory())
                     made = _convert_to_mnn(content, Path(folder))
                     try:
                         presets.write_file(path, made.read_bytes())
