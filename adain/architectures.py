@@ -10,6 +10,8 @@ from dataclasses import dataclass
 class Architecture:
     """A pair of networks around AdaIN."""
 
+    taps: int
+    """How many taps the encoder has."""
     levels: int
     """AdaIN acts at this many of the encoder's taps, the last ones."""
     stride: int
@@ -32,19 +34,21 @@ ARCHITECTURES = {
     # Convolutions of the encoder see 1 feature each: 2 + 2*2 + 4*4 + 8 = 30 pixels; the three
     # poolings 1 + 2 + 4. The decoder: 8 + 4*4 + 2*2 + 2 = 30.
     "vgg19": Architecture(
+        taps=4,
         levels=1,
         stride=8,
         encoder_halo=40,
         decoder_halo=32,
         memory={"mnn": 750, "openvino": 1350, "onnxruntime": 2600, "keras": 2600},
     ),
-    # Encoder: 1 + 2 + 4 + 8 = 15. Decoder: 5 convolutions at 1/16, 2 at 1/8, 2 at 1/4 and 1 at
-    # 1/2: 80 + 16 + 8 + 2 = 106; bilinear enlarging from 1/16 and 1/8: 16 + 8.
+    # Encoder: 1 + 2 + 4 + 8 + 2 * 16 = 47. Decoder: 5 convolutions at 1/16, 2 at 1/8 and 3 at
+    # 1/4: 80 + 16 + 12 = 108; bilinear enlarging from 1/16 and 1/8: 16 + 8.
     "compact": Architecture(
-        levels=3,
+        taps=5,
+        levels=4,
         stride=16,
-        encoder_halo=16,
+        encoder_halo=48,
         decoder_halo=144,
-        memory={"mnn": 130, "openvino": 160, "onnxruntime": 170, "keras": 170},
+        memory={"mnn": 140, "openvino": 165, "onnxruntime": 170, "keras": 170},
     ),
 }

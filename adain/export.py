@@ -203,6 +203,14 @@ def _write_conv(graph: _Graph, layer, x: str) -> str:
     return _write_activation(graph, layer, x)
 
 
+def _write_separable_conv(graph: _Graph, layer, x: str) -> str:
+    depthwise, pointwise, bias = map(keras.ops.convert_to_numpy, layer.weights)
+    channels = depthwise.shape[2]
+    x = graph.add("Conv", [x, graph.weights(depthwise.transpose(2, 3, 0, 1))], group=channels)
+    weights = [graph.weights(pointwise.transpose(3, 2, 0, 1)), graph.weights(bias)]
+    return _write_activation(graph, layer, graph.add("Conv", [x, *weights]))
+
+
 def _write_dense(graph: _Graph, layer, x: str) -> str:
     kernel, bias = (keras.ops.convert_to_numpy(weight) for weight in (layer.kernel, layer.bias))
     # A convolution of one pixel, so that everything keeps its layout.
@@ -250,6 +258,7 @@ def _write_rescaling(graph: _Graph, layer, x: str) -> str:
 
 _WRITERS: dict[type, Callable[..., str]] = {
     layers.Conv2D: _write_conv,
+    layers.SeparableConv2D: _write_separable_conv,
     layers.Dense: _write_dense,
     layers.ReLU: lambda graph, layer, x: graph.add("Relu", [x]),
     layers.Add: lambda graph, layer, x, y: graph.add("Add", [x, y]),

@@ -106,6 +106,12 @@ def read_config(folder: Path) -> dict:
             f"{folder / CONFIG}: the architecture must be one of {', '.join(ARCHITECTURES)}. "
             f"Received: {config['architecture']!r}"
         )
+    taps = ARCHITECTURES[config["architecture"]].taps
+    if len(config["widths"]) != taps:
+        raise PresetError(
+            f"{folder / CONFIG}: the widths of {config['architecture']} must be {taps} numbers. "
+            f"Received: {config['widths']}"
+        )
     return config
 
 

@@ -75,8 +75,9 @@ RECIPES: dict[str, tuple[dict[str, Any], ...]] = {
             "coarse_levels": 2, "warmup_iter": 30, "max_iter": 550, "seed": 8,
         },
     ),
-    # The compact weights. The first two were one run, in which the weight on identity was raised;
-    # bilinear enlarging came in before the last.
+    # The compact weights. The first two were one run, in which the weight on identity was raised.
+    # Bilinear enlarging came in before the third; the deepest level, the gated features and the
+    # wider last layers before the fourth.
     "adain_fast": (
         _COMPACT | {
             "identity_weight": 50.0, "learning_rate": 1e-3, "warmup_iter": 50,
@@ -86,6 +87,21 @@ RECIPES: dict[str, tuple[dict[str, Any], ...]] = {
         _COMPACT | {
             "identity_weight": 300.0, "style_weight": 4.0, "coarse_weight": 2.5,
             "learning_rate": 5e-4, "warmup_iter": 30, "max_iter": 1200, "seed": 8,
+        },
+        _COMPACT | {
+            "identity_weight": 300.0, "style_weight": 4.0, "coarse_weight": 2.5,
+            "learning_rate": 1e-3, "warmup_iter": 60, "schedule_iter": 4500, "max_iter": 4300,
+            "seed": 10,
+        },
+        _COMPACT | {
+            "identity_weight": 300.0, "content_weight": 2.5, "style_weight": 4.0,
+            "coarse_weight": 2.5, "learning_rate": 5e-4, "warmup_iter": 20, "max_iter": 320,
+            "seed": 11,
+        },
+        _COMPACT | {
+            "identity_weight": 300.0, "content_weight": 4.0, "style_weight": 4.0,
+            "coarse_weight": 2.5, "learning_rate": 5e-4, "warmup_iter": 20, "max_iter": 450,
+            "seed": 12,
         },
     ),
 }  # fmt: skip

@@ -26,7 +26,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 
 WIDTHS = (4, 8, 8, 16)
-COMPACT_WIDTHS = (4, 6, 8, 12)
+COMPACT_WIDTHS = (4, 6, 8, 12, 10)
 
 
 @pytest.fixture(scope="session")
@@ -115,7 +115,7 @@ def _center(decoder, layer: str, output):
 
     arrays = get_arrays(decoder)
     kernel, bias = arrays[f"{layer}/kernel"], arrays[f"{layer}/bias"]
-    # With sub-pixel convolution there are four channels for each colour.
+    # With sub-pixel convolution there are several channels for each colour.
     mean, std = (
         np.tile(statistic(axis=(0, 1, 2)), bias.size // 3)
         for statistic in (output.mean, output.std)
@@ -162,7 +162,7 @@ def make_model():
 
 @pytest.fixture(scope="session")
 def make_compact():
-    """`make_compact(seed=0, widths=(4, 6, 8, 12))`: the same with the compact network."""
+    """`make_compact(seed=0, widths=(4, 6, 8, 12, 10))`: the same with the compact network."""
     return lambda seed=0, widths=COMPACT_WIDTHS: _make(
         "compact", seed, widths, f"compact{seed}", "conv1_2", alpha=1
     )

@@ -36,7 +36,7 @@ def test_what_goes_in_and_out(any_model, tmp_path):
         content = (tmp_path / "onnx" / name).read_bytes()
         assert hashlib.sha256(content).hexdigest() == expected
     encode, decode = (onnx.load(tmp_path / "onnx" / name).graph for name in ONNX_FILES)
-    count = {"vgg19": 1, "compact": 3}[any_model.architecture]
+    count = {"vgg19": 1, "compact": 4}[any_model.architecture]
     levels = {f"level{number}": ("FLOAT", 4) for number in range(1, count + 1)}
     assert described(encode.input) == {"image": ("UINT8", 4)}
     statistics = {"mean": ("FLOAT", 4), "std": ("FLOAT", 4)}

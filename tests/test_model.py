@@ -139,11 +139,11 @@ def test_alpha_zero_is_the_contents_own_style(any_model, content, style):
 
 
 def test_every_level_counts(make_compact, content, style, picture):
-    """A style's statistics at each of the three levels change the picture."""
+    """A style's statistics at each of the four levels change the picture."""
     model = make_compact()
     ours, other = model.encode_style(style), model.encode_style(255 - style)
     before = model.stylize(content, ours)
-    for i in range(3):
+    for i in range(4):
         means, stds = (
             [b if i == j else a for j, (a, b) in enumerate(zip(one, two, strict=True))]
             for one, two in ((ours.means, other.means), (ours.stds, other.stds))
@@ -160,7 +160,7 @@ def test_alpha_has_an_effect(any_model, content, style):
 
 def test_code_in_place_of_the_style(any_model, content, style, tmp_path):
     code = any_model.encode_style(style, name="Wave", credit="Hokusai", licence="PD")
-    widths = {"vgg19": (16,), "compact": (6, 8, 12)}[any_model.architecture]
+    widths = {"vgg19": (16,), "compact": (6, 8, 12, 10)}[any_model.architecture]
     assert repr(code) == f"StyleCode(name='Wave', preset={any_model.preset!r}, widths={widths})"
     code.save(tmp_path / "card.npz")
     expected = any_model.stylize(content, style)
@@ -212,7 +212,7 @@ def test_codes_of_other_models_are_refused(make_any, any_model, content, style):
     message = rf"must be of preset '{any_model.preset}'.*preset='{other.preset}'"
     with pytest.raises(ValueError, match=message):
         any_model.stylize(content, other.encode_style(style))
-    with pytest.raises(ValueError, match=r"channels \((16,|6, 8, 12)\)"):
+    with pytest.raises(ValueError, match=r"channels \((16,|6, 8, 12, 10)\)"):
         any_model.stylize(content, StyleCode([[1]], [[1]]))
 
 
@@ -292,6 +292,10 @@ def test_weights_of_another_architecture_are_refused(tiny_preset, make_compact, 
     make_compact().save_to_preset(tmp_path / "compact")
     for folder, architecture in ((tiny_preset, "compact"), (tmp_path / "compact", "vgg19")):
         config = presets.read_config(folder) | {"architecture": architecture}
+        presets.write_config(folder, config)
+        with pytest.raises(PresetError, match=f"the widths of {architecture} must be . numbers"):
+            StyleTransfer.from_preset(folder)
+        config["widths"] = [4, 8, 8, 16, 16][: ARCHITECTURES[architecture].taps]
         presets.write_config(folder, config)
         with pytest.raises(PresetError, match=r"encoder\.npz: The weights do not belong"):
             StyleTransfer.from_preset(folder)

@@ -169,9 +169,9 @@ def test_set_arrays_refuses_what_does_not_fit():
 # === How far they see ===
 
 
-def transparent(build):
+def transparent(build, taps):
     """Narrow, with positive weights and no bias: whatever a pixel can reach, it does reach."""
-    network = build((1, 1, 1, 1))
+    network = build((1,) * taps)
     set_arrays(
         network,
         {
@@ -191,7 +191,7 @@ def reached(before, after):
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_encoder_halo_covers_what_the_encoder_sees(name):
     facts = ARCHITECTURES[name]
-    encoder = transparent(BUILDERS[name].build_encoder)
+    encoder = transparent(BUILDERS[name].build_encoder, facts.taps)
     image = np.ones((1, 2 * facts.stride, 320, 3), "float32")
     before = encoder.predict_on_batch(image)[-facts.levels :]
     furthest = 0
@@ -212,10 +212,15 @@ def test_encoder_halo_covers_what_the_encoder_sees(name):
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_decoder_halo_covers_what_the_decoder_sees(name):
     facts = ARCHITECTURES[name]
-    decoder = transparent(BUILDERS[name].build_decoder)
+    encoder, decoder = (
+        transparent(build, facts.taps)
+        for build in (BUILDERS[name].build_encoder, BUILDERS[name].build_decoder)
+    )
     width = 40 * facts.stride
-    # Coarser by 2 from level to level; the steering, if there is one, is left at 0.
-    sides = [facts.stride // 2**i for i in range(facts.levels)][::-1]
+    image = np.ones((1, 2 * facts.stride, width, 3), "float32")
+    levels = encoder.predict_on_batch(image)[-facts.levels :]
+    # The steering, if there is one, is left at 0.
+    sides = [width // level.shape[2] for level in levels]
     inputs = [np.ones((1, 2 * facts.stride // side, width // side, 1), "float32") for side in sides]
     steering = [np.zeros((1, 1, 1, x.shape[-1]), "float32") for x in decoder.inputs[facts.levels :]]
 
