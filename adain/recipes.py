@@ -34,6 +34,9 @@ _COMPACT = {
 }  # fmt: skip
 """What all stages of the compact network have in common."""
 
+_STROKES = _COMPACT | {"identity_weight": 300.0, "style_weight": 4.0, "coarse_weight": 2.5}
+"""Its later stages: less weight on grain, more on strokes and on giving the photo back."""
+
 RECIPES: dict[str, tuple[dict[str, Any], ...]] = {
     # Huang & Belongie, ICCV 2017, and the authors' code.
     "paper": (
@@ -84,23 +87,17 @@ RECIPES: dict[str, tuple[dict[str, Any], ...]] = {
             "pretrain_iter": 1000, "schedule_iter": 2500, "max_iter": 800,
         },
         _COMPACT | {"identity_weight": 300.0, "learning_rate": 7.7e-4, "max_iter": 1700},
-        _COMPACT | {
-            "identity_weight": 300.0, "style_weight": 4.0, "coarse_weight": 2.5,
-            "learning_rate": 5e-4, "warmup_iter": 30, "max_iter": 1200, "seed": 8,
-        },
-        _COMPACT | {
-            "identity_weight": 300.0, "style_weight": 4.0, "coarse_weight": 2.5,
+        _STROKES | {"learning_rate": 5e-4, "warmup_iter": 30, "max_iter": 1200, "seed": 8},
+        _STROKES | {
             "learning_rate": 1e-3, "warmup_iter": 60, "schedule_iter": 4500, "max_iter": 4300,
             "seed": 10,
         },
-        _COMPACT | {
-            "identity_weight": 300.0, "content_weight": 2.5, "style_weight": 4.0,
-            "coarse_weight": 2.5, "learning_rate": 5e-4, "warmup_iter": 20, "max_iter": 320,
+        _STROKES | {
+            "content_weight": 2.5, "learning_rate": 5e-4, "warmup_iter": 20, "max_iter": 320,
             "seed": 11,
         },
-        _COMPACT | {
-            "identity_weight": 300.0, "content_weight": 4.0, "style_weight": 4.0,
-            "coarse_weight": 2.5, "learning_rate": 5e-4, "warmup_iter": 20, "max_iter": 450,
+        _STROKES | {
+            "content_weight": 4.0, "learning_rate": 5e-4, "warmup_iter": 20, "max_iter": 450,
             "seed": 12,
         },
     ),
