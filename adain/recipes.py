@@ -100,6 +100,11 @@ RECIPES: dict[str, tuple[dict[str, Any], ...]] = {
             "content_weight": 4.0, "learning_rate": 5e-4, "warmup_iter": 20, "max_iter": 450,
             "seed": 12,
         },
+        _STROKES | {
+            "content_weight": 5.0, "identity_weight": 500.0, "learning_rate": 6e-4,
+            "warmup_iter": 30, "cache_contents": 2, "cache_styles": 2, "max_iter": 2600,
+            "seed": 13,
+        },
     ),
 }  # fmt: skip
 

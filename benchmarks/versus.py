@@ -591,7 +591,8 @@ def measure_folders(options: argparse.Namespace, folder: Path) -> dict:
     """A folder of files, `rounds` times."""
     runs = []
     for number in range(options.rounds):
-        runs.append(run_folder(options, folder))
+        # What is there already would be skipped.
+        runs.append(run_folder(options, folder, folder / f"results{number}"))
         sys.stderr.write(f"folders {number + 1}: {json.dumps(runs[-1])}\n")
     result: dict = {"pictures": options.count}
     for name in ("steady", "whole"):
@@ -605,10 +606,10 @@ def measure_folders(options: argparse.Namespace, folder: Path) -> dict:
     }
 
 
-def run_folder(options: argparse.Namespace, folder: Path) -> dict:
+def run_folder(options: argparse.Namespace, folder: Path, results: Path) -> dict:
     command = [sys.executable, "-m", "adain", "stylize", "--checkpoint", options.fast]
     command += ["--engine", options.engine, "--content-path", folder / "photos", "--quiet"]
-    command += ["--style-path", folder / "style.jpg", "--out-path", folder / "results", "--json"]
+    command += ["--style-path", folder / "style.jpg", "--out-path", results, "--json"]
     started = time.perf_counter()
     process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True, cwd=ROOT)
     ends, sizes = [], []
