@@ -18,7 +18,7 @@ from keras import layers, ops
 
 from adain._lpips import SCALE, SHIFT, read_archive
 from adain.functional import mean_std
-from adain.losses import normalized_content_loss
+from adain.losses import gram_matrix, normalized_content_loss
 
 try:
     from skimage.metrics import structural_similarity
@@ -30,6 +30,11 @@ SCALES = (1.0, 0.5)
 
 SMALLEST_SIDE = 128
 """AlexNet's last layers see nothing of less than 64 pixels, and it looks at half size too."""
+
+PALETTE_SIDE = 128
+"""Colours are counted on pictures of this side: grain is averaged away, areas are left."""
+
+_DIRECTIONS = 32
 
 Statistics = Sequence[tuple[np.ndarray, np.ndarray]]
 
@@ -140,6 +145,72 @@ def style_distance(output: Statistics, style: Statistics) -> float:
     return float(np.mean(distances))
 
 
+def gram_matrices(taps: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Correlations of channels, `losses.gram_matrix`, `(channels, channels)` float32, tap by tap.
+
+    Args:
+        taps: Features `(h, w, channels)` float.
+    """
+    return [ops.convert_to_numpy(gram_matrix(ops.convert_to_tensor(tap[None])))[0] for tap in taps]
+
+
+def gram_distance(output: Sequence[np.ndarray], style: Sequence[np.ndarray]) -> float:
+    """Relative distance of Gram matrices, the mean over taps.
+
+    `|G_output - G_style| / |G_style|`, Frobenius norms, at each tap.
+
+    Args:
+        output, style: What `gram_matrices` gives.
+
+    Returns:
+        0: the style's own; 1: as far away as a picture without any features.
+    """
+    distances = [
+        np.linalg.norm(ours - theirs) / (np.linalg.norm(theirs) + 1e-8)
+        for ours, theirs in zip(output, style, strict=True)
+    ]
+    return float(np.mean(distances))
+
+
+def color_projections(picture: np.ndarray) -> np.ndarray:
+    """The colours of a picture as seen from all sides: sorted CIELAB coordinates.
+
+    Args:
+        picture: HWC uint8 sRGB, any size; scaled to a square of `PALETTE_SIDE` pixels.
+
+    Returns:
+        `(32, PALETTE_SIDE ** 2)` float32, each row sorted: the colours' coordinates along 32 fixed
+        directions, spread evenly over half a sphere (a Fibonacci lattice).
+    """
+    side = (PALETTE_SIDE, PALETTE_SIDE)
+    small = cv2.resize(picture.astype("float32") / 255, side, interpolation=cv2.INTER_AREA)
+    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).reshape(-1, 3)
+    number = np.arange(_DIRECTIONS)
+    height = (number + 0.5) / _DIRECTIONS
+    angle = number * np.pi * (3 - np.sqrt(5))
+    radius = np.sqrt(1 - height**2)
+    directions = np.stack([height, radius * np.cos(angle), radius * np.sin(angle)])
+    return np.sort(directions.T.astype("float32") @ lab.T, axis=1)
+
+
+def palette_distance(output: np.ndarray, style: np.ndarray) -> float:
+    """Sliced Wasserstein distance of two pictures' colours.
+
+    The mean, over directions, of the 1-Wasserstein distance of the colours' coordinates.
+
+    Args:
+        output, style: What `color_projections` gives.
+
+    Returns:
+        0: the same colours in the same amounts; a shift of all colours by d units of CIELAB gives
+        about d / 2. 100 units lie between black and white.
+
+    Reference:
+        Rabin et al., "Wasserstein Barycenter and Its Application to Texture Mixing", SSVM 2011.
+    """
+    return float(np.mean(np.abs(output - style)))
+
+
 def content_distance(output: np.ndarray, content: np.ndarray) -> float:
     """`losses.normalized_content_loss` of two `(h, w, channels)` arrays; 0: the same."""
     return float(normalized_content_loss(output[None], content[None]))
@@ -177,6 +248,10 @@ class Look:
     """At relu1_1 to relu4_1."""
     alexnet: Sequence[Statistics]
     """At each of `SCALES`."""
+    grams: Sequence[np.ndarray]
+    """At relu1_1 to relu4_1."""
+    colors: np.ndarray
+    """What `color_projections` gives."""
     lpips: Sequence[np.ndarray]
     """AlexNet's taps at full size."""
 
@@ -207,6 +282,8 @@ class Judge:
             relu4_1=taps[-1],
             vgg=channel_statistics(taps),
             alexnet=[channel_statistics(scale) for scale in seen],
+            grams=gram_matrices(taps),
+            colors=color_projections(picture),
             lpips=seen[0],
         )
 
@@ -220,7 +297,8 @@ class Judge:
         Returns:
             `lpips`, `content`, `ssim`: against the photo; `style_vgg`, `style_alexnet`: against
             the style, the means of `style_vgg_taps` (relu1_1 to relu4_1) and
-            `style_alexnet_taps` (five for each of `SCALES`).
+            `style_alexnet_taps` (five for each of `SCALES`); `gram` and `palette`: against the
+            style, `gram_distance` (the mean of `gram_taps`) and `palette_distance`.
         """
         vgg = [
             style_distance([ours], [theirs])
@@ -230,14 +308,21 @@ class Judge:
             [style_distance([x], [y]) for x, y in zip(ours, theirs, strict=True)]
             for ours, theirs in zip(output.alexnet, style.alexnet, strict=True)
         ]
+        grams = [
+            gram_distance([ours], [theirs])
+            for ours, theirs in zip(output.grams, style.grams, strict=True)
+        ]
         return {
             "lpips": self._perceptual.lpips(output.lpips, content.lpips),
             "content": content_distance(output.relu4_1, content.relu4_1),
             "ssim": ssim(output.picture, content.picture),
             "style_vgg": float(np.mean(vgg)),
             "style_alexnet": float(np.mean(alexnet)),
+            "gram": float(np.mean(grams)),
+            "palette": palette_distance(output.colors, style.colors),
             "style_vgg_taps": vgg,
             "style_alexnet_taps": alexnet,
+            "gram_taps": grams,
         }
 
 

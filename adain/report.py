@@ -22,6 +22,8 @@ MEASURES = {
     "ssim": ("SSIM ↑", "{:.3f}"),
     "style_vgg": ("style VGG ↓", "{:.3f}"),
     "style_alexnet": ("style AlexNet ↓", "{:.3f}"),
+    "gram": ("Gram ↓", "{:.3f}"),
+    "palette": ("palette ↓", "{:.2f}"),
     "fid": ("FID ↓", "{:.1f}"),
     "art_fid": ("ArtFID ↓", "{:.2f}"),
     "ssim_alpha_0": ("SSIM at alpha 0 ↑", "{:.3f}"),
@@ -32,13 +34,14 @@ MEASURES = {
 
 ABOUT = """\
 LPIPS, content (instance-normalised relu4_1) and SSIM compare with the photo; style (relative
-distance of channel means and deviations; AlexNet at full and half size) with the style picture.
-↓ lower, ↑ higher is better. The unchanged photo is perfect in the first three and the plain style
-picture in the next two, so only all columns together tell something. Means over pairs;
-milliseconds are medians. docs/evaluation.md has the formulas.
+distance of channel means and deviations; AlexNet at full and half size), Gram (relative distance of
+Gram matrices) and palette (distance of colours, in CIELAB units) with the style picture. ↓ lower,
+↑ higher is better. The unchanged photo is perfect in the first three and the plain style picture in
+the next four, so only all columns together tell something. Means over pairs; milliseconds are
+medians. docs/evaluation.md has the formulas, and how each column can be cheated.
 """
 
-SHEET_ROWS = 8
+SHEET_ROWS = 12
 _CELL = 192
 
 

@@ -102,6 +102,60 @@ def test_style_distance():
     assert metrics.style_distance(statistics, twice) == pytest.approx(0.5)
 
 
+def test_gram_distance():
+    rng = np.random.default_rng(0)
+    taps = [rng.normal(size=(9, 7, 4)), rng.normal(2, 3, size=(5, 4, 8))]
+    grams = metrics.gram_matrices(taps)
+    for tap, gram in zip(taps, grams, strict=True):
+        expected = np.einsum("yxi,yxj->ij", tap, tap) / (tap.shape[0] * tap.shape[1])
+        np.testing.assert_allclose(gram, expected, rtol=1e-4, atol=1e-5)
+    assert metrics.gram_distance(grams, grams) == 0
+    assert metrics.gram_distance([0 * gram for gram in grams], grams) == pytest.approx(1)
+    assert metrics.gram_distance([3 * gram for gram in grams], grams) == pytest.approx(2)
+    # Each tap counts the same, whatever its size.
+    assert metrics.gram_distance([grams[0], 0 * grams[1]], grams) == pytest.approx(0.5)
+
+
+def flat(red: int, green: int, blue: int) -> np.ndarray:
+    return np.full((130, 150, 3), (red, green, blue), "uint8")
+
+
+def test_palette_of_flat_pictures_is_half_the_distance_of_their_colours():
+    def distance(one, other):
+        return metrics.palette_distance(*map(metrics.color_projections, (one, other)))
+
+    assert distance(flat(9, 80, 200), flat(9, 80, 200)) == 0
+    # 100 units of CIELAB, seen from all sides: the mean of |cos| over a sphere is 1/2.
+    black_and_white = distance(flat(0, 0, 0), flat(255, 255, 255))
+    assert black_and_white == pytest.approx(50, abs=0.5)
+    # L* = 53.39 is the lightness of a grey of 127.
+    assert distance(flat(0, 0, 0), flat(127, 127, 127)) == pytest.approx(53.19 / 2, abs=0.5)
+    # Red is (53.24, 80.09, 67.20) and green (87.73, -86.18, 83.18).
+    expected = np.linalg.norm([53.24 - 87.73, 80.09 + 86.18, 67.20 - 83.18]) / 2
+    assert distance(flat(255, 0, 0), flat(0, 255, 0)) == pytest.approx(expected, rel=0.05)
+
+
+def test_palette_counts_colours_and_not_where_they_are(picture):
+    halves = np.zeros((256, 256, 3), "uint8")
+    halves[:128] = 255
+    quarter = np.zeros((256, 256, 3), "uint8")
+    quarter[:64] = 255
+    seen = {
+        name: metrics.color_projections(image)
+        for name, image in (
+            ("rows", halves), ("columns", halves.transpose(1, 0, 2)),
+            ("large", halves.repeat(2, 0)), ("quarter", quarter), ("noise", picture(256, 256)),
+        )
+    }  # fmt: skip
+    assert metrics.palette_distance(seen["rows"], seen["columns"]) == 0
+    assert metrics.palette_distance(seen["rows"], seen["large"]) == 0
+    # A quarter of the pixels go from black to white.
+    moved = metrics.palette_distance(seen["rows"], seen["quarter"])
+    assert moved == pytest.approx(12.5, abs=0.2)
+    assert moved == metrics.palette_distance(seen["quarter"], seen["rows"])
+    assert metrics.palette_distance(seen["noise"], seen["rows"]) > 5
+
+
 def test_content_distance():
     features = np.random.default_rng(0).normal(size=(32, 32, 8)).astype("float32")
     assert metrics.content_distance(features, features) == 0
@@ -124,10 +178,14 @@ def test_judge_gives_every_measure(judge, picture):
     assert (same["lpips"], same["content"]) == (0, 0) and same["ssim"] == pytest.approx(1)
     plain = judge.compare(style, content, style)
     assert (plain["style_vgg"], plain["style_alexnet"]) == (0, 0)
+    assert (plain["gram"], plain["palette"]) == (0, 0)
+    assert same["gram"] > 0 and same["palette"] > 0
     assert plain["lpips"] > 0 and plain["content"] > 0 and plain["ssim"] < 1
     assert len(same["style_vgg_taps"]) == 4
     assert [len(scale) for scale in same["style_alexnet_taps"]] == [5, 5]
     assert same["style_vgg"] == pytest.approx(np.mean(same["style_vgg_taps"]))
+    assert len(same["gram_taps"]) == 4
+    assert same["gram"] == pytest.approx(np.mean(same["gram_taps"]))
     assert same["style_alexnet"] == pytest.approx(np.mean(same["style_alexnet_taps"]))
 
 
