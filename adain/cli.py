@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
+import importlib
 import logging
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 from adain import __version__
-from adain.config import (
-    EvaluateConfig,
-    ExportConfig,
-    ListStylesConfig,
-    OptimizeConfig,
-    SaveStylesConfig,
-    ShowStylesConfig,
-    StylizeConfig,
-    TrainConfig,
-    UsageError,
-)
-
-DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+from adain.console import FAILED, INTERRUPTED, USAGE, complain
+from adain.options import UsageError
 
 
 def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
@@ -43,7 +32,7 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int
     except SystemExit as stop:
         return int(stop.code or 0)
     except UsageError as error:
-        _complain(str(error))
+        complain(str(error))
         return USAGE
     options.pop("config")
     command = COMMANDS[" ".join(filter(None, (options.pop("command"), options.pop("action", ""))))]
@@ -54,34 +43,22 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        return command.run(command.config(**options))
+        config = command.load(command.config)(**options) if command.config else None
+        return command.load(command.run)(config)
     except KeyboardInterrupt:
-        _complain("interrupted")
+        complain("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         # The reader went away, `adain ... | head`; Python would complain again while closing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except (ValueError, OSError, ImportError) as error:
-        _complain(str(error))
+        complain(str(error))
         return USAGE if isinstance(error, UsageError) else FAILED
 
 
-def _load_backend() -> None:
-    """Import Keras without TensorFlow's greeting, which no setting of its own turns off."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        import keras  # noqa: F401
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
-    """The parser; flags, help and defaults come from the dataclasses in `adain.config`."""
+    """The parser; flags, help and defaults come from the commands' dataclasses."""
     parser = argparse.ArgumentParser(
         prog="adain", description="Any photo in the style of any picture, in one forward pass."
     )
@@ -101,8 +78,8 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         )
         if prog is not None:
             sub.prog = prog
-        if command.config is not dict:
-            _add_flags(sub, command.config)
+        if command.config:
+            _add_flags(sub, command.load(command.config))
         sub.add_argument(
             "--config",
             metavar="FILE.toml",
@@ -169,288 +146,64 @@ def _with_config_file(words: list[str]) -> list[str]:
     return [*words[:names], *more, *words[names:]]
 
 
-def _progress(total: int, unit: str, quiet: bool, **how):
-    """A progress bar on a terminal, nothing elsewhere."""
-    if quiet or not sys.stderr.isatty():
-        return _NoProgress()
-    # Here, because importing it is a tenth of the time that one picture takes.
-    from tqdm import tqdm
+@dataclass(frozen=True)
+class Command:
+    """One command of the command line; what it needs is imported when it is used."""
 
-    return tqdm(total=total, unit=unit, file=sys.stderr, dynamic_ncols=True, **how)
+    help: str
+    run: str
+    """`module:function` inside the package; it takes the settings and returns the exit status."""
+    config: str = ""
+    """`module:class` of its settings; none without flags."""
 
-
-class _NoProgress:
-    """What stands in for a progress bar."""
-
-    n = 0
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def update(self, _: int = 1) -> None:
-        pass
-
-    def set_postfix(self, *_, **__) -> None:
-        pass
-
-    set_postfix_str = set_postfix
-
-    @staticmethod
-    def write(text: str, file) -> None:
-        file.write(f"{text}\n")
-
-
-def _complain(*messages: str) -> None:
-    for message in messages:
-        sys.stderr.write(f"error: {' '.join(message.split())}\n")
-
-
-# === Commands ===
-
-
-def _stylize(config: StylizeConfig) -> int:
-    from adain import engines, stylize_jobs, stylize_plan
-
-    if max(config.alpha) > 1:
-        text = "alpha %g exaggerates the style: expect artefacts"
-        logging.warning(text, max(config.alpha))
-    planned, finished, problems = stylize_plan.plan(config)
-    _complain(*problems)
-    failed = len(problems)
-    if finished and not config.quiet:
-        logging.info("%d finished before, skipped; --overwrite makes them anew", len(finished))
-    if config.dry_run:
-        for painting in planned:
-            _tell(config, painting)
-        return FAILED if failed else DONE
-    if planned:
-        if config.refine or engines.resolve(config.engine) == "keras":
-            _load_backend()
-        with _Bar(len(planned), config.quiet) as bar:
-            for outcome in stylize_jobs.stylize_files(config, planned, bar.move):
-                bar.finish_one()
-                failed += _report(outcome, bar.write, as_json=config.json)
-    return _finish(config, len(planned) + len(problems) - failed, failed)
-
-
-def _tell(config: StylizeConfig, painting) -> None:
-    """What `--dry-run` says of one result."""
-    output = "-" if painting.output is None else str(painting.output)
-    if config.json:
-        record = {
-            "content": str(painting.content),
-            "style": " + ".join(map(str, painting.styles)),
-            "masks": [str(mask) for mask in painting.masks],
-            "output": output,
-        }
-        sys.stdout.write(json.dumps(record) + "\n")
-    else:
-        sys.stdout.write(f"{painting} -> {output}\n")
-
-
-class _Bar:
-    """How far all paintings are, in parts of paintings, with the time that is left."""
-
-    def __init__(self, total: int, quiet: bool):
-        form = "{percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}"
-        self._bar = _progress(total, "picture", quiet, bar_format=form, miniters=0)
-        self._total = total
-        self._done = 0
-        self.write = self._bar.write
-
-    def __enter__(self):
-        self._bar.__enter__()
-        return self
-
-    def __exit__(self, *reason):
-        self._bar.__exit__(*reason)
-
-    def move(self, part: float) -> None:
-        # Those that are still being written count as painted.
-        self._bar.update(max(min(self._done + part, self._total) - self._bar.n, 0))
-
-    def finish_one(self) -> None:
-        self._done += 1
-        self.move(0.0)
-        self._bar.set_postfix_str(f"{self._done}/{self._total}")
-
-
-def _finish(config: StylizeConfig | OptimizeConfig, done: int, failed: int) -> int:
-    """Tell how many pictures were made; the exit status."""
-    if not config.quiet:
-        where = "" if config.out_path == "-" else f" in {config.out_path}"
-        sys.stderr.write(
-            f"{done} picture{'' if done == 1 else 's'} done{where}"
-            + (f", {failed} failed\n" if failed else "\n")
-        )
-    return FAILED if failed else DONE
-
-
-def _optimize(config: OptimizeConfig) -> int:
-    from adain import gatys_jobs, presets
-
-    presets.find_preset(config.checkpoint)
-    planned, problems = gatys_jobs.plan(config)
-    _complain(*problems)
-    failed = len(problems)
-    if planned:
-        _load_backend()
-        bar = _progress(len(planned) * config.steps, "step", config.quiet)
-
-        def on_step(losses):
-            bar.set_postfix({name: f"{loss:.3g}" for name, loss in losses.items()}, refresh=False)
-            bar.update()
-
-        with bar:
-            for i, outcome in enumerate(gatys_jobs.optimize_files(config, planned, on_step), 1):
-                # L-BFGS may have stopped early.
-                bar.update(i * config.steps - bar.n)
-                failed += _report(outcome, bar.write, as_json=config.json)
-    return _finish(config, len(planned) + len(problems) - failed, failed)
-
-
-def _report(outcome, write, *, as_json: bool) -> bool:
-    """Tell what became of one file; whether it failed."""
-    if outcome.error:
-        source = " ".join(filter(None, (outcome.content, outcome.style and f"({outcome.style})")))
-        named = any(path and path in outcome.error for path in (outcome.content, outcome.style))
-        prefix = "" if named else f"{source}: "
-        write(f"error: {prefix}{outcome.error}", file=sys.stderr)
-    if as_json:
-        record = {
-            "content": outcome.content,
-            "style": outcome.style,
-            "output": outcome.output,
-            "ok": not outcome.error,
-            "error": outcome.error,
-            "milliseconds": round(1000 * outcome.seconds, 1),
-        }
-        for name in ("losses", "settings"):
-            if found := getattr(outcome, name):
-                record[name] = found
-        sys.stdout.write(json.dumps(record) + "\n")
-        sys.stdout.flush()
-    return bool(outcome.error)
-
-
-def _train(config: TrainConfig) -> int:
-    _load_backend()
-    from adain import recipes
-    from adain.trainer import train
-
-    for run in recipes.stages(config):
-        train(run)
-    sys.stderr.write(
-        f"The weights are in {config.checkpoint}. Look at the curves and pictures with\n"
-        f"  tensorboard --logdir {config.log_path or config.checkpoint}\n"
-    )
-    return DONE
-
-
-def _save_styles(config: SaveStylesConfig) -> int:
-    from adain import cards, engines
-
-    planned, problems = cards.plan(config)
-    _complain(*problems)
-    failed, done = len(problems), 0
-    if planned:
-        if engines.resolve(config.engine) == "keras":
-            _load_backend()
-        for outcome in cards.save(config, planned):
-            failed += _report(outcome, _NoProgress.write, as_json=False)
-            done += not outcome.error
-    sys.stderr.write(f"{done} style card{'' if done == 1 else 's'} in {config.out_path}\n")
-    return FAILED if failed else DONE
-
-
-def _list_styles(config: ListStylesConfig) -> int:
-    return _tell_styles(config, lambda card: "\t".join(card[key] for key in _CARD_COLUMNS))
-
-
-def _show_styles(config: ShowStylesConfig) -> int:
-    return _tell_styles(
-        config, lambda card: "\n".join(f"{key:10}{value}" for key, value in card.items()) + "\n"
-    )
-
-
-_CARD_COLUMNS = ("style", "title", "credit", "licence")
-
-
-def _tell_styles(config: ListStylesConfig | ShowStylesConfig, form) -> int:
-    from adain import cards
-
-    found, problems = cards.find(config)
-    for card in found:
-        sys.stdout.write((json.dumps(card) if config.json else form(card)) + "\n")
-    _complain(*problems)
-    return FAILED if problems else DONE
-
-
-def _evaluate(config: EvaluateConfig) -> int:
-    from adain import evaluate, pairs, report
-
-    planned = pairs.plan(config)
-    _complain(*planned.problems)
-    if config.write_pairs:
-        problems = pairs.write_pairs(config, planned)
-        where = config.write_pairs
-    else:
-        _load_backend()
-        result, problems = evaluate.measure(config, planned)
-        sys.stdout.write(report.to_tables(result))
-        for note in result["notes"]:
-            logging.info(note)
-        where = f"{config.out_path}/report.md"
-    _complain(*problems)
-    sys.stderr.write(f"written: {where}\n")
-    return FAILED if planned.problems or problems else DONE
-
-
-def _export(config: ExportConfig) -> int:
-    _load_backend()
-    from adain.export import export_onnx
-    from adain.model import StyleTransfer
-
-    for file in export_onnx(StyleTransfer.from_preset(config.checkpoint), config.out_path):
-        sys.stderr.write(f"written: {config.out_path}/{file}\n")
-    return DONE
-
-
-def _presets(_: dict) -> int:
-    from adain import presets
-
-    for name in presets.available_presets():
-        about = presets.read_config(presets.find_preset(name))["about"]
-        sys.stdout.write(f"{name}\t{about.get('summary', '')}\t{about.get('licence', '')}\n")
-    return DONE
-
-
-class _Command:
-    def __init__(self, config: type, run, help: str):
-        self.config = config
-        self.run = run
-        self.help = help
+    def load(self, place: str):
+        """What `run` or `config` names."""
+        module, _, name = place.partition(":")
+        return getattr(importlib.import_module(f"adain.{module}"), name)
 
 
 GROUPS = {"styles": "Style cards, which stand in for style pictures: save, list, show."}
 
 COMMANDS = {
-    "stylize": _Command(StylizeConfig, _stylize, "Repaint photos in the style of any picture."),
-    "optimize": _Command(
-        OptimizeConfig, _optimize, "Repaint photos by the slow method, or make textures of styles."
+    "stylize": Command(
+        "Repaint photos in the style of any picture.",
+        "stylize.command:stylize",
+        "stylize.config:StylizeConfig",
     ),
-    "train": _Command(TrainConfig, _train, "Train the decoder on photographs and paintings."),
-    "styles save": _Command(
-        SaveStylesConfig, _save_styles, "Turn pictures into style cards of a few kilobytes."
+    "optimize": Command(
+        "Repaint photos by the slow method, or make textures of styles.",
+        "optimization.command:optimize",
+        "optimization.config:OptimizeConfig",
     ),
-    "styles list": _Command(
-        ListStylesConfig, _list_styles, "List the style cards that come with the weights."
+    "train": Command(
+        "Train the decoder on photographs and paintings.",
+        "training.command:run",
+        "training.config:TrainConfig",
     ),
-    "styles show": _Command(ShowStylesConfig, _show_styles, "Tell all about single style cards."),
-    "evaluate": _Command(EvaluateConfig, _evaluate, "Measure content kept and style taken."),
-    "export": _Command(ExportConfig, _export, "Write weights as ONNX files, for other programs."),
-    "presets": _Command(dict, _presets, "List the weights that come with the package."),
+    "styles save": Command(
+        "Turn pictures into style cards of a few kilobytes.",
+        "stylize.cards_command:save_styles",
+        "stylize.config:SaveStylesConfig",
+    ),
+    "styles list": Command(
+        "List the style cards that come with the weights.",
+        "stylize.cards_command:list_styles",
+        "stylize.config:ListStylesConfig",
+    ),
+    "styles show": Command(
+        "Tell all about single style cards.",
+        "stylize.cards_command:show_styles",
+        "stylize.config:ShowStylesConfig",
+    ),
+    "evaluate": Command(
+        "Measure content kept and style taken.",
+        "evaluation.command:run",
+        "evaluation.config:EvaluateConfig",
+    ),
+    "export": Command(
+        "Write weights as ONNX files, for other programs.",
+        "export.command:run",
+        "export.config:ExportConfig",
+    ),
+    "presets": Command("List the weights that come with the package.", "presets.command:run"),
 }

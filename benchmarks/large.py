@@ -27,9 +27,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from common import make_parser, resident, write_report
 
-from adain.engines import load_painter
-from adain.image import load_image, resize_image, resize_shorter_side
-from adain.strokes import paint_octaves
+from adain.engines.registry import load_stylizer
+from adain.imaging.io import load_image, resize_image, resize_shorter_side
+from adain.inference.multiscale import paint_octaves
 
 ROOT = Path(__file__).resolve().parent.parent
 PAIRS = (("temple", "starry-night"), ("coffee", "great-wave"), ("cat", "jewel-rivers"))
@@ -86,14 +86,14 @@ def measure_memory(options, preset: str) -> dict:
 _MAKE = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from adain.image import load_image, resize_image, save_image
+from adain.imaging.io import load_image, resize_image, save_image
 photo = load_image(f"{sys.argv[1]}/images/inputs/temple.jpg")
 save_image(sys.argv[2], resize_image(photo, (int(sys.argv[3]),) * 2))
 """
 
 
 def measure_strokes(options, preset: str) -> dict:
-    painter = load_painter(preset, options.engine)
+    stylizer = load_stylizer(preset, options.engine)
     folder = ROOT / "images"
     found: dict[str, list] = {"with": [], "without": []}
     for content, style in PAIRS:
@@ -101,10 +101,10 @@ def measure_strokes(options, preset: str) -> dict:
             load_image(folder / "inputs" / f"{content}.jpg"), options.strokes_side
         )
         picture = load_image(folder / "paintings" / f"{style}.jpg")
-        code = painter.encode_style(resize_shorter_side(picture, 512))
+        code = stylizer.encode_style(resize_shorter_side(picture, 512))
 
         def paint(image, code=code):
-            return painter.stylize(image, code, tile=1024)
+            return stylizer.stylize(image, code, tile=1024)
 
         preview = paint(resize_shorter_side(photo, options.preview))
         for kind, result in (

@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from common import make_parser, resident, write_report
 
 import adain
-from adain import report as reporting
+from adain.evaluation import report as reporting
 
 ROOT = Path(__file__).resolve().parent.parent
 CALLS = ("encode", "decode", "stylize", "stylize_code")
@@ -141,8 +141,8 @@ def measure_pipeline(options: argparse.Namespace, *_) -> dict:
 def measure_training(options: argparse.Namespace, *_) -> dict:
     import keras
 
-    from adain.networks import jit_compile
-    from adain.trainer import build_model
+    from adain.networks.vgg19 import jit_compile
+    from adain.training.loop import build_model
 
     with tempfile.TemporaryDirectory() as folder:
         batch = make_dataset(options, folder).batch(0)

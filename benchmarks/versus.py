@@ -212,7 +212,7 @@ def contenders(
         size = sizes[0]
         found.append(Contender("torch", "PyTorch", size, "", preset, folder, flop[str(size)]))
     found += [
-        Contender("painter", engine, size, engine, preset, folder, flop[str(size)])
+        Contender("stylizer", engine, size, engine, preset, folder, flop[str(size)])
         for size in sizes
         for engine in options.engines
     ]
@@ -355,13 +355,13 @@ def timed(run, seconds: float) -> list[float]:
     return times
 
 
-def load_painter(contender: Contender):
-    from adain.engines import load_painter
+def load_stylizer(contender: Contender):
+    from adain.engines.registry import load_stylizer
 
-    painter = load_painter(contender.preset, contender.engine)
+    stylizer = load_stylizer(contender.preset, contender.engine)
     photo, style = load_pictures(contender)
-    code = painter.encode_style(style)
-    return lambda: painter.stylize(photo, code), {}
+    code = stylizer.encode_style(style)
+    return lambda: stylizer.stylize(photo, code), {}
 
 
 def load_torch(contender: Contender):
@@ -396,7 +396,7 @@ def torch_network(preset: str):
     import torch
     from torch import nn
 
-    from adain import presets
+    from adain.presets import preset as presets
 
     folder = presets.find_preset(preset)
     config = presets.read_config(folder)
@@ -450,7 +450,7 @@ def load_matmul(contender: Contender):
 
 
 LOADERS = {
-    "painter": load_painter, "torch": load_torch, "rival": load_rival, "matmul": load_matmul,
+    "stylizer": load_stylizer, "torch": load_torch, "rival": load_rival, "matmul": load_matmul,
 }  # fmt: skip
 
 
@@ -470,8 +470,9 @@ def versions(*packages: str) -> dict:
 def prepare(task: Mapping) -> dict:
     """What needs Keras or a picture library: pictures, operations, the machine."""
     import adain
-    from adain import presets, report
-    from adain.image import resize_image
+    from adain.evaluation import report
+    from adain.imaging.io import resize_image
+    from adain.presets import preset as presets
 
     # Before anything that takes its time.
     for preset in task["presets"].values():
@@ -503,8 +504,8 @@ def count_operations(preset: str, size: int) -> int:
     """Floating-point operations of one picture's convolutions and dense layers; nothing is run."""
     import keras
 
-    from adain.architectures import ARCHITECTURES
-    from adain.model import StyleTransfer
+    from adain.networks.model import StyleTransfer
+    from adain.presets.architecture import ARCHITECTURES
 
     model = StyleTransfer.from_preset(preset)
     count = ARCHITECTURES[model.architecture].levels

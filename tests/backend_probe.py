@@ -9,12 +9,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from adain.events import EventWriter
-from adain.functional import adaptive_instance_normalization, mean_std
-from adain.gatys import Canvas
-from adain.model import StyleTransfer
-from adain.networks import TAPS, get_arrays, jit_compile
-from adain.trainer import AdaINTrainer
+from adain.networks.adain import adaptive_instance_normalization, mean_std
+from adain.networks.model import StyleTransfer
+from adain.networks.vgg19 import TAPS, get_arrays, jit_compile
+from adain.optimization.gatys import Canvas
+from adain.training.model import AdaINTrainer
+from adain.training.tensorboard import EventWriter
 
 
 def main(preset, pictures, result):

@@ -83,7 +83,7 @@ def write_pictures():
 @pytest.fixture
 def gallery(tmp_path, picture) -> tuple[Path, Path]:
     """A folder with two photos, one in a sub-folder, and a folder with two styles."""
-    from adain.image import save_image
+    from adain.imaging.io import save_image
 
     photos, styles = tmp_path / "photos", tmp_path / "styles"
     (photos / "deep").mkdir(parents=True)
@@ -96,7 +96,7 @@ def gallery(tmp_path, picture) -> tuple[Path, Path]:
 
 
 def _randomize(network, rng):
-    from adain.networks import get_arrays, set_arrays
+    from adain.networks.vgg19 import get_arrays, set_arrays
 
     arrays = get_arrays(network)
     for name, array in arrays.items():
@@ -111,7 +111,7 @@ def _randomize(network, rng):
 
 def _center(decoder, layer: str, output):
     """Bring the output to mean 0.5 and deviation 0.2, so that clipping hides nothing."""
-    from adain.networks import get_arrays, set_arrays
+    from adain.networks.vgg19 import get_arrays, set_arrays
 
     arrays = get_arrays(decoder)
     kernel, bias = arrays[f"{layer}/kernel"], arrays[f"{layer}/bias"]
@@ -126,7 +126,7 @@ def _center(decoder, layer: str, output):
 
 
 def _make(architecture: str, seed: int, widths, preset: str, last_layer: str, alpha: float):
-    from adain.model import BUILDERS, StyleTransfer
+    from adain.networks.model import BUILDERS, StyleTransfer
 
     rng = np.random.default_rng(seed)
     builder = BUILDERS[architecture]
@@ -146,7 +146,7 @@ def _make(architecture: str, seed: int, widths, preset: str, last_layer: str, al
 @pytest.fixture
 def exact(monkeypatch):
     """Any engine but MNN, whose pixels may change by a grey level with what it painted before."""
-    from adain import engines
+    from adain.engines import registry as engines
 
     installed = engines.is_installed
     monkeypatch.setattr(engines, "is_installed", lambda name: name != "mnn" and installed(name))

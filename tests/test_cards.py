@@ -8,11 +8,12 @@ import json
 import numpy as np
 import pytest
 
-from adain import cli, presets
-from adain.codes import StyleCode
-from adain.config import StylizeConfig
-from adain.engines import load_painter
-from adain.image import load_image, resize_shorter_side, save_image
+from adain import cli
+from adain.engines.registry import load_stylizer
+from adain.imaging.io import load_image, resize_shorter_side, save_image
+from adain.inference.style_code import StyleCode
+from adain.presets import preset as presets
+from adain.stylize.config import StylizeConfig
 
 pytestmark = pytest.mark.usefixtures("exact")
 
@@ -31,11 +32,11 @@ def save(tiny_preset):
 def test_one_picture_to_one_card(save, gallery, tmp_path, tiny_preset, capsys):
     _, styles = gallery
     card = tmp_path / "deep" / "starry.npz"
-    about = ["--name", "Starry Night", "--credit", "V. van Gogh", "--licence", "public domain"]
+    about = ["--name", "Starry Night", "--credit", "V. van Gogh", "--license", "public domain"]
     assert save(styles / "x.png", card, *about) == 0
     code = StyleCode.load(card)
-    assert (code.name, code.credit, code.licence) == (about[1], about[3], about[5])
-    expected = load_painter(tiny_preset).encode_style(
+    assert (code.name, code.credit, code.license) == (about[1], about[3], about[5])
+    expected = load_stylizer(tiny_preset).encode_style(
         resize_shorter_side(load_image(styles / "x.png"), StylizeConfig.style_size)
     )
     np.testing.assert_array_equal(code.means[0], expected.means[0])
@@ -75,7 +76,7 @@ def test_a_broken_picture_leaves_the_others(save, gallery, tmp_path, capsys):
 def test_cards_are_listed_and_shown(save, gallery, tmp_path, capsys, tiny_preset):
     _, styles = gallery
     cards = tmp_path / "cards"
-    save(styles / "x.png", cards / "x.npz", "--name", "An X", "--credit", "me", "--licence", "MIT")
+    save(styles / "x.png", cards / "x.npz", "--name", "An X", "--credit", "me", "--license", "MIT")
     (cards / "bad.npz").write_text("no")
     capsys.readouterr()
     flags = ["--checkpoint", str(tiny_preset)]
@@ -107,16 +108,16 @@ def test_every_preset_has_the_same_styles(preset):
 
 def test_cards_are_of_the_shipped_weights_and_pictures(preset, root):
     """Fails where weights were trained on and `tools/make_cards.py` was not run."""
-    painter = load_painter(preset)
+    stylizer = load_stylizer(preset)
     for name, folder in (("great-wave", "paintings"), ("mosaic", "styles")):
         code = StyleCode.load(presets.find_styles(presets.find_preset(preset))[name])
         picture = resize_shorter_side(
             load_image(root / "images" / folder / f"{name}.jpg"), StylizeConfig.style_size
         )
-        found = painter.encode_style(picture)
+        found = stylizer.encode_style(picture)
         for ours, theirs in zip(code.means + code.stds, found.means + found.stds, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
-        assert code.preset == preset and code.credit and code.licence
+        assert code.preset == preset and code.credit and code.license
 
 
 def test_paintings_are_credited(root):

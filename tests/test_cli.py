@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from adain import cli
-from adain.config import StylizeConfig, TrainConfig
-from adain.image import load_image, save_image
+from adain.imaging.io import load_image, save_image
+from adain.stylize.config import StylizeConfig
+from adain.training.config import TrainConfig
 
 
 @pytest.fixture
@@ -234,7 +235,7 @@ def test_style_cards_replace_pictures(place):
     cards = place.out / "cards"
     code = cli.main(
         ["styles", "save", str(place.style), str(cards)]
-        + ["--checkpoint", str(place.preset), "--credit", "A. Painter"]
+        + ["--checkpoint", str(place.preset), "--credit", "A. Stylizer"]
     )
     assert code == 0
     assert sorted(p.name for p in cards.iterdir()) == ["x.npz", "y.npz"]

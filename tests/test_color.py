@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from adain import color
+from adain.imaging import color
 
 LUMA = np.array([0.299, 0.587, 0.114])
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from adain import cli
-from adain.codes import StyleCode, mix
-from adain.image import load_image, read_history, read_image, save_image
+from adain.imaging.io import load_image, read_history, read_image, save_image
+from adain.inference.style_code import StyleCode, mix
 
 pytestmark = pytest.mark.usefixtures("exact")
 
@@ -50,15 +50,15 @@ def place(tmp_path, tiny_preset, picture):
         save_image(path, (mask * 255).astype("uint8"))
     card = tiny_preset / "styles" / "red-wave.npz"
     code = load_code(tiny_preset, picture(50, 50, seed=9))
-    StyleCode(code.means, code.stds, preset=code.preset, name="Red Wave", credit="A. Painter",
-              licence="CC0").save(card)  # fmt: skip
+    StyleCode(code.means, code.stds, preset=code.preset, name="Red Wave", credit="A. Stylizer",
+              license="CC0").save(card)  # fmt: skip
     return Place()
 
 
 def load_code(preset, style):
-    from adain.engines import load_painter
+    from adain.engines.registry import load_stylizer
 
-    return load_painter(preset).encode_style(style)
+    return load_stylizer(preset).encode_style(style)
 
 
 # === Style cards and mixing ===
@@ -97,22 +97,22 @@ def test_weights_are_normalised_and_sizes_may_differ(place):
 
 
 def test_the_mix_is_that_of_the_codes(place):
-    from adain.engines import load_painter
+    from adain.engines.registry import load_stylizer
 
-    painter = load_painter(place.preset)
-    codes = [painter.encode_style(load_image(path)) for path in place.styles[:2]]
-    expected = painter.stylize(load_image(place.photo), mix(codes, [1, 3]), 0.7)
+    stylizer = load_stylizer(place.preset)
+    codes = [stylizer.encode_style(load_image(path)) for path in place.styles[:2]]
+    expected = stylizer.stylize(load_image(place.photo), mix(codes, [1, 3]), 0.7)
     found = place.result("--style-interp-weights", 1, 3, "--alpha", 0.7, "--style-size", 0)
     np.testing.assert_array_equal(found, expected)
 
 
 def test_colours_are_kept_for_each_style_of_a_mix(place):
-    from adain.color import match_color_coral
-    from adain.engines import load_painter
+    from adain.engines.registry import load_stylizer
+    from adain.imaging.color import match_color_coral
 
-    painter, photo = load_painter(place.preset), load_image(place.photo)
+    stylizer, photo = load_stylizer(place.preset), load_image(place.photo)
     styles = [match_color_coral(load_image(path), photo) for path in place.styles[:2]]
-    expected = painter.stylize(photo, mix(map(painter.encode_style, styles)))
+    expected = stylizer.stylize(photo, mix(map(stylizer.encode_style, styles)))
     found = place.result("--style-mix", "--keep-colors", "--style-size", 0)
     np.testing.assert_array_equal(found, expected)
 
@@ -272,7 +272,7 @@ def test_cells_of_a_sheet_are_the_results(place):
 def test_16_bits_colour_profile_exif_and_alpha_together(place, picture):
     from test_image import wide_gamut_profile
 
-    from adain.image import ImageMeta
+    from adain.imaging.io import ImageMeta
 
     profile = wide_gamut_profile()
     exif = Image.Exif()
@@ -458,11 +458,11 @@ def test_wrong_cards_are_told_before_any_work(place, capsys, tmp_path, change, m
     elif change == "other":
         np.savez(path, a=1)
     else:
-        from adain import _npz
+        from adain.presets import npz
 
-        arrays, about = _npz.load(place.preset / "styles" / "red-wave.npz")
+        arrays, about = npz.load(place.preset / "styles" / "red-wave.npz")
         arrays["mean_0"][3] = np.nan
-        _npz.save(path, arrays, about)
+        npz.save(path, arrays, about)
     assert place.run(styles=[path]) == 2
     error = capsys.readouterr().err
     assert message in error and str(path) in error and len(error.splitlines()) == 1
@@ -473,23 +473,23 @@ def test_wrong_cards_are_told_before_any_work(place, capsys, tmp_path, change, m
 
 
 def test_tiles_come_from_the_memory_allowed(place, monkeypatch):
-    from adain import memory
-    from adain.engines import load_painter
+    from adain.engines.registry import load_stylizer
+    from adain.inference import memory
 
-    painter = load_painter(place.preset)
-    each = painter._architecture.memory[painter._engine]
-    assert painter.tile_for(1000, 1000, 1e6 * each) == 0
-    small = painter.tile_for(1000, 1000, 4e5 * each)
+    stylizer = load_stylizer(place.preset)
+    each = stylizer._architecture.memory[stylizer._engine]
+    assert stylizer.tile_for(1000, 1000, 1e6 * each) == 0
+    small = stylizer.tile_for(1000, 1000, 4e5 * each)
     assert small and small % 16 == 0
-    assert (small + 2 * painter._architecture.halo) ** 2 * each <= 4e5 * each
-    assert painter.tile_for(1000, 1000, 4e5 * each, regions=3) <= small
-    assert painter.tile_for(10**5, 10**5, -5.0) == 64
+    assert (small + 2 * stylizer._architecture.halo) ** 2 * each <= 4e5 * each
+    assert stylizer.tile_for(1000, 1000, 4e5 * each, regions=3) <= small
+    assert stylizer.tile_for(10**5, 10**5, -5.0) == 64
     photo = np.zeros((2000, 3000, 3), "uint8")
     monkeypatch.setattr(memory, "_free", lambda: 2.0 * (6e6 * each + 5 * photo.nbytes))
-    assert memory.choose_tile(painter, photo) == 0
+    assert memory.choose_tile(stylizer, photo) == 0
     monkeypatch.setattr(memory, "_free", lambda: 1.0 * (6e6 * each))
-    assert memory.choose_tile(painter, photo) > 0
-    assert memory.choose_tile(painter, photo, limit=1.0) == 64
+    assert memory.choose_tile(stylizer, photo) > 0
+    assert memory.choose_tile(stylizer, photo, limit=1.0) == 64
 
 
 def test_little_memory_changes_nothing_else(place, picture):

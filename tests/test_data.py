@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adain.data import CONTENT, STYLE, Crop, StyleContentDataset
+from adain.training.data import CONTENT, STYLE, Crop, StyleContentDataset
 
 
 def same(a, b) -> bool:
@@ -269,7 +269,7 @@ def broken(folders, tmp_path):
 def test_broken_files_are_skipped_named_and_counted(make, broken, caplog):
     dataset = make()
     assert len(dataset.files[CONTENT]) == 8
-    with caplog.at_level(logging.WARNING, logger="adain.data"):
+    with caplog.at_level(logging.WARNING, logger="adain.training.data"):
         batches = list(dataset.batches(0, 12))
     assert len(batches) == 12
     assert {path.name for path in dataset.skipped} == broken

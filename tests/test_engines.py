@@ -10,14 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from adain import cli, engines, presets
-from adain.codes import mix
-from adain.config import ENGINES
-from adain.engines import EngineError, load_painter, resolve
-from adain.image import load_image
-from adain.model import StyleTransfer
-from adain.presets import ONNX_FILES, PresetError
-from adain.regions import Region
+from adain import cli
+from adain.constants import ENGINES
+from adain.engines import registry as engines
+from adain.engines.registry import EngineError, load_stylizer, resolve
+from adain.imaging.io import load_image
+from adain.inference.regions import Region
+from adain.inference.style_code import mix
+from adain.networks.model import StyleTransfer
+from adain.presets import preset as presets
+from adain.presets.preset import ONNX_FILES, PresetError
 
 EXPORTED = ("mnn", "onnxruntime", "openvino")
 """Engines that run exported files."""
@@ -36,7 +38,7 @@ def preset(make_any, tmp_path_factory):
 
 
 def with_onnx(model, folder):
-    from adain.export import export_onnx
+    from adain.export.onnx import export_onnx
 
     model.save_to_preset(folder)
     config = presets.read_config(folder)
@@ -51,9 +53,9 @@ def model(preset):
 
 
 @pytest.fixture(scope="module", params=EXPORTED)
-def painter(preset, request):
+def stylizer(preset, request):
     need(request.param)
-    return load_painter(preset, request.param)
+    return load_stylizer(preset, request.param)
 
 
 @pytest.fixture(scope="module")
@@ -72,86 +74,86 @@ def levels(a, b) -> int:
 
 
 @pytest.mark.parametrize("size", [(65, 97), (33, 17), (5, 3), (1, 1), (64, 32)])
-def test_any_size(painter, model, picture, styles, size):
+def test_any_size(stylizer, model, picture, styles, size):
     content = picture(*size)
-    assert levels(painter.stylize(content, styles[0]), model.stylize(content, styles[0])) <= 1
+    assert levels(stylizer.stylize(content, styles[0]), model.stylize(content, styles[0])) <= 1
 
 
 @pytest.mark.parametrize("alpha", [0, 0.4, 1, 1.5])
-def test_any_strength(painter, model, picture, styles, alpha):
+def test_any_strength(stylizer, model, picture, styles, alpha):
     content = picture(65, 97, seed=1)
     expected = model.stylize(content, styles[0], alpha=alpha)
-    assert levels(painter.stylize(content, styles[0], alpha=alpha), expected) <= 1
+    assert levels(stylizer.stylize(content, styles[0], alpha=alpha), expected) <= 1
     assert expected.std() > 10
 
 
-def test_codes_are_the_same(painter, model, styles):
+def test_codes_are_the_same(stylizer, model, styles):
     """Style cards made by one are good for the other."""
     for style in styles:
-        ours, theirs = painter.encode_style(style, name="x"), model.encode_style(style, name="x")
+        ours, theirs = stylizer.encode_style(style, name="x"), model.encode_style(style, name="x")
         assert repr(ours) == repr(theirs)
         for one, other in zip(ours.means + ours.stds, theirs.means + theirs.stds, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
-def test_mixes(painter, model, picture, styles):
+def test_mixes(stylizer, model, picture, styles):
     content = picture(65, 97, seed=1)
-    code = mix([painter.encode_style(styles[0]), model.encode_style(styles[1])], [0.3, 0.7])
-    assert levels(painter.stylize(content, code), model.stylize(content, code)) <= 1
+    code = mix([stylizer.encode_style(styles[0]), model.encode_style(styles[1])], [0.3, 0.7])
+    assert levels(stylizer.stylize(content, code), model.stylize(content, code)) <= 1
 
 
-def test_tiles(painter, model, picture, styles):
+def test_tiles(stylizer, model, picture, styles):
     content = picture(150, 290, seed=1)
     content = (content * np.linspace(0.15, 1, 290)[:, None]).astype("uint8")
-    whole = painter.stylize(content, styles[0])
-    tiled = painter.stylize(content, styles[0], tile=64)
+    whole = stylizer.stylize(content, styles[0])
+    tiled = stylizer.stylize(content, styles[0], tile=64)
     assert levels(tiled, whole) <= 1
     assert levels(tiled, model.stylize(content, styles[0], tile=64)) <= 1
 
 
-def test_16_bits(painter, model, picture, styles):
+def test_16_bits(stylizer, model, picture, styles):
     content = (
         picture(65, 97, seed=1).astype("uint16") * 257 + np.arange(97, dtype="uint16")[:, None]
     )
-    ours, theirs = painter.stylize(content, styles[0]), model.stylize(content, styles[0])
+    ours, theirs = stylizer.stylize(content, styles[0]), model.stylize(content, styles[0])
     assert ours.dtype == theirs.dtype == np.uint16
     assert np.abs(ours.astype(int) - theirs).max() <= 257
     # Far closer than a grey level, but for what float32 leaves open in places.
     assert np.median(np.abs(ours.astype(int) - theirs)) <= 8
 
 
-def test_regions(painter, model, picture, styles):
+def test_regions(stylizer, model, picture, styles):
     content = picture(65, 197, seed=1)
     mask = np.linspace(0, 1, 197) * np.ones((65, 1))
     regions = [Region(mask, styles[0], 0.7), Region(mask < 0.3, styles[1])]
-    ours, theirs = (each.stylize_regions(content, regions) for each in (painter, model))
+    ours, theirs = (each.stylize_regions(content, regions) for each in (stylizer, model))
     assert levels(ours, theirs) <= 1
 
 
-def test_threads(painter, picture, styles):
-    """A server has one painter, and many guests."""
+def test_threads(stylizer, picture, styles):
+    """A server has one stylizer, and many guests."""
     contents = [picture(40 + 16 * i, 56, seed=i) for i in range(4)] * 4
-    expected = [painter.stylize(content, styles[0]) for content in contents]
+    expected = [stylizer.stylize(content, styles[0]) for content in contents]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda content: painter.stylize(content, styles[0]), contents))
+        found = list(pool.map(lambda content: stylizer.stylize(content, styles[0]), contents))
     assert all(levels(*pair) == 0 for pair in zip(found, expected, strict=True))
 
 
-def test_errors_are_the_same(painter, picture, styles):
+def test_errors_are_the_same(stylizer, picture, styles):
     content = picture(20, 20)
     with pytest.raises(ValueError, match=r"`alpha` must be 0 or more"):
-        painter.stylize(content, styles[0], alpha=-1)
+        stylizer.stylize(content, styles[0], alpha=-1)
     with pytest.raises(ValueError, match=r"multiple of 16"):
-        painter.stylize(content, styles[0], tile=8)
+        stylizer.stylize(content, styles[0], tile=8)
     with pytest.raises(ValueError, match=r"`style` must be .* uint8 or uint16 sRGB"):
-        painter.encode_style(content.astype("float32"))
+        stylizer.encode_style(content.astype("float32"))
 
 
 def test_keras_is_the_model(preset, model, picture, styles):
-    painter = load_painter(preset, "keras")
-    assert isinstance(painter, StyleTransfer)
+    stylizer = load_stylizer(preset, "keras")
+    assert isinstance(stylizer, StyleTransfer)
     content = picture(40, 56)
-    assert levels(painter.stylize(content, styles[0]), model.stylize(content, styles[0])) == 0
+    assert levels(stylizer.stylize(content, styles[0]), model.stylize(content, styles[0])) == 0
 
 
 # === Which engine ===
@@ -159,7 +161,7 @@ def test_keras_is_the_model(preset, model, picture, styles):
 
 def test_unknown_engine(tiny_preset):
     with pytest.raises(EngineError, match=r"one of auto, keras, .*Received: 'caffe'"):
-        load_painter(tiny_preset, "caffe")
+        load_stylizer(tiny_preset, "caffe")
 
 
 @pytest.mark.parametrize("engine", EXPORTED)
@@ -167,7 +169,7 @@ def test_missing_engine(tiny_preset, monkeypatch, capsys, engine, gallery, tmp_p
     monkeypatch.setattr(engines, "is_installed", lambda name: name == "keras")
     message = f"The engine {engine} is not installed: pip install {engine}"
     with pytest.raises(EngineError, match=message):
-        load_painter(tiny_preset, engine)
+        load_stylizer(tiny_preset, engine)
     words = ["--content-path", gallery[0], "--style-path", gallery[1], "--checkpoint", tiny_preset]
     words += ["--engine", engine, "--out-path", tmp_path / "out", "--quiet"]
     assert cli.main(["stylize", *map(str, words)]) == 1
@@ -177,7 +179,7 @@ def test_missing_engine(tiny_preset, monkeypatch, capsys, engine, gallery, tmp_p
 def test_missing_weights(tmp_path):
     for engine in ENGINES:
         with pytest.raises(PresetError, match="no such weights"):
-            load_painter(tmp_path / "nowhere", engine)
+            load_stylizer(tmp_path / "nowhere", engine)
 
 
 @pytest.mark.parametrize(
@@ -276,10 +278,10 @@ def test_auto_does_without(tiny_preset, monkeypatch, caplog, tmp_path):
 
     monkeypatch.setattr(engines.subprocess, "run", fail)
     monkeypatch.setattr(engines, "_has_gpu", lambda: False)
-    assert type(load_painter(tiny_preset)).__name__ == "StyleTransfer"
+    assert type(load_stylizer(tiny_preset)).__name__ == "StyleTransfer"
     assert "(error: read-only). Use --engine keras." in caplog.text
     with pytest.raises(EngineError, match="read-only"):
-        load_painter(tiny_preset, "onnxruntime")
+        load_stylizer(tiny_preset, "onnxruntime")
 
 
 def test_auto_does_without_a_broken_engine(preset, monkeypatch, caplog):
@@ -288,11 +290,11 @@ def test_auto_does_without_a_broken_engine(preset, monkeypatch, caplog):
 
     need("mnn")
     monkeypatch.setattr(engines, "_has_gpu", lambda: False)
-    monkeypatch.setitem(engines._PAINTERS, "mnn", fail)
-    assert type(load_painter(preset)).__name__ == "StyleTransfer"
+    monkeypatch.setitem(engines._STYLIZERS, "mnn", fail)
+    assert type(load_stylizer(preset)).__name__ == "StyleTransfer"
     assert "The engine mnn cannot be loaded (no such instruction)." in caplog.text
     with pytest.raises(EngineError, match=r"mnn cannot be loaded"):
-        load_painter(preset, "mnn")
+        load_stylizer(preset, "mnn")
 
 
 def test_a_preset_without_decoder_is_no_style_transfer(tiny_preset, runs):
@@ -326,7 +328,7 @@ def test_damaged_files_are_refused(make_compact, runs, tmp_path, file):
         find(folder)
     assert runs == []
     # Keras does without.
-    load_painter(folder, "keras")
+    load_stylizer(folder, "keras")
 
 
 # === MNN ===
@@ -341,26 +343,26 @@ def compact(make_compact, tmp_path):
 
 def test_mnn_files_are_made_once(compact, runs, monkeypatch, tmp_path, picture):
     content, style = picture(40, 56), picture(64, 48, seed=2)
-    first = load_painter(compact, "mnn").stylize(content, style)
+    first = load_stylizer(compact, "mnn").stylize(content, style)
     cached = sorted((tmp_path / "cache").iterdir())
     assert [path.suffix for path in cached] == [".mnn", ".mnn"]
     monkeypatch.setattr(engines, "_convert_to_mnn", None)
-    assert levels(load_painter(compact, "mnn").stylize(content, style), first) == 0
+    assert levels(load_stylizer(compact, "mnn").stylize(content, style), first) == 0
     # 16 bits have graphs of their own.
     with pytest.raises(TypeError):
-        load_painter(compact, "mnn").stylize(content.astype("uint16"), style)
+        load_stylizer(compact, "mnn").stylize(content.astype("uint16"), style)
 
 
 def test_mnn_without_a_place_for_files(compact, runs, monkeypatch, tmp_path, picture):
     content, style = picture(40, 56), picture(64, 48, seed=2)
-    expected = load_painter(compact, "mnn").stylize(content, style)
+    expected = load_stylizer(compact, "mnn").stylize(content, style)
     (tmp_path / "file").touch()
     monkeypatch.setenv("ADAIN_CACHE", str(tmp_path / "file"))
-    assert levels(load_painter(compact, "mnn").stylize(content, style), expected) == 0
+    assert levels(load_stylizer(compact, "mnn").stylize(content, style), expected) == 0
 
 
 def test_mnn_says_nothing(compact, runs, capfd, picture):
-    load_painter(compact, "mnn").stylize(picture(40, 56), picture(64, 48, seed=2))
+    load_stylizer(compact, "mnn").stylize(picture(40, 56), picture(64, 48, seed=2))
     print("still here", flush=True)
     assert capfd.readouterr().out == "still here\n"
 
@@ -371,15 +373,15 @@ def test_mnn_without_standard_output(compact, tmp_path):
     code = (
         "import os, sys; os.close(1); import numpy as np, adain; "
         "picture = np.zeros((32, 32, 3), 'uint8'); "
-        "adain.load_painter(sys.argv[1], 'mnn').stylize(picture, picture)"
+        "adain.load_stylizer(sys.argv[1], 'mnn').stylize(picture, picture)"
     )
     subprocess.run([sys.executable, "-c", code, compact], check=True, timeout=300)
 
 
 def test_mnn_cannot_convert(compact, runs):
-    painter = load_painter(compact, "mnn")
+    stylizer = load_stylizer(compact, "mnn")
     with pytest.raises(EngineError, match=r"MNN cannot convert .* Use --engine onnxruntime\."):
-        painter._load(b"not a graph")
+        stylizer._load(b"not a graph")
 
 
 # === Without Keras ===

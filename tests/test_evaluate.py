@@ -9,9 +9,11 @@ import types
 import numpy as np
 import pytest
 
-from adain import cli, pairs, presets, report
-from adain.config import EvaluateConfig
-from adain.image import load_image, save_image
+from adain import cli
+from adain.evaluation import pairs, report
+from adain.evaluation.config import EvaluateConfig
+from adain.imaging.io import load_image, save_image
+from adain.presets import preset as presets
 
 MEASURED = ("lpips", "content", "ssim", "style_vgg", "style_alexnet", "gram", "palette")
 
@@ -58,9 +60,9 @@ def optimize(monkeypatch):
             raise KeyboardInterrupt
         return content // 2 + style // 2
 
-    module = types.ModuleType("adain.gatys")
+    module = types.ModuleType("adain.optimization.gatys")
     module.optimize_image = optimize_image
-    monkeypatch.setitem(sys.modules, "adain.gatys", module)
+    monkeypatch.setitem(sys.modules, "adain.optimization.gatys", module)
     return calls
 
 
@@ -309,7 +311,7 @@ def test_fid_where_the_package_is_there(place, monkeypatch, caplog):
     package.mkdir()
     (package / "__init__.py").write_text("")
     monkeypatch.syspath_prepend(place.folder)
-    from adain import metrics
+    from adain.evaluation import metrics
 
     seen = []
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from adain import cli
-from adain.model import StyleTransfer
-from adain.networks import get_arrays
-from adain.presets import ONNX_FILES
+from adain.networks.model import StyleTransfer
+from adain.networks.vgg19 import get_arrays
+from adain.presets.preset import ONNX_FILES
 
 onnx = pytest.importorskip("onnx")
-export_onnx = pytest.importorskip("adain.export").export_onnx
+export_onnx = pytest.importorskip("adain.export.onnx").export_onnx
 
 
 def described(values):
@@ -98,7 +98,7 @@ def test_unknown_activations_are_named(make_model, tmp_path):
 
 def test_without_onnx_the_remedy_is_said(tiny_preset, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    monkeypatch.delitem(sys.modules, "adain.export")
+    monkeypatch.delitem(sys.modules, "adain.export.onnx")
     assert cli.main(["export", "--checkpoint", str(tiny_preset), "--out-path", str(tmp_path)]) == 1
     assert "error: Exporting needs onnx: pip install onnx" in capsys.readouterr().err
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from keras import ops
 
-from adain import _npz
-from adain.codes import EPSILON, StyleCode, mix
-from adain.functional import adaptive_instance_normalization, mean_std, transfer_statistics
+from adain.constants import EPSILON
+from adain.inference.style_code import StyleCode, mix
+from adain.networks.adain import adaptive_instance_normalization, mean_std, transfer_statistics
+from adain.presets import npz
 
 
 def oracle_mean_std(x, epsilon=EPSILON):
@@ -176,12 +177,12 @@ def test_strength_is_mixing_with_the_content(features, alpha):
 
 
 def test_mix_keeps_the_credit():
-    a = StyleCode([[1]], [[1]], name="Wave", credit="Hokusai", licence="PD", preset="p")
-    b = StyleCode([[2]], [[1]], name="Night", credit="Van Gogh", licence="PD", preset="p")
+    a = StyleCode([[1]], [[1]], name="Wave", credit="Hokusai", license="PD", preset="p")
+    b = StyleCode([[2]], [[1]], name="Night", credit="Van Gogh", license="PD", preset="p")
     mixed = mix([a, b])
     assert mixed.name == "Wave + Night"
     assert mixed.credit == "Hokusai; Van Gogh"
-    assert (mixed.licence, mixed.preset) == ("PD", "p")
+    assert (mixed.license, mixed.preset) == ("PD", "p")
 
 
 @pytest.mark.parametrize(
@@ -212,7 +213,7 @@ def test_code_refuses_shapes(means, stds):
 
 def test_card_round_trip_is_exact(tmp_path):
     rng = np.random.default_rng(3)
-    about = {"preset": "p", "name": "Große Welle", "credit": "Hokusai", "licence": "PD"}
+    about = {"preset": "p", "name": "Große Welle", "credit": "Hokusai", "license": "PD"}
     code = StyleCode(
         [rng.normal(size=512), rng.normal(size=8)], [rng.uniform(size=512), np.ones(8)], **about
     )
@@ -257,7 +258,7 @@ def test_wrong_files_are_refused(tmp_path):
         np.save(file, np.ones(3))
     with pytest.raises(ValueError, match="not a readable"):
         StyleCode.load(path)
-    _npz.save(path, {"mean_0": np.ones(2)})
+    npz.save(path, {"mean_0": np.ones(2)})
     with pytest.raises(ValueError, match="not a style card"):
         StyleCode.load(path)
 
@@ -270,7 +271,7 @@ def test_wrong_files_are_refused(tmp_path):
 def test_incomplete_cards_are_refused(tmp_path, arrays, about):
     path = tmp_path / "card.npz"
     arrays = {name: np.array(value) for name, value in arrays.items()}
-    _npz.save(path, arrays, {"format": "adain style card 1", **about})
+    npz.save(path, arrays, {"format": "adain style card 1", **about})
     with pytest.raises(ValueError):
         StyleCode.load(path)
 
@@ -302,6 +303,6 @@ def test_failed_writing_leaves_the_old_file(tmp_path):
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        _npz.write_atomically(path, fail)
+        npz.write_atomically(path, fail)
     assert StyleCode.load(path).name == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["card.npz"]

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from adain import config, image
-from adain.image import ImageError, ImageMeta
+from adain import constants
+from adain.imaging import io as image
+from adain.imaging.io import ImageError, ImageMeta
 
 
 def photo(height: int = 48, width: int = 64) -> np.ndarray:
@@ -92,10 +93,11 @@ def png_chunk(kind: bytes, body: bytes) -> bytes:
 
 def test_import_is_light():
     names = ("cv2", "imagecodecs", "keras")
-    code = f"import sys, adain.image, adain.color; print([n for n in {names} if n in sys.modules])"
+    code = "import sys, adain.imaging.io, adain.imaging.color\n"
+    code += f"print([n for n in {names} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-    assert image.MAX_PIXELS == config.MAX_PIXELS
+    assert image.MAX_PIXELS == constants.MAX_PIXELS
 
 
 # Modes --------------------------------------------------------------------------------------------

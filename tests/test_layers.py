@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from adain.functional import adaptive_instance_normalization
-from adain.layers import (
+from adain.networks.adain import adaptive_instance_normalization
+from adain.networks.layers import (
     AdaIN,
     BilinearUpsampling2D,
     DepthToSpace,

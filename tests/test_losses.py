@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from adain import losses
-from adain.codes import EPSILON
-from adain.functional import mean_std
+from adain.constants import EPSILON
+from adain.networks import losses
+from adain.networks.adain import mean_std
 
 
 def number(x):

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from adain import presets
-from adain.image import center_crop, load_image, resize_shorter_side
-from adain.networks import build_encoder, get_arrays, set_arrays
+from adain.imaging.io import center_crop, load_image, resize_shorter_side
+from adain.networks.vgg19 import build_encoder, get_arrays, set_arrays
+from adain.presets import preset as presets
 
 
 @pytest.fixture(scope="module")

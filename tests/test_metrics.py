@@ -9,8 +9,8 @@ import tarfile
 import numpy as np
 import pytest
 
-from adain import metrics
-from adain._lpips import ArchiveError, read_archive
+from adain.evaluation import metrics
+from adain.presets.lpips_file import ArchiveError, read_archive
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def perceptual(archive):
 
 @pytest.fixture
 def judge(perceptual, tiny_model):
-    return metrics.Judge(tiny_model.encoder, perceptual)
+    return metrics.Evaluator(tiny_model.encoder, perceptual)
 
 
 # === LPIPS ===

@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import pytest
 
-from adain import presets
-from adain.architectures import ARCHITECTURES
-from adain.codes import StyleCode, mix
-from adain.model import StyleTransfer
-from adain.networks import get_arrays, set_arrays
-from adain.presets import PresetError
+from adain.inference.style_code import StyleCode, mix
+from adain.networks.model import StyleTransfer
+from adain.networks.vgg19 import get_arrays, set_arrays
+from adain.presets import preset as presets
+from adain.presets.architecture import ARCHITECTURES
+from adain.presets.preset import PresetError
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ def test_alpha_has_an_effect(any_model, content, style):
 
 
 def test_code_in_place_of_the_style(any_model, content, style, tmp_path):
-    code = any_model.encode_style(style, name="Wave", credit="Hokusai", licence="PD")
+    code = any_model.encode_style(style, name="Wave", credit="Hokusai", license="PD")
     widths = {"vgg19": (16,), "compact": (6, 8, 12, 10)}[any_model.architecture]
     assert repr(code) == f"StyleCode(name='Wave', preset={any_model.preset!r}, widths={widths})"
     code.save(tmp_path / "card.npz")
@@ -259,7 +259,7 @@ def test_keras_file_round_trip(any_model, picture, tmp_path):
 
 def test_preset_round_trip(make_any, content, style, tmp_path):
     model = make_any(3)
-    model.about |= {"licence": "CC BY 4.0", "numbers": [1, 2.5], "training": {"step": 7}}
+    model.about |= {"license": "CC BY 4.0", "numbers": [1, 2.5], "training": {"step": 7}}
     model.save_to_preset(tmp_path / "one")
     first = StyleTransfer.from_preset(tmp_path / "one")
     # Once the weights have been rounded to half precision, nothing changes any more.

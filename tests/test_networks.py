@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from adain.architectures import ARCHITECTURES
-from adain.model import BUILDERS
-from adain.networks import TAPS, build_decoder, build_encoder, get_arrays, set_arrays
+from adain.networks.model import BUILDERS
+from adain.networks.vgg19 import TAPS, build_decoder, build_encoder, get_arrays, set_arrays
+from adain.presets.architecture import ARCHITECTURES
 
 WIDTHS = (4, 8, 8, 16)
 VGG19 = [
@@ -266,7 +266,7 @@ def test_shipped_encoder_is_normalised(shipped, root):
     folder = root / "images" / "inputs"
     if not folder.is_dir():
         pytest.skip("images/inputs is not here")
-    from adain.image import list_images, load_image
+    from adain.imaging.io import list_images, load_image
 
     encoder = build_encoder()
     set_arrays(encoder, shipped)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from adain import cli
-from adain.config import LAYERS, OptimizeConfig
-from adain.image import load_image, read_image, save_image
+from adain.constants import LAYERS
+from adain.imaging.io import load_image, read_image, save_image
+from adain.optimization.config import OptimizeConfig
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def encoder(make_model):
 @pytest.fixture
 def optimize(encoder):
     """`optimize(content, style, ...)`: the picture and the losses of every step."""
-    from adain.gatys import optimize_image
+    from adain.optimization.gatys import optimize_image
 
     def run(content=None, style=None, **settings):
         found = []
@@ -41,7 +42,7 @@ def optimize(encoder):
 
 @pytest.mark.parametrize("style_loss", ["gram", "statistics"])
 def test_gradient_against_finite_differences(encoder, picture, style_loss):
-    from adain.gatys import Canvas
+    from adain.optimization.gatys import Canvas
 
     content, style = (
         picture(*size, seed).astype("float32") / 255
@@ -69,7 +70,7 @@ def test_gradient_against_finite_differences(encoder, picture, style_loss):
 
 
 def test_losses_are_zero_where_the_picture_is_the_target(encoder, picture):
-    from adain.gatys import Canvas
+    from adain.optimization.gatys import Canvas
 
     image = picture(24, 24).astype("float32") / 255
     for style_loss in ("gram", "statistics"):
@@ -105,7 +106,7 @@ def test_weights_pull_their_way(optimize, picture):
 
 
 def test_the_best_step_is_returned(encoder, picture):
-    from adain.gatys import optimize_image
+    from adain.optimization.gatys import optimize_image
 
     content, style = picture(24, 24), 255 - picture(24, 24, seed=1)
     seen = []
@@ -164,7 +165,7 @@ def test_reconstruction_approaches_the_content(optimize, picture):
 
 
 def test_a_loss_that_is_no_number_stops_at_once(make_model, picture):
-    from adain.gatys import OptimizationError, optimize_image
+    from adain.optimization.gatys import OptimizationError, optimize_image
 
     encoder = make_model().encoder
     encoder.get_layer("conv3_1").kernel.assign(encoder.get_layer("conv3_1").kernel * np.nan)
@@ -198,8 +199,8 @@ def test_wrong_settings_are_told(optimize, picture, settings, message):
 
 
 def test_defaults_and_layers_are_the_commands():
-    from adain.gatys import optimize_image
-    from adain.networks import TAPS
+    from adain.networks.vgg19 import TAPS
+    from adain.optimization.gatys import optimize_image
 
     assert LAYERS == TAPS
     names = {"optimizer": "method"}
@@ -223,7 +224,7 @@ def resident() -> float:
 
 def growth(encoder, picture, method, steps=1000, keep=None) -> float:
     """MiB by which memory grew from step 10 to the last."""
-    from adain.gatys import optimize_image
+    from adain.optimization.gatys import optimize_image
 
     sizes = {}
 
@@ -383,9 +384,9 @@ def test_nothing_found_is_no_texture(place, capsys):
 
 
 def test_refine_brings_the_result_closer_to_the_style(place):
-    from adain.gatys import Canvas
-    from adain.model import load_loss_network
-    from adain.pixels import to_input, to_unit
+    from adain.imaging.pixels import to_input, to_unit
+    from adain.networks.model import load_loss_network
+    from adain.optimization.gatys import Canvas
 
     photo, style = place.content / "a.png", place.style / "y.png"
     images = {}

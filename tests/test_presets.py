@@ -11,8 +11,8 @@ import sys
 import numpy as np
 import pytest
 
-from adain import presets
-from adain.presets import PresetError
+from adain.presets import preset as presets
+from adain.presets.preset import PresetError
 
 
 def test_available_presets(root):
@@ -77,7 +77,7 @@ def strings(value):
     "text", ["", "{", "[]", "3", '"text"', "{}", '{"widths": [4, 8, 8, 16]}', "\udcff"]
 )
 def test_damaged_config(tiny_preset, text):
-    from adain.model import StyleTransfer
+    from adain.networks.model import StyleTransfer
 
     (tiny_preset / "config.json").write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(PresetError, match=r"config\.json"):
@@ -92,7 +92,7 @@ def test_unknown_architecture(tiny_preset):
 
 def test_encoder_without_decoder(tiny_preset):
     """Such a preset is good for training; asking more of it says what is missing."""
-    from adain.model import StyleTransfer
+    from adain.networks.model import StyleTransfer
 
     (tiny_preset / "decoder.npz").unlink()
     config = presets.read_config(tiny_preset)
@@ -103,7 +103,7 @@ def test_encoder_without_decoder(tiny_preset):
 
 
 def test_weights_of_other_widths(tiny_preset, make_model, tmp_path):
-    from adain.model import StyleTransfer
+    from adain.networks.model import StyleTransfer
 
     make_model(widths=(4, 8, 8, 8)).save_to_preset(tmp_path / "other")
     config = presets.read_config(tiny_preset) | {"widths": [4, 8, 8, 8]}
@@ -123,8 +123,8 @@ def test_writing_is_repeatable_and_leaves_nothing_behind(tmp_path):
     arrays = {"conv1_1/kernel": np.random.default_rng(0).normal(size=(3, 3, 3, 4))}
     first = presets.write_weights(tmp_path / "a.npz", arrays)
     assert presets.write_weights(tmp_path / "a.npz", arrays) == first
-    presets.write_config(tmp_path, {"about": {"licence": "Ö"}})
-    assert json.loads((tmp_path / "config.json").read_text())["about"]["licence"] == "Ö"
+    presets.write_config(tmp_path, {"about": {"license": "Ö"}})
+    assert json.loads((tmp_path / "config.json").read_text())["about"]["license"] == "Ö"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz", "config.json"]
     back = presets.read_weights(tmp_path, "a.npz", first)["conv1_1/kernel"]
     assert back.dtype == np.float32
@@ -135,7 +135,7 @@ def test_an_installed_package_finds_its_weights(root, tiny_preset, tmp_path):
     """Package data lies in `adain/weights`, beside the code."""
     shutil.copytree(root / "adain", tmp_path / "site" / "adain")
     shutil.copytree(tiny_preset, tmp_path / "site" / "adain" / "weights" / "tiny")
-    code = "from adain import presets; print(presets.available_presets())"
+    code = "import adain; print(adain.available_presets())"
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path / "site", capture_output=True, text=True,
         check=True, env={"PYTHONPATH": str(tmp_path / "site")},

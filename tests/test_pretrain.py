@@ -8,13 +8,13 @@ import keras
 import numpy as np
 import pytest
 
-from adain import _npz
-from adain.callbacks import STATE
-from adain.config import TrainConfig
-from adain.data import StyleContentDataset
-from adain.networks import get_arrays
-from adain.pretrain import BlockwiseTrainer, pretrain
-from adain.trainer import train
+from adain.networks.vgg19 import get_arrays
+from adain.presets import npz
+from adain.training.callbacks import STATE
+from adain.training.config import TrainConfig
+from adain.training.data import StyleContentDataset
+from adain.training.loop import train
+from adain.training.pretrain import BlockwiseTrainer, pretrain
 
 
 @pytest.fixture
@@ -79,10 +79,10 @@ def test_a_loss_that_is_not_a_number_stops(make_model, dataset):
 
 
 def test_a_run_saves_its_pretrained_decoder_and_does_not_repeat_it(config, monkeypatch, capfd):
-    monkeypatch.setattr("adain.trainer.AdaINTrainer.fit", _interrupt)
+    monkeypatch.setattr("adain.training.model.AdaINTrainer.fit", _interrupt)
     with pytest.raises(KeyboardInterrupt):
         train(config)
-    _, about = _npz.load(Path(config.checkpoint) / STATE)
+    _, about = npz.load(Path(config.checkpoint) / STATE)
     assert about["step"] == 0
     assert "pretraining" in capfd.readouterr().err
     with pytest.raises(KeyboardInterrupt):

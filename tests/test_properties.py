@@ -10,15 +10,16 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from adain import tiling
-from adain.codes import StyleCode, mix
-from adain.config import StylizeConfig, UsageError
-from adain.image import resize_image, resize_mask
-from adain.jobs import Source
-from adain.pixels import to_input, to_picture, to_unit
-from adain.regions import Shares, to_mask
-from adain.strokes import octaves, paint_octaves
-from adain.stylize_plan import _layers
+from adain.imaging.io import resize_image, resize_mask
+from adain.imaging.pixels import to_input, to_picture, to_unit
+from adain.inference import tiling
+from adain.inference.multiscale import octaves, paint_octaves
+from adain.inference.regions import Shares, to_mask
+from adain.inference.style_code import StyleCode, mix
+from adain.options import UsageError
+from adain.sources import Source
+from adain.stylize.config import StylizeConfig
+from adain.stylize.plan import _layers
 
 # The same examples on every machine, and no database of them.
 quick = settings(
@@ -211,7 +212,7 @@ def test_octaves_double_up_to_the_photo(height, width, shorter):
 @quick
 @given(st.integers(20, 90), st.integers(20, 90), st.integers(8, 40), st.booleans())
 def test_painting_nothing_keeps_the_photo(height, width, shorter, deep):
-    """Where the painter changes nothing and all detail is kept, enlarging loses next to nothing."""
+    """Where stylising changes nothing and all detail is kept, enlarging loses next to nothing."""
     rng = np.random.default_rng(height * width)
     dtype, top = (np.uint16, 65535) if deep else (np.uint8, 255)
     # Far from black and white, where details are cut off.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from adain import _npz, cli, recipes
-from adain.config import TrainConfig
+from adain import cli
+from adain.presets import npz
+from adain.training import recipes
+from adain.training.config import TrainConfig
 
 FOLDERS = {"content_path": ("photos",), "style_path": ("paintings",)}
 
@@ -58,5 +60,5 @@ def test_replay(tmp_path, write_pictures, tiny_preset):
         f"stage{i}" for i in range(1, len(recipes.RECIPES["adain_vgg19"]))
     ]
     # Each begins where the one before ended, and not anew.
-    inits = [_npz.load(stage / "state.npz")[1]["config"]["init"] for stage in stages]
+    inits = [npz.load(stage / "state.npz")[1]["config"]["init"] for stage in stages]
     assert inits == [str(stages[-1]), "", *map(str, stages[1:-1])]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from adain.architectures import ARCHITECTURES
-from adain.regions import Region, Shares, bounding_box
+from adain.inference.regions import Region, Shares, bounding_box
+from adain.presets.architecture import ARCHITECTURES
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import time
 import numpy as np
 import pytest
 
-from adain import _npz, cli
+from adain import cli
+from adain.presets import npz
 
 STEPS = 60
 
@@ -46,7 +47,7 @@ def place(tmp_path, root, tiny_preset, write_pictures):
 
 
 def read_step(folder):
-    return _npz.load(folder / "state.npz")[1]["step"]
+    return npz.load(folder / "state.npz")[1]["step"]
 
 
 def run(command):
@@ -73,7 +74,7 @@ def run_and_kill(command, folder, moment):
 def assert_same_run(one, other):
     """Decoder files alike to the bit; so are weights in full precision and Adam's memory."""
     assert (one / "decoder.npz").read_bytes() == (other / "decoder.npz").read_bytes()
-    states = [_npz.load(folder / "state.npz") for folder in (one, other)]
+    states = [npz.load(folder / "state.npz") for folder in (one, other)]
     assert [about["step"] for _, about in states] == [STEPS, STEPS]
     assert states[0][0].keys() == states[1][0].keys()
     for name, array in states[0][0].items():

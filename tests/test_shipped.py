@@ -8,11 +8,11 @@ import json
 import numpy as np
 import pytest
 
-from adain.callbacks import judge
-from adain.engines import is_installed, load_painter
-from adain.image import load_image
-from adain.model import StyleTransfer
-from adain.presets import ONNX_FILES, WEIGHT_FILES, available_presets
+from adain.engines.registry import is_installed, load_stylizer
+from adain.imaging.io import load_image
+from adain.networks.model import StyleTransfer
+from adain.presets.preset import ONNX_FILES, WEIGHT_FILES, available_presets
+from adain.training.callbacks import judge
 
 STYLES = ("night_swirls", "ink_wash", "mosaic")
 
@@ -56,8 +56,8 @@ def test_golden_picture_without_keras(tool, engine):
     """The shipped ONNX files are those of the shipped weights."""
     if not is_installed(engine):
         pytest.skip(f"{engine} is not installed")
-    painter = load_painter("adain_fast", engine)
-    compare(tool.paint(painter), load_image(tool.GOLDEN / "adain_fast.png"))
+    stylizer = load_stylizer("adain_fast", engine)
+    compare(tool.paint(stylizer), load_image(tool.GOLDEN / "adain_fast.png"))
 
 
 def compare(found, expected):

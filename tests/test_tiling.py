@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from adain import tiling
-from adain.architectures import ARCHITECTURES
+from adain.inference import tiling
+from adain.presets.architecture import ARCHITECTURES
 
 
 def levels(a, b) -> int:

@@ -12,22 +12,20 @@ import pytest
 from keras import ops
 from PIL import Image
 
-from adain import _npz, losses
-from adain.callbacks import TrainingError, judge
-from adain.config import TrainConfig, UsageError
-from adain.data import CONTENT, STYLE, StyleContentDataset
-from adain.functional import mean_std, transfer_statistics
-from adain.model import StyleTransfer
-from adain.networks import get_arrays
-from adain.presets import PresetError
-from adain.trainer import (
-    AdaINTrainer,
-    EncodedPictures,
-    Schedule,
-    Views,
-    build_model,
-    train,
-)
+from adain.networks import losses
+from adain.networks.adain import mean_std, transfer_statistics
+from adain.networks.model import StyleTransfer
+from adain.networks.vgg19 import get_arrays
+from adain.options import UsageError
+from adain.presets import npz
+from adain.presets.preset import PresetError
+from adain.training.callbacks import TrainingError, judge
+from adain.training.config import TrainConfig
+from adain.training.data import CONTENT, STYLE, StyleContentDataset
+from adain.training.feature_cache import FeatureCache
+from adain.training.loop import build_model, train
+from adain.training.model import AdaINTrainer, LossScales
+from adain.training.schedule import Schedule
 
 # Everything that a compact model is trained with, at once.
 COMPACT = {
@@ -150,7 +148,7 @@ def test_cached_batches_give_the_same_loss(make_model, folders, coarse):
     )  # fmt: skip
     model = make_model()
     trainer = compiled(model, coarse_weight=coarse)
-    cached = list(EncodedPictures(dataset, model.encoder, trainer.views).batches(1, 5))
+    cached = list(FeatureCache(dataset, model.encoder, trainer.views).batches(1, 5))
     assert len(cached) == 4
     assert "style" not in cached[0]
     for step, batch in enumerate(cached, start=1):
@@ -166,7 +164,7 @@ def test_styles_are_encoded_once(make_model, folders, monkeypatch):
     loaded = []
     load = dataset.load
     monkeypatch.setattr(dataset, "load", lambda crop: (loaded.append(crop), load(crop))[1])
-    for _ in EncodedPictures(dataset, make_model().encoder, Views()).batches(0, 12):
+    for _ in FeatureCache(dataset, make_model().encoder, LossScales()).batches(0, 12):
         pass
     styles = [crop for crop in loaded if crop.kind == STYLE]
     assert len(styles) == len(set(styles)) == 3 * 2
@@ -215,7 +213,7 @@ def test_float_pictures_equal_uint8(make_model, dataset):
 @pytest.mark.parametrize("detail_size", [0, 16, 40])
 def test_views_agree_with_numpy(detail_size):
     pictures = np.random.default_rng(0).uniform(size=(2, 64, 96, 3)).astype("float32")
-    views = Views(2, detail_size)
+    views = LossScales(2, detail_size)
     found = [ops.convert_to_numpy(view) for view in views(pictures)]
     assert views.count == len(found) == 3
     if detail_size:
@@ -329,7 +327,7 @@ def test_cached_contents_and_styles_give_the_same_loss(
     expected = [evaluate(trainer, large.batch(step)) for step in range(1, 5)]
     loaded, load = [], large.load
     monkeypatch.setattr(large, "load", lambda crop: (loaded.append(crop), load(crop))[1])
-    encoded = EncodedPictures(large, network, trainer.views, keep_styles=True)
+    encoded = FeatureCache(large, network, trainer.views, keep_styles=True)
     cached = list(encoded.batches(1, 5))
     for batch, logs in zip(cached, expected, strict=True):
         keys = {"content", "content_features", "style", "style_means", "style_stds"}
@@ -367,7 +365,7 @@ def test_a_compact_run_goes_on(make_config, tmp_path):
         train(make_config(**COMPACT, max_iter=stop, checkpoint=str(parts)))
     for file in ("encoder.npz", "decoder.npz"):
         assert (whole / file).read_bytes() == (parts / file).read_bytes()
-    states = [_npz.load(folder / "state.npz")[0] for folder in (whole, parts)]
+    states = [npz.load(folder / "state.npz")[0] for folder in (whole, parts)]
     assert states[0].keys() == states[1].keys()
     assert {name.partition("/")[0] for name in states[0]} == {"encoder", "decoder", "optimizer"}
     for name, array in states[0].items():
@@ -477,9 +475,9 @@ def test_state_of_another_model_is_refused(make_config, make_model, tmp_path):
     with pytest.raises(TrainingError, match=r"state\.npz: cannot be continued"):
         train(make_config(vgg_path=str(tmp_path / "wide"), max_iter=9))
     state = tmp_path / "run" / "state.npz"
-    arrays, about = _npz.load(state)
+    arrays, about = npz.load(state)
     del arrays["optimizer/2"]
-    _npz.save(state, arrays, about)
+    npz.save(state, arrays, about)
     with pytest.raises(TrainingError, match="another optimizer"):
         train(make_config(max_iter=9))
     state.write_bytes(state.read_bytes()[:1000])
@@ -535,7 +533,7 @@ def test_moving_average_is_saved_and_returned(make_config, tmp_path):
     last = train(make_config(ema=0.0))
     model = train(make_config(ema=0.5, checkpoint=str(tmp_path / "ema"), save_iter=1))
     returned, saved = get_arrays(model.decoder), StyleTransfer.from_preset(tmp_path / "ema").decoder
-    state, _ = _npz.load(tmp_path / "ema" / "state.npz")
+    state, _ = npz.load(tmp_path / "ema" / "state.npz")
     raw = {name: state[f"decoder/{i}"] for i, name in enumerate(get_arrays(last.decoder))}
     for name, array in get_arrays(last.decoder).items():
         # The run itself knows nothing of the average.

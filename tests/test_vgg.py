@@ -14,9 +14,9 @@ import keras
 import numpy as np
 import pytest
 
-from adain import vgg
-from adain.networks import build_encoder, set_arrays
-from adain.vgg import LAYERS, SHAPES, WeightsError, read_vgg
+from adain.networks.vgg19 import build_encoder, set_arrays
+from adain.presets import vgg_files as vgg
+from adain.presets.vgg_files import LAYERS, SHAPES, WeightsError, read_vgg
 
 # Neither symmetric nor diagonal, so that a transposed fold shows.
 PREPROCESS = np.array([[2.0, 30, 255], [-7, 200, 11], [150, 3, -20]], "float32")

@@ -12,9 +12,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
-from adain import presets
-from adain.export import export_onnx
-from adain.model import StyleTransfer
+from adain.export.onnx import export_onnx
+from adain.networks.model import StyleTransfer
+from adain.presets import preset as presets
 
 
 def main() -> None:

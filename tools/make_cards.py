@@ -15,10 +15,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
-from adain import presets
-from adain.config import StylizeConfig
-from adain.image import load_image, resize_shorter_side
-from adain.model import StyleTransfer
+from adain.imaging.io import load_image, resize_shorter_side
+from adain.networks.model import StyleTransfer
+from adain.presets import preset as presets
+from adain.stylize.config import StylizeConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,13 +32,13 @@ def pictures() -> dict[Path, dict[str, str]]:
             found[images / "paintings" / f"{row['name']}.jpg"] = {
                 "name": row["title"],
                 "credit": f"{row['artist']}, {row['year']}",
-                "licence": row["licence"],
+                "license": row["license"],
             }
     for path in sorted((images / "styles").glob("*.jpg")):
         found[path] = {
             "name": path.stem.replace("_", " ").capitalize(),
             "credit": "drawn by tools/make_samples.py of adain",
-            "licence": "MIT",
+            "license": "MIT",
         }
     return found
 

@@ -22,7 +22,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from adain import _lpips, vgg
+from adain.presets import lpips_file
+from adain.presets import vgg_files as vgg
 
 SOURCE_LAYERS = (
     "conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv4_1",
@@ -39,14 +40,14 @@ def read_vgg16(archive: str | Path) -> dict[str, np.ndarray]:
         `{"conv1_1/kernel": (3, 3, in, out), "conv1_1/bias": (out,), ...}` float32, for pictures
         RGB in [0, 1]: the source's own normalisation is folded into conv1_1.
     """
-    layers = _lpips.read_archive(archive, "vgg16")["VGG16_0"]
+    layers = lpips_file.read_archive(archive, "vgg16")["VGG16_0"]
     arrays = {}
     for i, name in enumerate(SOURCE_LAYERS):
         arrays[f"{name}/kernel"] = layers[f"Conv_{i}"]["kernel"].astype("float64")
         arrays[f"{name}/bias"] = layers[f"Conv_{i}"]["bias"].astype("float64")
     kernel = arrays["conv1_1/kernel"]
     # (2x - 1 - shift) / scale = x * gain + offset; exact under reflection padding.
-    gain, offset = 2 / _lpips.SCALE, -(1 + _lpips.SHIFT) / _lpips.SCALE
+    gain, offset = 2 / lpips_file.SCALE, -(1 + lpips_file.SHIFT) / lpips_file.SCALE
     arrays["conv1_1/bias"] = arrays["conv1_1/bias"] + np.einsum("hwio,i->o", kernel, offset)
     arrays["conv1_1/kernel"] = kernel * gain[:, None]
     return {key: array.astype("float32") for key, array in arrays.items()}
@@ -107,7 +108,9 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="preset folder")
     args = parser.parse_args()
 
-    from adain import image, networks, presets
+    from adain.imaging import io as image
+    from adain.networks import vgg19 as networks
+    from adain.presets import preset as presets
 
     def crops():
         paths = image.list_images(args.photos)

@@ -22,8 +22,8 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import adain  # noqa: E402
-from adain import image as imaging  # noqa: E402
-from adain.color import restore_colors  # noqa: E402
+from adain.imaging import io as imaging  # noqa: E402
+from adain.imaging.color import restore_colors  # noqa: E402
 
 STRIP = [
     ("cat", "night_swirls"),
@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--out", default="docs", help="folder")
     args = parser.parse_args()
     out = Path(args.out)
-    model = adain.load_painter(args.preset)
+    model = adain.load_stylizer(args.preset)
     photos = {path.stem: path for path in imaging.list_images(ROOT / "images/inputs")}
     styles = {path.stem: path for path in imaging.list_images(ROOT / "images/styles")}
     codes = {

@@ -24,7 +24,7 @@ SIZE = 256
 
 def load(path: str) -> np.ndarray:
     """A sample picture, shrunk; HWC uint8 sRGB."""
-    from adain import image
+    from adain.imaging import io as image
 
     return image.resize_shorter_side(image.load_image(ROOT / "images" / path), SIZE)
 
@@ -38,8 +38,9 @@ def main() -> None:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-    from adain import image, presets
-    from adain.model import StyleTransfer
+    from adain.imaging import io as image
+    from adain.networks.model import StyleTransfer
+    from adain.presets import preset as presets
 
     for name in presets.available_presets():
         path = GOLDEN / f"{name}.png"

@@ -21,7 +21,7 @@ from PIL import Image
 Picture = np.ndarray
 STYLES: dict[str, tuple[str, Callable[[np.random.Generator], Picture]]] = {}
 
-# file, title, author, package, file in the package, licence
+# file, title, author, package, file in the package, license
 PHOTOS = [
     ("astronaut", "Eileen Collins, astronaut", "NASA", "skimage", "data/astronaut.png",
      "public domain"),
@@ -52,7 +52,7 @@ def style(title: str) -> Callable:
     return register
 
 
-# Tools of the painter -----------------------------------------------------------------------------
+# Tools of the painter
 
 
 def noise(rng: np.random.Generator, size: tuple[int, int], scale: float, octaves: int = 4):
@@ -829,13 +829,13 @@ def credits(images: Path) -> str:
         "",
         "Changes: reduced to at most 640 pixels where larger, saved as JPEG.",
         "",
-        "| file | title | author | source package and file | licence |",
+        "| file | title | author | source package and file | license |",
         "|---|---|---|---|---|",
     ]
     names = {"skimage": "scikit-image", "sklearn": "scikit-learn", "matplotlib": "Matplotlib"}
-    for file, title, author, package, source, licence in PHOTOS:
+    for file, title, author, package, source, license in PHOTOS:
         origin = f"{names[package]}, `{package}/{source}`"
-        lines.append(f"| inputs/{file}.jpg | {title} | {author} | {origin} | {licence} |")
+        lines.append(f"| inputs/{file}.jpg | {title} | {author} | {origin} | {license} |")
     lines += [
         "",
         "CC BY 2.0: https://creativecommons.org/licenses/by/2.0/ - CC0 1.0:",
@@ -843,7 +843,7 @@ def credits(images: Path) -> str:
         "",
         "## styles: drawn by this project",
         "",
-        "Computed by `tools/make_samples.py`; under the licence of the code.",
+        "Computed by `tools/make_samples.py`; under the license of the code.",
         "",
         "| file | title |",
         "|---|---|",
@@ -854,7 +854,7 @@ def credits(images: Path) -> str:
         "## masks",
         "",
         "`masks/temple/1-sky.png` and its reverse, `2-land.png`, were computed of",
-        "`inputs/temple.jpg` by the same script; under the licence of the code.",
+        "`inputs/temple.jpg` by the same script; under the license of the code.",
         "",
         "## paintings: works in the public domain",
         "",
@@ -863,7 +863,7 @@ def credits(images: Path) -> str:
         "shorter side, saved as JPEG. `tools/make_cards.py` makes the style cards of them that",
         "come with the weights.",
         "",
-        "| file | title | artist | year | source package and file | licence |",
+        "| file | title | artist | year | source package and file | license |",
         "|---|---|---|---|---|---|",
     ]
     with open(images / "paintings" / "credits.csv", encoding="utf-8", newline="") as file:

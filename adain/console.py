@@ -1,0 +1,123 @@
+"""What the commands write to a terminal: progress, errors, one line of JSON for each result."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def progress_bar(total: int, unit: str, quiet: bool, **how):
+    """A progress bar on a terminal, nothing elsewhere."""
+    if quiet or not sys.stderr.isatty():
+        return NoProgress()
+    # Here, because importing it is a tenth of the time that one picture takes.
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit=unit, file=sys.stderr, dynamic_ncols=True, **how)
+
+
+class NoProgress:
+    """What stands in for a progress bar."""
+
+    n = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def update(self, _: int = 1) -> None:
+        pass
+
+    def set_postfix(self, *_, **__) -> None:
+        pass
+
+    set_postfix_str = set_postfix
+
+    @staticmethod
+    def write(text: str, file) -> None:
+        file.write(f"{text}\n")
+
+
+class PictureBar:
+    """How far all paintings are, in parts of paintings, with the time that is left."""
+
+    def __init__(self, total: int, quiet: bool):
+        form = "{percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}"
+        self._bar = progress_bar(total, "picture", quiet, bar_format=form, miniters=0)
+        self._total = total
+        self._done = 0
+        self.write = self._bar.write
+
+    def __enter__(self):
+        self._bar.__enter__()
+        return self
+
+    def __exit__(self, *reason):
+        self._bar.__exit__(*reason)
+
+    def move(self, part: float) -> None:
+        # Those that are still being written count as painted.
+        self._bar.update(max(min(self._done + part, self._total) - self._bar.n, 0))
+
+    def finish_one(self) -> None:
+        self._done += 1
+        self.move(0.0)
+        self._bar.set_postfix_str(f"{self._done}/{self._total}")
+
+
+def complain(*messages: str) -> None:
+    for message in messages:
+        sys.stderr.write(f"error: {' '.join(message.split())}\n")
+
+
+def report(outcome, write, *, as_json: bool) -> bool:
+    """Tell what became of one file; whether it failed."""
+    if outcome.error:
+        source = " ".join(filter(None, (outcome.content, outcome.style and f"({outcome.style})")))
+        named = any(path and path in outcome.error for path in (outcome.content, outcome.style))
+        prefix = "" if named else f"{source}: "
+        write(f"error: {prefix}{outcome.error}", file=sys.stderr)
+    if as_json:
+        record = {
+            "content": outcome.content,
+            "style": outcome.style,
+            "output": outcome.output,
+            "ok": not outcome.error,
+            "error": outcome.error,
+            "milliseconds": round(1000 * outcome.seconds, 1),
+        }
+        for name in ("losses", "settings"):
+            if found := getattr(outcome, name):
+                record[name] = found
+        sys.stdout.write(json.dumps(record) + "\n")
+        sys.stdout.flush()
+    return bool(outcome.error)
+
+
+def finish(config, done: int, failed: int) -> int:
+    """Tell how many pictures were made; the exit status."""
+    if not config.quiet:
+        where = "" if config.out_path == "-" else f" in {config.out_path}"
+        sys.stderr.write(
+            f"{done} picture{'' if done == 1 else 's'} done{where}"
+            + (f", {failed} failed\n" if failed else "\n")
+        )
+    return FAILED if failed else DONE
+
+
+def load_backend() -> None:
+    """Import Keras without TensorFlow's greeting, which no setting of its own turns off."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import keras  # noqa: F401
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

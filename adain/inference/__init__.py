@@ -1,0 +1,1 @@
+"""Stylising with given networks, without Keras."""

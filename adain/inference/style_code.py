@@ -1,0 +1,155 @@
+"""Style codes, all that AdaIN needs of a style, and their algebra."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from adain.presets import npz
+
+
+class StyleCode:
+    """What AdaIN needs of a style: the channel means and deviations, one pair for each level.
+
+    Codes add and scale as vectors do: `0.5 * a + 0.5 * b` is the style halfway between; strength
+    is the same operation with the content's own code as the other end.
+
+    Args:
+        means, stds: One array `(channels,)` for each encoder level the preset uses.
+        preset: Name of the preset that made the code; codes of different presets do not mix.
+        encoder: Which weights of its encoder did, the beginning of their SHA-256; likewise.
+        name, credit, license: About the style picture; kept in the style card.
+
+    Example:
+        >>> code = model.encode_style(adain.load_image("starry.jpg"))
+        >>> code.save("starry.npz")
+        >>> half = adain.mix([code, adain.StyleCode.load("wave.npz")], [0.5, 0.5])
+    """
+
+    def __init__(
+        self,
+        means: Sequence[np.ndarray],
+        stds: Sequence[np.ndarray],
+        *,
+        preset: str = "",
+        encoder: str = "",
+        name: str = "",
+        credit: str = "",
+        license: str = "",
+    ):
+        self.means = tuple(np.asarray(mean, "float32").reshape(-1) for mean in means)
+        self.stds = tuple(np.asarray(std, "float32").reshape(-1) for std in stds)
+        if self.widths != tuple(std.size for std in self.stds) or not self.means:
+            raise ValueError(
+                "`means` and `stds` must be equally long lists of equally long vectors. "
+                f"Received: means of {self.widths}, stds of {tuple(s.size for s in self.stds)}"
+            )
+        if not all(np.isfinite(vector).all() for vector in (*self.means, *self.stds)):
+            raise ValueError("`means` and `stds` must be finite. Received: NaN or infinite numbers")
+        self.preset = preset
+        self.encoder = encoder
+        self.name = name
+        self.credit = credit
+        self.license = license
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Number of channels at each level."""
+        return tuple(mean.size for mean in self.means)
+
+    def check(self, preset: str, encoder: str, widths: tuple[int, ...]) -> None:
+        """Whether this is a code of some weights.
+
+        Args:
+            preset: Their name.
+            encoder: The beginning of their encoder's SHA-256, "" if unknown.
+            widths: Channels of each level.
+
+        Raises:
+            ValueError: If it is not; a line that tells what was expected and what came.
+        """
+        if self.widths != widths or (self.preset and self.preset != preset):
+            raise ValueError(
+                f"The style code must be of preset {preset!r} (channels {widths}). "
+                f"Received: {self!r}"
+            )
+        if self.encoder and encoder and self.encoder != encoder:
+            raise ValueError(
+                f"The style code was made with other weights of {preset!r}; make it anew with "
+                f"`adain styles save`. Received: {self!r}"
+            )
+
+    def __repr__(self) -> str:
+        encoder = f", encoder={self.encoder!r}" if self.encoder else ""
+        about = f"name={self.name!r}, preset={self.preset!r}{encoder}"
+        return f"StyleCode({about}, widths={self.widths})"
+
+    def save(self, path) -> None:
+        """Write a style card: an `.npz` without pickle, a few kilobytes."""
+        arrays = {f"mean_{i}": mean for i, mean in enumerate(self.means)}
+        arrays |= {f"std_{i}": std for i, std in enumerate(self.stds)}
+        keys = ("preset", "encoder", "name", "credit", "license")
+        about = {key: getattr(self, key) for key in keys}
+        npz.save(path, arrays, about | {"format": "adain style card 1"})
+
+    @classmethod
+    def load(cls, path) -> StyleCode:
+        """Read a style card.
+
+        Raises:
+            ValueError: If the file is not a style card.
+        """
+        arrays, about = npz.load(path)
+        if about.pop("format", None) != "adain style card 1":
+            raise ValueError(f"{path} is not a style card. Make one with `StyleCode.save`.")
+        levels = range(sum(key.startswith("mean_") for key in arrays))
+        try:
+            means, stds = ([arrays[f"{key}_{i}"] for i in levels] for key in ("mean", "std"))
+            return cls(means, stds, **about)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path} is a damaged style card ({error}).") from error
+
+
+def mix(codes: Sequence[StyleCode], weights: Sequence[float] | None = None) -> StyleCode:
+    """Weighted mean of style codes.
+
+    Args:
+        codes: One or more codes of the same preset.
+        weights: One number a code, normalised to sum to 1; equal when left out.
+
+    Returns:
+        The mixed code; its name lists the parts.
+
+    Raises:
+        ValueError: If the codes come from different presets, or the weights do not sum to a
+            positive number.
+    """
+    codes = list(codes)
+    weights = [1.0] * len(codes) if weights is None else [float(weight) for weight in weights]
+    if not codes or len(codes) != len(weights):
+        raise ValueError(
+            "`weights` must hold one number for each code. "
+            f"Received: {len(codes)} codes, {len(weights)} weights"
+        )
+    if any(weight < 0 for weight in weights) or not 0 < sum(weights) < float("inf"):
+        raise ValueError(f"`weights` must be 0 or more and not all 0. Received: weights={weights}")
+    kinds = {(code.preset, code.widths) for code in codes}
+    # Those that do not tell may be of any.
+    encoders = {code.encoder for code in codes if code.encoder}
+    if len(kinds) > 1 or len(encoders) > 1:
+        raise ValueError(f"Codes of different presets do not mix. Received: {codes}")
+    shares = [weight / sum(weights) for weight in weights]
+
+    def blend(vectors):
+        return sum(share * vector for share, vector in zip(shares, vectors, strict=True))
+
+    return StyleCode(
+        [blend(level) for level in zip(*(code.means for code in codes), strict=True)],
+        [blend(level) for level in zip(*(code.stds for code in codes), strict=True)],
+        preset=codes[0].preset,
+        encoder="".join(encoders),
+        name=" + ".join(dict.fromkeys(code.name for code in codes if code.name)),
+        credit="; ".join(dict.fromkeys(code.credit for code in codes if code.credit)),
+        license="; ".join(dict.fromkeys(code.license for code in codes if code.license)),
+    )

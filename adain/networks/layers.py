@@ -1,0 +1,173 @@
+"""Keras layers the networks are made of."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from adain.constants import EPSILON
+from adain.networks.adain import adaptive_instance_normalization
+
+
+@keras.saving.register_keras_serializable("adain")
+class ReflectionPadding2D(keras.layers.Layer):
+    """Pads height and width by mirroring, without repeating the edge pixel.
+
+    Zero padding would print a bright or dark frame into the picture.
+
+    Args:
+        padding: Pixels added on each side.
+
+    Call arguments:
+        inputs: `(batch, h, w, channels)`, `h` and `w` greater than `padding`.
+    """
+
+    def __init__(self, padding: int = 1, **kwargs):
+        super().__init__(**kwargs)
+        if padding < 0:
+            raise ValueError(f"`padding` must be 0 or more. Received: padding={padding}")
+        self.padding = padding
+
+    def call(self, inputs):
+        height, width = inputs.shape[1:3]
+        # JAX pads a side that is too small without a word.
+        if any(side is not None and side <= self.padding for side in (height, width)):
+            raise ValueError(
+                f"Height and width must be greater than padding={self.padding}. "
+                f"Received: shape={tuple(inputs.shape)}"
+            )
+        sides = (self.padding, self.padding)
+        return ops.pad(inputs, ((0, 0), sides, sides, (0, 0)), mode="reflect")
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        extra = 2 * self.padding
+        return (
+            batch,
+            None if height is None else height + extra,
+            None if width is None else width + extra,
+            channels,
+        )
+
+    def get_config(self):
+        return {**super().get_config(), "padding": self.padding}
+
+
+@keras.saving.register_keras_serializable("adain")
+class NearestUpsampling2D(keras.layers.Layer):
+    """Doubles height and width by repeating every pixel.
+
+    Written as reshape and broadcast, not as `UpSampling2D`, because that exports to every runtime
+    with free height and width. Transposed convolution would leave a chequered pattern.
+    """
+
+    def call(self, inputs):
+        _, height, width, channels = ops.shape(inputs)
+        x = ops.reshape(inputs, (-1, height, 1, width, 1, channels))
+        x = ops.tile(x, (1, 1, 2, 1, 2, 1))
+        return ops.reshape(x, (-1, 2 * height, 2 * width, channels))
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        return (
+            batch,
+            None if height is None else 2 * height,
+            None if width is None else 2 * width,
+            channels,
+        )
+
+
+@keras.saving.register_keras_serializable("adain")
+class BilinearUpsampling2D(NearestUpsampling2D):
+    """Doubles height and width: each pixel is 3/4 of the nearest one and 1/4 of the next.
+
+    Not `UpSampling2D`, which TensorFlow refuses in graphs that know one side only.
+    """
+
+    def call(self, inputs):
+        return self._double(self._double(inputs, 1), 2)
+
+    @staticmethod
+    def _double(x, axis: int):
+        def part(start, stop):
+            return x[(slice(None),) * axis + (slice(start, stop),)]
+
+        # Beyond the edge there is the edge once more.
+        before = ops.concatenate([part(None, 1), part(None, -1)], axis)
+        after = ops.concatenate([part(1, None), part(-1, None)], axis)
+        pair = ops.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis + 1)
+        shape = [-1, *ops.shape(x)[1:]]
+        shape[axis] = 2 * shape[axis]
+        return ops.reshape(pair, shape)
+
+
+@keras.saving.register_keras_serializable("adain")
+class AdaIN(keras.layers.Layer):
+    """Adaptive instance normalisation of `[content, style]` features.
+
+    Args:
+        alpha: Strength in [0, 1].
+        epsilon: Added to the variances.
+
+    Call arguments:
+        inputs: `[content, style]`, each `(batch, h, w, channels)`; heights and widths may differ.
+    """
+
+    def __init__(self, alpha: float = 1.0, epsilon: float = EPSILON, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 <= alpha <= 1:
+            raise ValueError(f"`alpha` must be in [0, 1]. Received: alpha={alpha}")
+        self.alpha = alpha
+        self.epsilon = epsilon
+
+    def call(self, inputs):
+        content, style = inputs
+        return adaptive_instance_normalization(content, style, self.alpha, self.epsilon)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+    def get_config(self):
+        return {**super().get_config(), "alpha": self.alpha, "epsilon": self.epsilon}
+
+
+@keras.saving.register_keras_serializable("adain")
+class Modulation(keras.layers.Layer):
+    """`x * (1 + scale) + shift`, one scale and shift a channel and picture.
+
+    Call arguments:
+        inputs: `[x, change]`: `(batch, h, w, channels)`, and `(batch, 1, 1, 2 * channels)` with the
+            scales before the shifts.
+    """
+
+    def call(self, inputs):
+        x, change = inputs
+        scale, shift = ops.split(change, 2, axis=-1)
+        return x * (1 + scale) + shift
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+
+@keras.saving.register_keras_serializable("adain")
+class DepthToSpace(keras.layers.Layer):
+    """Rearranges channels into blocks of pixels: the last step of a sub-pixel convolution.
+
+    Args:
+        factor: By how much height and width grow; channels are divided by its square.
+    """
+
+    def __init__(self, factor: int = 2, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, inputs):
+        return ops.depth_to_space(inputs, self.factor)
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        sides = (None if side is None else side * self.factor for side in (height, width))
+        return (batch, *sides, channels // self.factor**2)
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor}

@@ -1,0 +1,241 @@
+"""The model people use: `StyleTransfer` takes pictures and gives pictures."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from adain.imaging.pixels import to_picture, to_unit
+from adain.inference.stylizer import Statistics, Stylizer
+from adain.networks import compact
+from adain.networks import vgg19 as networks
+from adain.networks.adain import mean_std, transfer_statistics
+from adain.networks.vgg19 import get_arrays, set_arrays
+from adain.presets import preset as presets
+from adain.presets.architecture import ARCHITECTURES
+
+BUILDERS = {"vgg19": networks, "compact": compact}
+"""Where `build_encoder` and `build_decoder` of each architecture are."""
+
+
+@keras.saving.register_keras_serializable("adain")
+class StyleTransfer(keras.Model, Stylizer):
+    """A photo and any picture as its style, to the photo painted in that style.
+
+    `image = g(t)`, `t = AdaIN(f(content), f(style))`, with `f` the encoder and `g` the decoder.
+
+    Args:
+        encoder: Pictures `(batch, h, w, 3)` float in [0, 1] to a list of taps, the deepest last.
+        decoder: The levels at which AdaIN acts, and the steering if it takes one, to pictures.
+        architecture: Which kind of networks they are: a key of `ARCHITECTURES`.
+        about: What is known of the weights: license, training, source; goes into `config.json`.
+
+    Call arguments:
+        inputs: `{"content": (B, h, w, 3), "style": (B, h', w', 3)}` float RGB in [0, 1], all
+            sides multiples of the architecture's stride, at least two; optionally
+            `"alpha": (B, 1)` float.
+
+    Example:
+        >>> model = adain.StyleTransfer.from_preset("adain_vgg19")
+        >>> image = model.stylize(adain.load_image("photo.jpg"), adain.load_image("art.jpg"))
+
+    Reference:
+        Huang & Belongie, "Arbitrary Style Transfer in Real-time with Adaptive Instance
+        Normalization", ICCV 2017, https://arxiv.org/abs/1703.06868
+    """
+
+    def __init__(
+        self, encoder, decoder, *, architecture: str = "vgg19", about: dict | None = None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.architecture = architecture
+        count = ARCHITECTURES[architecture].levels
+        widths = tuple(output.shape[-1] for output in encoder.outputs[-count:])
+        self.about = dict(about or {})
+        Stylizer.__init__(self, ARCHITECTURES[architecture], widths, self.about.get("preset", ""))
+        # === Networks ===
+        self.encoder = encoder
+        self.decoder = decoder
+        # === Graphs: the two halves of `stylize`, with the features handed over between them ===
+        image = layers.Input((None, None, 3), name="image")
+        levels = keras.Model(encoder.inputs, encoder.outputs[-count:], name="levels")(image)
+        levels = levels if isinstance(levels, list) else [levels]
+        own = _Statistics(name="statistics")(levels)
+        self.encode_graph = keras.Model(image, [*levels, *own], name="encode")
+        inputs = [
+            layers.Input((None, None, width), name=f"level{number}")
+            for number, width in enumerate(widths, start=1)
+        ] + [
+            layers.Input((1, 1, sum(widths)), name=name)
+            for name in ("mean", "std", "style_mean", "style_std")
+        ]
+        inputs.append(layers.Input((1, 1, 1), name="alpha"))
+        targets = _Transfer(count, steering=len(decoder.inputs) > count, name="transfer")(inputs)
+        image = decoder(targets if len(targets) > 1 else targets[0])
+        self.decode_graph = keras.Model(inputs, image, name="decode")
+        self.built = True
+
+    # === Keras ===
+
+    def call(self, inputs):
+        batch = ops.shape(inputs["content"])[0]
+        alpha = inputs.get("alpha")
+        alpha = ops.ones((batch, 1)) if alpha is None else alpha
+        *_, style_mean, style_std = self.encode_graph(inputs["style"])
+        return self.decode_graph(
+            [
+                *self.encode_graph(inputs["content"]),
+                style_mean,
+                style_std,
+                ops.reshape(alpha, (-1, 1, 1, 1)),
+            ]
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "decoder": keras.saving.serialize_keras_object(self.decoder),
+            "architecture": self.architecture,
+            "about": self.about,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        for part in ("encoder", "decoder"):
+            config[part] = keras.saving.deserialize_keras_object(config[part])
+        return cls(**config)
+
+    # === Pictures: `encode_style` and `stylize` are the stylizer's ===
+
+    @property
+    def preset(self) -> str:
+        """Name of the weights; style codes carry it."""
+        return self.about.get("preset", "")
+
+    def _encode(self, image):
+        *levels, mean, std = self.encode_graph.predict_on_batch(to_unit(image[None]))
+        return [level[0] for level in levels], Statistics(mean.reshape(-1), std.reshape(-1))
+
+    def _decode(self, levels, own, style, alpha, *, exact=False):
+        vectors = [np.reshape(vector, (1, 1, 1, -1)) for vector in (*own, *style)]
+        strength = np.full((1, 1, 1, 1), alpha, "float32")
+        inputs = [*(level[None] for level in levels), *vectors, strength]
+        image = self.decode_graph.predict_on_batch(inputs)[0]
+        return np.clip(image, 0, 1) if exact else to_picture(image)
+
+    # === Weights ===
+
+    @classmethod
+    def from_preset(cls, preset: str | Path = presets.DEFAULT_PRESET) -> StyleTransfer:
+        """Load a model with its weights.
+
+        Args:
+            preset: A name from `available_presets()`, a preset's folder, or the folder a
+                training run writes to.
+
+        Returns:
+            A `StyleTransfer`, ready to use.
+
+        Raises:
+            PresetError: If there is no such preset, or its files are damaged.
+        """
+        folder = presets.find_preset(preset)
+        config = presets.read_config(folder)
+        builder = BUILDERS[config["architecture"]]
+        parts = {}
+        for part, build in (("encoder", builder.build_encoder), ("decoder", builder.build_decoder)):
+            file = f"{part}.npz"
+            arrays = presets.read_weights(folder, file, config["sha256"].get(file))
+            parts[part] = build(tuple(config["widths"]), name=part)
+            try:
+                set_arrays(parts[part], arrays)
+            except ValueError as error:
+                raise presets.PresetError(f"{folder / file}: {error}") from error
+        model = cls(**parts, architecture=config["architecture"], about=config["about"])
+        model._fingerprint = presets.fingerprint(config)
+        return model
+
+    def save_to_preset(self, folder: str | Path) -> None:
+        """Write the weights, in half precision, and `config.json` into a folder.
+
+        Raises:
+            OSError: If the folder cannot be written.
+        """
+        folder = Path(folder)
+        sums = {}
+        for part in ("encoder", "decoder"):
+            arrays = get_arrays(getattr(self, part))
+            sums[f"{part}.npz"] = presets.write_weights(folder / f"{part}.npz", arrays)
+        config = {
+            "architecture": self.architecture,
+            "widths": [output.shape[-1] for output in self.encoder.outputs],
+            "sha256": sums,
+            "about": self.about,
+        }
+        # Last, so that a folder that has it is complete.
+        presets.write_config(folder, config)
+
+
+@lru_cache(maxsize=1)
+def load_loss_network() -> keras.Model:
+    """The encoder of the full-width preset, which losses and measures are taken in.
+
+    Returns:
+        Pictures `(batch, h, w, 3)` float in [0, 1], sides multiples of 8, to relu1_1..relu4_1.
+    """
+    return StyleTransfer.from_preset(presets.FULL_WIDTH_PRESET).encoder
+
+
+@keras.saving.register_keras_serializable("adain")
+class _Statistics(layers.Layer):
+    """Levels to the means and the deviations of all their channels, `(B, 1, 1, sum)` each."""
+
+    def call(self, inputs):
+        means, stds = zip(*map(mean_std, inputs), strict=True)
+        return ops.concatenate(means, -1), ops.concatenate(stds, -1)
+
+
+@keras.saving.register_keras_serializable("adain")
+class _Transfer(layers.Layer):
+    """`[*levels, mean, std, style_mean, style_std, alpha]` to what the decoder takes.
+
+    Args:
+        count: How many levels there are.
+        steering: Whether the decoder also takes the means and deviations wanted, and their
+            differences to the content's own.
+    """
+
+    def __init__(self, count: int, steering: bool, **kwargs):
+        super().__init__(**kwargs)
+        self.count = count
+        self.steering = steering
+
+    def call(self, inputs):
+        levels, (*statistics, alpha) = inputs[: self.count], inputs[self.count :]
+        targets, start = [], 0
+        for level in levels:
+            channels = slice(start, start + level.shape[-1])
+            parts = (vector[..., channels] for vector in statistics)
+            targets.append(transfer_statistics(level, *parts, alpha=alpha))
+            start = channels.stop
+        if self.steering:
+            mean, std, style_mean, style_std = statistics
+            changes = [alpha * (style_mean - mean), alpha * (style_std - std)]
+            wanted = [mean + changes[0], std + changes[1]]
+            targets.append(ops.concatenate([*wanted, *changes], -1))
+        return targets
+
+    def compute_output_shape(self, input_shape):
+        shapes = [tuple(shape) for shape in input_shape]
+        targets = shapes[: self.count]
+        if self.steering:
+            targets.append((shapes[0][0], 1, 1, 4 * shapes[self.count][-1]))
+        return targets
+
+    def get_config(self):
+        return {**super().get_config(), "count": self.count, "steering": self.steering}

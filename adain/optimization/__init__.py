@@ -1,0 +1,1 @@
+"""The slow method: the picture itself is optimised."""

@@ -1,0 +1,30 @@
+"""The command `adain optimize`."""
+
+from __future__ import annotations
+
+from adain.console import complain, finish, load_backend, progress_bar, report
+from adain.optimization.config import OptimizeConfig
+
+
+def optimize(config: OptimizeConfig) -> int:
+    from adain.optimization import files as gatys_jobs
+    from adain.presets import preset as presets
+
+    presets.find_preset(config.checkpoint)
+    planned, problems = gatys_jobs.plan(config)
+    complain(*problems)
+    failed = len(problems)
+    if planned:
+        load_backend()
+        bar = progress_bar(len(planned) * config.steps, "step", config.quiet)
+
+        def on_step(losses):
+            bar.set_postfix({name: f"{loss:.3g}" for name, loss in losses.items()}, refresh=False)
+            bar.update()
+
+        with bar:
+            for i, outcome in enumerate(gatys_jobs.optimize_files(config, planned, on_step), 1):
+                # L-BFGS may have stopped early.
+                bar.update(i * config.steps - bar.n)
+                failed += report(outcome, bar.write, as_json=config.json)
+    return finish(config, len(planned) + len(problems) - failed, failed)

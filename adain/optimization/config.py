@@ -1,0 +1,99 @@
+"""Settings of `adain optimize`, field for field its flags."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from adain.constants import LAYERS
+from adain.options import UsageError, as_tuple, flag, require, require_choices, shared
+
+
+@dataclass(frozen=True)
+class OptimizeConfig:
+    """Settings of `adain optimize`: the picture itself is optimised, step by step."""
+
+    content_path: tuple[str, ...] = flag(
+        (), "pictures, folders or globs to repaint; none: textures of the styles", nargs="+"
+    )
+    style_path: tuple[str, ...] = flag(
+        (), "pictures, folders or globs; none: what CONTENT_LAYERS know of the photos", nargs="+"
+    )
+    out_path: str = shared("out_path")
+    checkpoint: str = shared("checkpoint")
+    start: str = flag(
+        "",
+        "picture to start from: the photo, noise, or the result of `adain stylize` "
+        "(default: the photo where there is a style too, else noise)",
+        choices=("content", "noise", "adain"),
+    )
+    size: str = flag("512", "size of textures in pixels: HEIGHTxWIDTH, or one number for both")
+    # Not the photo's own size: a step at 12 megapixels takes minutes, and too much memory.
+    content_size: int = flag(512, "resize the photo's shorter side to this (0: keep its size)")
+    style_size: int = shared("style_size")
+    content_layers: tuple[str, ...] = flag(
+        ("relu4_1",), "layers that see the photo (default: relu4_1)", nargs="+", choices=LAYERS
+    )
+    style_layers: tuple[str, ...] = flag(
+        LAYERS, "layers that see the style (default: all four)", nargs="+", choices=LAYERS
+    )
+    style_loss: str = flag(
+        "gram",
+        "what is matched: Gram matrices, or channel means and deviations",
+        choices=("gram", "statistics"),
+    )
+    content_weight: float = flag(
+        1.0, "weight of the content loss (squared error over the photo's variance)"
+    )
+    # 10 leaves photos much of their own colours; at 100 they are still easy to make out.
+    style_weight: float = flag(
+        100.0, "weight of the style loss (squared error over the style's square)"
+    )
+    tv_weight: float = flag(
+        0.0, "weight of the total variation (summed over channels, averaged over positions)"
+    )
+    optimizer: str = flag("lbfgs", "how the picture is changed", choices=("lbfgs", "adam"))
+    learning_rate: float = flag(0.02, "Adam's, for pixels in [0, 1]; L-BFGS finds its own")
+    steps: int = flag(300, "most evaluations of loss and gradient for one picture")
+    save_iter: int = flag(
+        0, "also write the best picture so far every so many steps, NAME_0050.png (0: no)"
+    )
+    quality: int = shared("quality")
+    max_pixels: int = shared("max_pixels")
+    seed: int = flag(0, "seed of the noise")
+    json: bool = shared("json")
+    quiet: bool = shared("quiet")
+
+    def __post_init__(self) -> None:
+        for name in ("content_path", "style_path", "content_layers", "style_layers"):
+            as_tuple(self, name)
+        if not self.content_path and not self.style_path:
+            raise UsageError("Give --content-path, --style-path, or both. Received: neither")
+        if self.start in ("content", "adain") and not self.content_path:
+            raise UsageError(f"--start {self.start} needs --content-path.")
+        if self.start == "adain" and not self.style_path:
+            raise UsageError("--start adain needs --style-path.")
+        for name in ("content_layers", "style_layers"):
+            require(self, name, len(getattr(self, name)) > 0, "at least one layer")
+        for name in (
+            "content_weight", "style_weight", "tv_weight", "content_size", "style_size",
+            "save_iter", "seed",
+        ):  # fmt: skip
+            value = getattr(self, name)
+            require(self, name, value >= 0 and math.isfinite(value), "0 or more")
+        require(self, "learning_rate", 0 < self.learning_rate < math.inf, "greater than 0")
+        for name in ("steps", "max_pixels"):
+            require(self, name, getattr(self, name) >= 1, "1 or more")
+        require(self, "quality", 1 <= self.quality <= 100, "in [1, 100]")
+        require_choices(self)
+        sides = self.size.lower().split("x")
+        good = len(sides) <= 2 and all(side.isdecimal() and int(side) > 0 for side in sides)
+        require(self, "size", good, "HEIGHTxWIDTH or one number of pixels")
+        if self.out_path == "-" and (self.json or self.save_iter):
+            raise UsageError("Standard output takes one picture: no --json, no --save-iter.")
+
+    @property
+    def texture_size(self) -> tuple[int, int]:
+        """`size` as `(height, width)`."""
+        sides = [int(side) for side in self.size.lower().split("x")]
+        return sides[0], sides[-1]

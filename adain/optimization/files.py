@@ -1,0 +1,164 @@
+"""Files to files for `adain optimize`: what is made of which pictures, and doing it."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from adain.imaging import io as imaging
+from adain.inference.memory import choose_tile
+from adain.optimization.config import OptimizeConfig
+from adain.options import UsageError
+from adain.sources import (
+    STDOUT,
+    Outcome,
+    Source,
+    check_outputs,
+    find_sources,
+    is_card,
+    output_path,
+    read_source,
+    reason_of,
+    shrink,
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One result: a photo and a style, or one of them, and where it goes (None: stdout)."""
+
+    content: Source | None
+    style: Source | None
+    output: Path | None
+
+    def __str__(self) -> str:
+        return " with ".join(str(source) for source in (self.content, self.style) if source)
+
+
+def plan(config: OptimizeConfig) -> tuple[list[Job], list[str]]:
+    """All results to make, in order, and one line for each path that led to none.
+
+    Raises:
+        UsageError: If two files would have the same name, one would replace an input, or a style
+            is a style card.
+    """
+    contents, problems = find_sources(config.content_path)
+    styles, style_problems = find_sources(config.style_path)
+    for style in filter(is_card, styles):
+        raise UsageError(
+            f"--style-path must name pictures. Received: {style}, a style card, which holds the "
+            "statistics of one layer."
+        )
+    jobs = []
+    # None: nothing was asked for, which is not the same as nothing found.
+    for content in contents if config.content_path else [None]:
+        for style in styles if config.style_path else [None]:
+            if style is None:
+                source, tail = content, f"_reconstructed_{'_'.join(config.content_layers)}"
+            elif content is None:
+                source, tail = style, "_texture"
+            else:
+                source, tail = content, f"_optimized_{style.flat}"
+            jobs.append(Job(content, style, output_path(config.out_path, source, tail)))
+    saved = range(config.save_iter, config.steps + 1, config.save_iter) if config.save_iter else ()
+    check_outputs(
+        config.out_path,
+        jobs,
+        contents + styles,
+        lambda job: [job.output, *(step_path(job.output, step) for step in saved)],
+    )
+    return jobs, problems + style_problems
+
+
+def step_path(output: Path, step: int) -> Path:
+    """`NAME_0050.png`, beside the result."""
+    return output.with_name(f"{output.stem}_{step:04}.png")
+
+
+def optimize_files(
+    config: OptimizeConfig, jobs: list[Job], on_step: Callable[[dict[str, float]], None]
+) -> Iterator[Outcome]:
+    """Carry out jobs, one after another; a failure of one leaves the others alone.
+
+    Args:
+        config: The settings.
+        jobs: What `plan` gave.
+        on_step: Called with the losses of each step.
+    """
+    # Here, because importing the backend takes seconds that a usage error should not cost.
+    from adain.networks.model import StyleTransfer, load_loss_network
+
+    model = StyleTransfer.from_preset(config.checkpoint)
+    encoder = load_loss_network() if model.architecture == "compact" else model.encoder
+    for job in jobs:
+        started = time.perf_counter()
+        best = {"loss": math.inf}
+
+        def watch(found, best=best):
+            if found["loss"] < best["loss"]:
+                best.update(found)
+            on_step(found)
+
+        error = reason_of(
+            lambda job=job, watch=watch: _optimize(config, model, encoder, job, watch)
+        )
+        yield Outcome(
+            str(job.content or ""),
+            str(job.style or ""),
+            STDOUT if job.output is None else str(job.output),
+            error,
+            time.perf_counter() - started,
+            {} if error else best,
+        )
+
+
+def _optimize(config: OptimizeConfig, model, encoder, job: Job, watch) -> None:
+    """Make one result."""
+    from adain.optimization.gatys import optimize_image
+
+    content = style = meta = None
+    if job.content is not None:
+        content, meta = read_source(job.content, config.max_pixels)
+        content = shrink(content, config.content_size, 0)
+    if job.style is not None:
+        style, _ = read_source(job.style, config.max_pixels)
+        style = shrink(style, config.style_size, 0)
+    start: str | np.ndarray = config.start
+    if start == "adain":
+        start = model.stylize(content, style, tile=choose_tile(model, content))
+    if job.output is not None:
+        job.output.parent.mkdir(parents=True, exist_ok=True)
+
+    def on_step(step, found, picture):
+        if config.save_iter and step % config.save_iter == 0:
+            imaging.save_image(step_path(job.output, step), picture(), meta=meta)
+        watch(found)
+
+    result = optimize_image(
+        encoder,
+        content,
+        style,
+        start=start,
+        size=config.texture_size,
+        content_weight=config.content_weight,
+        style_weight=config.style_weight,
+        tv_weight=config.tv_weight,
+        content_layers=config.content_layers,
+        style_layers=config.style_layers,
+        style_loss=config.style_loss,
+        method=config.optimizer,
+        steps=config.steps,
+        learning_rate=config.learning_rate,
+        seed=config.seed,
+        on_step=on_step,
+    )
+    if job.output is None:
+        imaging.save_image(sys.stdout.buffer, result, format="PNG", meta=meta)
+    else:
+        imaging.save_image(job.output, result, meta=meta, quality=config.quality)

@@ -1,0 +1,1 @@
+"""Weights on disk: presets, architectures, weight files."""

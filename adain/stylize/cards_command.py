@@ -1,0 +1,49 @@
+"""The commands `adain styles save | list | show`."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from adain.console import DONE, FAILED, NoProgress, complain, load_backend, report
+from adain.stylize.config import ListStylesConfig, SaveStylesConfig, ShowStylesConfig
+
+
+def save_styles(config: SaveStylesConfig) -> int:
+    from adain.engines import registry as engines
+    from adain.stylize import cards
+
+    planned, problems = cards.plan(config)
+    complain(*problems)
+    failed, done = len(problems), 0
+    if planned:
+        if engines.resolve(config.engine) == "keras":
+            load_backend()
+        for outcome in cards.save(config, planned):
+            failed += report(outcome, NoProgress.write, as_json=False)
+            done += not outcome.error
+    sys.stderr.write(f"{done} style card{'' if done == 1 else 's'} in {config.out_path}\n")
+    return FAILED if failed else DONE
+
+
+def list_styles(config: ListStylesConfig) -> int:
+    return _tell_styles(config, lambda card: "\t".join(card[key] for key in _CARD_COLUMNS))
+
+
+def show_styles(config: ShowStylesConfig) -> int:
+    return _tell_styles(
+        config, lambda card: "\n".join(f"{key:10}{value}" for key, value in card.items()) + "\n"
+    )
+
+
+_CARD_COLUMNS = ("style", "title", "credit", "license")
+
+
+def _tell_styles(config: ListStylesConfig | ShowStylesConfig, form) -> int:
+    from adain.stylize import cards
+
+    found, problems = cards.find(config)
+    for card in found:
+        sys.stdout.write((json.dumps(card) if config.json else form(card)) + "\n")
+    complain(*problems)
+    return FAILED if problems else DONE

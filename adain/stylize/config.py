@@ -1,0 +1,205 @@
+"""Settings of `adain stylize` and `adain styles`, field for field their flags."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from adain.options import (
+    UsageError,
+    as_numbers,
+    as_paths,
+    as_tuple,
+    flag,
+    require,
+    require_choices,
+    shared,
+)
+
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+@dataclass(frozen=True)
+class StylizeConfig:
+    """Settings of one stylising run. Field for field the flags of `stylize.py`."""
+
+    content_path: tuple[str, ...] = flag(
+        (),
+        "pictures, folders or globs to repaint; - reads standard input",
+        nargs="+",
+        required=True,
+    )
+    style_path: tuple[str, ...] = flag(
+        (),
+        "pictures, style cards (.npz), folders, globs, or names that `adain styles list` gives",
+        nargs="+",
+        required=True,
+        short="--style",
+    )
+    out_path: str = shared("out_path")
+    checkpoint: str = shared("checkpoint")
+    alpha: tuple[float, ...] = flag(
+        (1.0,),
+        "strength of the style: 0 none, 1 full, above 1 exaggerated; one for all masks or one for "
+        "each (default: 1)",
+        nargs="+",
+        type=float,
+    )
+    style_mix: bool = flag(False, "blend all styles into one")
+    style_interp_weights: tuple[float, ...] = flag(
+        (),
+        "blend all styles by these weights, one for each; with masks, one for each style, mask "
+        "after mask",
+        nargs="+",
+        type=float,
+    )
+    mask: tuple[str, ...] = flag(
+        (),
+        "grey pictures or folders of them, white inside: each mask takes the next style, or all "
+        "the only one; what no mask covers stays as it is; of a folder that has a folder named as "
+        "the photo, that one counts",
+        nargs="+",
+    )
+    feather: float = flag(0.0, "soften the masks' edges, by a blur of this deviation in pixels")
+    engine: str = shared("engine")
+    # 0 keeps every pixel; people are surprised by results smaller than their photo.
+    content_size: int = flag(0, "resize the photo's shorter side to this (0: keep its size)")
+    # The decoder was trained on styles of about this size: larger ones give coarser strokes.
+    style_size: int = shared("style_size")
+    stroke: int = flag(
+        0,
+        "paint strokes as on a photo of this shorter side, also on larger ones: a preview of that "
+        "size and the final picture look alike (0: strokes of the same pixels at any size)",
+    )
+    crop_size: int = flag(0, "cut a square of this side from the middle of both (0: no)")
+    keep_colors: str = flag(
+        "",
+        "keep the photo's colours: recolour the style first (coral, histogram), or take only the "
+        "result's lightness (luma)",
+        choices=("coral", "histogram", "luma"),
+        const="coral",
+    )
+    passes: int = flag(1, "stylise the result again, this many times in all")
+    refine: int = flag(
+        0,
+        "polish the result of the last pass with this many steps of `adain optimize`; in one piece "
+        "whatever --tile says, and not from style cards",
+    )
+    random: int = flag(0, "use this many styles, drawn at random for each photo (0: all)")
+    concat: bool = flag(False, "write photo, style and result side by side")
+    sheet: str = flag(
+        "",
+        "one contact sheet for each photo instead of results: steps of alpha, steps between two "
+        "styles or among four, or all styles",
+        choices=("alpha", "mix", "styles"),
+    )
+    sheet_steps: int = flag(5, "how many steps --sheet alpha and --sheet mix take")
+    tile: int | None = flag(
+        None,
+        "work in tiles of this side, with the same result; 0: whole pictures (default: what "
+        "--max-memory allows)",
+        type=int,
+    )
+    max_memory: str = flag(
+        "", "memory to use in all, such as 3GiB or 800MiB (default: half of what is free)"
+    )
+    overwrite: bool = flag(
+        False, "replace results that are there already; without, finished ones are skipped"
+    )
+    dry_run: bool = flag(False, "only list what would be done")
+    quality: int = shared("quality")
+    max_pixels: int = shared("max_pixels")
+    seed: int = flag(0, "seed of --random")
+    json: bool = shared("json")
+    quiet: bool = shared("quiet")
+
+    def __post_init__(self) -> None:
+        for name in ("content_path", "style_path"):
+            as_paths(self, name)
+        as_tuple(self, "mask")
+        for name in ("alpha", "style_interp_weights"):
+            as_numbers(self, name)
+            good = all(0 <= number < math.inf for number in getattr(self, name))
+            require(self, name, good, "0 or more")
+        require(self, "alpha", len(self.alpha) > 0, "at least one number")
+        for name in (
+            "content_size", "style_size", "crop_size", "random", "refine", "seed", "feather",
+            "stroke",
+        ):  # fmt: skip
+            value = getattr(self, name)
+            require(self, name, 0 <= value < math.inf, "0 or more")
+        require(self, "feather", self.feather == 0 or len(self.mask) > 0, "0 without --mask")
+        require(self, "stroke", self.stroke == 0 or self.stroke >= 64, "0, or 64 or more")
+        require(self, "sheet_steps", self.sheet_steps >= 2, "2 or more")
+        if self.tile is not None:
+            require(self, "tile", self.tile == 0 or self.tile >= 64, "0, or 64 or more")
+            require(self, "tile", self.tile % 16 == 0, "a multiple of 16")
+        limit = self.memory_limit
+        good = limit is None or 0 < limit < math.inf
+        require(self, "max_memory", good, "a size such as 3GiB or 800MiB")
+        require(self, "passes", self.passes >= 1, "1 or more")
+        require(self, "max_pixels", self.max_pixels >= 1, "1 or more")
+        require(self, "quality", 1 <= self.quality <= 100, "in [1, 100]")
+        require_choices(self)
+        if self.out_path == "-" and self.json:
+            raise UsageError("`json` and a picture cannot both go to standard output.")
+
+    @property
+    def memory_limit(self) -> float | None:
+        """`max_memory` in bytes; None where it is left out."""
+        if not self.max_memory:
+            return None
+        number = self.max_memory.strip().upper().removesuffix("B").removesuffix("I")
+        unit = number[-1:] if number[-1:] in _UNITS else ""
+        try:
+            return float(number.removesuffix(unit)) * _UNITS[unit]
+        except ValueError:
+            return math.nan
+
+
+@dataclass(frozen=True)
+class SaveStylesConfig:
+    """Settings of `adain styles save`: pictures to style cards."""
+
+    style_path: tuple[str, ...] = flag((), "pictures, folders or globs", nargs="+", place=True)
+    out_path: str = flag("", "the style card, .npz, or a folder for several", place=True)
+    name: str = flag("", "title, kept in the card (default: the file's name)")
+    credit: str = flag("", "author and source, kept in the card")
+    license: str = flag("", "license, kept in the card")
+    checkpoint: str = shared("checkpoint")
+    engine: str = shared("engine")
+    style_size: int = shared("style_size")
+    overwrite: bool = flag(False, "replace cards that are there already")
+    max_pixels: int = shared("max_pixels")
+
+    def __post_init__(self) -> None:
+        as_paths(self, "style_path")
+        require(self, "out_path", self.out_path != "", "a style card or a folder")
+        require(self, "style_size", self.style_size >= 0, "0 or more")
+
+
+@dataclass(frozen=True)
+class ListStylesConfig:
+    """Settings of `adain styles list`: what style cards there are."""
+
+    style_path: tuple[str, ...] = flag(
+        (), "style cards or folders of them (default: those that come with the weights)",
+        nargs="*", place=True,
+    )  # fmt: skip
+    checkpoint: str = shared("checkpoint")
+    json: bool = flag(False, "write one line of JSON for each card")
+
+    def __post_init__(self) -> None:
+        as_tuple(self, "style_path")
+
+
+@dataclass(frozen=True)
+class ShowStylesConfig:
+    """Settings of `adain styles show`: all that single style cards tell."""
+
+    style_path: tuple[str, ...] = flag((), "style cards, or names", nargs="+", place=True)
+    checkpoint: str = shared("checkpoint")
+    json: bool = flag(False, "write one line of JSON for each card")
+
+    def __post_init__(self) -> None:
+        as_paths(self, "style_path")

@@ -1,0 +1,209 @@
+"""What watches over a training run: checkpoints, curves and pictures, and alarms."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+from tqdm import tqdm
+
+from adain.networks.model import StyleTransfer
+from adain.presets import npz
+from adain.training.config import TrainConfig
+from adain.training.tensorboard import EventWriter
+
+logger = logging.getLogger(__name__)
+
+STATE = "state.npz"
+
+
+class TrainingError(ValueError):
+    """Training cannot go on; one line with the remedy."""
+
+
+# === Checkpoints ===
+
+
+def save_state(trainer: keras.Model, path: Path, step: int, config: TrainConfig) -> None:
+    """Write everything an exact continuation needs, atomically."""
+    arrays = {
+        f"{part}/{i}": ops.convert_to_numpy(variable)
+        for part, variables in _parts(trainer).items()
+        for i, variable in enumerate(variables)
+    }
+    npz.save(path, arrays, {"step": step, "config": asdict(config)})
+
+
+def load_state(trainer: keras.Model, path: Path) -> tuple[int, dict]:
+    """Restore what `save_state` wrote; returns the step and the settings it was made with.
+
+    Raises:
+        TrainingError: If the file does not fit this model.
+    """
+    try:
+        arrays, about = npz.load(path)
+        for part, variables in _parts(trainer).items():
+            if sum(name.startswith(f"{part}/") for name in arrays) != len(variables):
+                raise ValueError(f"it holds another {part}")
+            for i, variable in enumerate(variables):
+                variable.assign(arrays[f"{part}/{i}"])
+        return about["step"], about["config"]
+    except (ValueError, KeyError) as error:
+        raise TrainingError(
+            f"{path}: cannot be continued ({error}). "
+            "Choose another --checkpoint folder, or delete this one to start anew."
+        ) from error
+
+
+def _parts(trainer: keras.Model) -> dict[str, list]:
+    """Everything that changes in training."""
+    parts = {"decoder": trainer.decoder.variables, "optimizer": trainer.optimizer.variables}
+    if trainer.stylizer is not None:
+        parts["encoder"] = trainer.stylizer.encoder.variables
+    return parts
+
+
+class _Run(keras.callbacks.Callback):
+    """What a callback of a run knows: which step of the whole run a batch is."""
+
+    def __init__(self, config: TrainConfig, start: int):
+        super().__init__()
+        self.config = config
+        self.start = start
+
+    def step(self, batch: int) -> int:
+        return self.start + batch + 1
+
+    def due(self, step: int, every: int) -> bool:
+        return step % every == 0 or step == self.config.max_iter
+
+
+class StopOnNaN(_Run):
+    """Stops at once when the loss is not a number."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not math.isfinite(float(logs["loss"])):
+            raise TrainingError(
+                f"The loss became {float(logs['loss'])} at step {self.step(batch)}. The last "
+                "checkpoint is good; go on with a smaller --learning-rate or with --clip-norm 1."
+            )
+
+
+class Checkpoint(_Run):
+    """Writes the state and the decoder every `save_iter` steps."""
+
+    def __init__(self, config, start, transfer: StyleTransfer):
+        super().__init__(config, start)
+        self.transfer = transfer
+        self.folder = Path(config.checkpoint)
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = self.step(batch)
+        if self.due(step, self.config.save_iter):
+            # Asking for the model brings JAX's variables up to date.
+            self.save(self.model, step)
+
+    def save(self, trainer: keras.Model, step: int) -> None:
+        """Write the preset and the state."""
+        # The state comes last: a run killed in between makes this step, and the preset, anew.
+        self.transfer.about["step"] = step
+        variables = trainer.trainable_variables
+        kept = [ops.convert_to_numpy(variable) for variable in variables]
+        if step:
+            # With a moving average, that is what the preset gets; training goes on without it.
+            trainer.optimizer.finalize_variable_values(variables)
+        self.transfer.save_to_preset(self.folder)
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)
+        save_state(trainer, self.folder / STATE, step, self.config)
+
+
+class TensorBoardLogger(_Run):
+    """TensorBoard scalars and pictures, and the progress bar."""
+
+    def __init__(self, config, start, transfer: StyleTransfer, probe: list):
+        super().__init__(config, start)
+        self.transfer = transfer
+        self.probe = probe
+        self.codes = [transfer.encode_style(style) for _, style in probe]
+        self.writer: EventWriter | None = None
+        self.bar: tqdm | None = None
+
+    def on_train_begin(self, logs=None):
+        self.writer = EventWriter(self.config.log_path or Path(self.config.checkpoint) / "logs")
+        self.bar = tqdm(
+            total=self.config.max_iter, initial=self.start, unit="step", file=sys.stderr,
+            desc="training", dynamic_ncols=True,
+        )  # fmt: skip
+        self.since = (time.perf_counter(), self.start)
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = self.step(batch)
+        self.bar.update()
+        if self.due(step, self.config.summary_iter):
+            now, (then, last) = time.perf_counter(), self.since
+            self.since = (now, step)
+            values = {name: float(value) for name, value in logs.items()}
+            self.bar.set_postfix({name: f"{value:.3g}" for name, value in values.items()})
+            rate = self.model.optimizer.learning_rate
+            values["learning_rate"] = float(ops.convert_to_numpy(rate))
+            values["images_per_second"] = (step - last) * self.config.batch_size / (now - then)
+            self.writer.scalars(step, values)
+            self.writer.flush()
+            # The logs are means since the last reset: this makes them means of one interval.
+            self.model.reset_metrics()
+        if self.due(step, self.config.image_iter):
+            self._show(step)
+
+    def _show(self, step: int) -> None:
+        _ = self.model  # Brings JAX's variables up to date.
+        outputs = [
+            self.transfer.stylize(content, code)
+            for (content, _), code in zip(self.probe, self.codes, strict=True)
+        ]
+        rows = [
+            np.hstack([content, style, output])
+            for (content, style), output in zip(self.probe, outputs, strict=True)
+        ]
+        self.writer.image(step, "content | style | output", np.vstack(rows))
+        self.writer.flush()
+        complaint = judge(outputs, [style for _, style in self.probe])
+        if complaint:
+            logger.warning("step %d: %s", step, complaint)
+
+    def on_train_end(self, logs=None):
+        self.close()
+
+    def close(self) -> None:
+        """Also after an error, so that nothing is lost."""
+        if self.bar is not None:
+            self.bar.close()
+        if self.writer is not None:
+            self.writer.close()
+
+
+def judge(outputs: list[np.ndarray], styles: list[np.ndarray]) -> str:
+    """A complaint about pictures that show training has gone wrong, or an empty string.
+
+    Args:
+        outputs, styles: HWC uint8 sRGB pictures.
+    """
+
+    def contrast(pictures):
+        return float(np.mean([picture.std(axis=(0, 1)).mean() for picture in pictures]))
+
+    def colour(pictures):
+        return float(np.mean([np.ptp(picture.astype(int), axis=-1).mean() for picture in pictures]))
+
+    if contrast(outputs) < 0.1 * contrast(styles):
+        return "the output is almost constant; try a smaller --learning-rate or start anew"
+    if colour(outputs) < 0.1 * colour(styles):
+        return "the output is grey; try a larger --style-weight or a smaller --learning-rate"
+    return ""

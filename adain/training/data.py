@@ -1,0 +1,210 @@
+"""Two folders of pictures to a stream of training batches.
+
+Batches are a pure function of (seed, step), so a run that was killed goes on with the very pairs
+it would have seen.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from adain.imaging import io as imaging
+
+logger = logging.getLogger(__name__)
+
+CONTENT, STYLE = 0, 1
+
+
+class Crop(NamedTuple):
+    """One training picture: which file, and which of its crops."""
+
+    kind: int
+    index: int
+    draw: int
+
+
+class StyleContentDataset:
+    """Pairs of photographs and paintings, cropped at random.
+
+    Each picture is shrunk so that its shorter side is `image_size`, keeping its aspect, and
+    cropped; a smaller one is enlarged no more than the crop needs. With `random_scale` the shorter
+    side is drawn for each crop, and smaller pictures are enlarged to it. Every epoch visits every
+    picture once, in an order of its own; the two folders turn over independently. Files that
+    cannot be read are skipped, named in the log and kept in `skipped`; the next file stands in.
+
+    Args:
+        content_path, style_path: Folder, or several, searched with all sub-folders.
+        batch_size: Pairs a batch.
+        image_size: Shorter side before cropping, pixels.
+        crop_size: Side of the content's crops, pixels.
+        style_crop_size: Side of the style's crops; 0: as `crop_size`.
+        random_scale: The shorter side is `image_size` times a factor between `1 / random_scale`
+            and `random_scale`, its logarithm uniform; 1: always `image_size`.
+        fixed_draws: Draw only this many different crops of each photo, and of each style; 0: all
+            new.
+        seed: The same seed gives the same pairs and crops.
+        workers: Threads that load pictures; 0: one for each core.
+
+    Raises:
+        ValueError: If a folder holds no pictures.
+
+    Example:
+        >>> batches = StyleContentDataset("coco", "wikiart", batch_size=8)
+        >>> batches.batch(0)["content"].shape
+        (8, 256, 256, 3)
+    """
+
+    def __init__(
+        self,
+        content_path: str | Path | Sequence[str | Path],
+        style_path: str | Path | Sequence[str | Path],
+        *,
+        batch_size: int = 8,
+        image_size: int = 512,
+        crop_size: int = 256,
+        style_crop_size: int = 0,
+        random_scale: float = 1.0,
+        fixed_draws: tuple[int, int] = (0, 0),
+        seed: int = 0,
+        workers: int = 0,
+    ):
+        self.files = (_find(content_path, "content"), _find(style_path, "style"))
+        self.batch_size = batch_size
+        self.image_size = image_size
+        self.crop_sizes = (crop_size, style_crop_size or crop_size)
+        self.random_scale = random_scale
+        self.fixed_draws = fixed_draws
+        self.seed = seed
+        self.workers = workers or os.cpu_count() or 1
+        self.skipped: dict[Path, str] = {}
+        self._lock = threading.Lock()
+        # A bounded cache: two kinds, and the epoch that ends beside the one that begins.
+        self._order = lru_cache(maxsize=4)(self._make_order)
+
+    def _make_order(self, kind: int, epoch: int) -> np.ndarray:
+        return np.random.default_rng((self.seed, kind, epoch)).permutation(len(self.files[kind]))
+
+    def plan(self, step: int) -> tuple[list[Crop], list[Crop]]:
+        """Which crops make batch `step`: the content's and the style's."""
+        crops = []
+        for kind in (CONTENT, STYLE):
+            total = len(self.files[kind])
+            fixed = self.fixed_draws[kind]
+            picks = range(step * self.batch_size, (step + 1) * self.batch_size)
+            crops.append(
+                [
+                    Crop(
+                        kind,
+                        int(self._order(kind, pick // total)[pick % total]),
+                        (pick // total) % fixed if fixed else pick // total,
+                    )
+                    for pick in picks
+                ]
+            )
+        return crops[0], crops[1]
+
+    def load(self, crop: Crop) -> np.ndarray:
+        """One crop, `(crop_size, crop_size, 3)` uint8 sRGB."""
+        files = self.files[crop.kind]
+        rng = np.random.default_rng((self.seed, *crop))
+        wanted = self.image_size
+        if self.random_scale > 1:
+            wanted = round(wanted * self.random_scale ** rng.uniform(-1, 1))
+        for offset in range(len(files)):
+            path = files[(crop.index + offset) % len(files)]
+            if path in self.skipped:
+                continue
+            try:
+                picture = imaging.read_training_image(path, wanted)
+            except imaging.ImageError as error:
+                with self._lock:
+                    if path not in self.skipped:
+                        self.skipped[path] = str(error)
+                        logger.warning("skipped (%d so far): %s", len(self.skipped), error)
+                continue
+            if self.random_scale == 1:
+                wanted = min(wanted, *picture.shape[:2])
+            return _random_crop(picture, wanted, self.crop_sizes[crop.kind], rng)
+        raise ValueError(f"None of the {len(files)} files can be read, for example {files[0]}.")
+
+    def batch(self, step: int) -> dict[str, np.ndarray]:
+        """Batch number `step`.
+
+        Returns:
+            `{"content": ..., "style": ...}`, each `(batch_size, crop, crop, 3)` uint8 sRGB.
+        """
+        return {"content": self.contents(step), "style": self._stack(self.plan(step)[1])}
+
+    def contents(self, step: int) -> np.ndarray:
+        """The photographs of batch number `step`."""
+        return self._stack(self.plan(step)[0])
+
+    def _stack(self, crops: list[Crop]) -> np.ndarray:
+        return np.stack([self.load(crop) for crop in crops])
+
+    def batches(
+        self, start: int = 0, stop: int | None = None, make: Callable[[int], Any] | None = None
+    ) -> Iterator[Any]:
+        """Batches `start`, `start + 1`, ..., made ahead by threads, in order.
+
+        Args:
+            start, stop: The first, and one past the last; without `stop`, without end.
+            make: What makes one from its number: by default `batch`.
+        """
+        make = make or self.batch
+        with ThreadPoolExecutor(self.workers) as pool:
+            ahead: deque = deque()
+            step = start
+            try:
+                while ahead or stop is None or step < stop:
+                    while len(ahead) < 2 * self.workers and (stop is None or step < stop):
+                        ahead.append(pool.submit(make, step))
+                        step += 1
+                    yield ahead.popleft().result()
+            finally:
+                for future in ahead:
+                    future.cancel()
+
+
+def _find(folders: str | Path | Sequence[str | Path], kind: str) -> list[Path]:
+    folders = [folders] if isinstance(folders, str | Path) else list(folders)
+    files: list[Path] = []
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise ValueError(f"{folder}: no such folder of {kind} pictures.")
+        found = imaging.list_images(folder)
+        if not found:
+            raise ValueError(
+                f"{folder}: no pictures here. Accepted: {' '.join(sorted(imaging.IMAGE_SUFFIXES))}"
+            )
+        files += found
+    return files
+
+
+def _random_crop(picture: np.ndarray, shorter_side: int, crop: int, rng: np.random.Generator):
+    height, width = picture.shape[:2]
+    shorter = min(height, width)
+    target = max(shorter_side, crop)
+    # Cutting before resizing touches only the pixels that are kept.
+    side = crop * shorter / target
+    top, left = (rng.uniform(0, length - side) for length in (height, width))
+    rows = slice(round(top), max(round(top + side), round(top) + 1))
+    columns = slice(round(left), max(round(left + side), round(left) + 1))
+    shrinks = target < shorter
+    patch = cv2.resize(
+        picture[rows, columns],
+        (crop, crop),
+        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC,
+    )
+    return patch[:, ::-1] if rng.random() < 0.5 else patch

@@ -1,0 +1,195 @@
+"""A training run, which resumes where it stopped."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from adain.networks.model import BUILDERS, StyleTransfer
+from adain.networks.vgg19 import initialize_decoder, jit_compile, set_arrays
+from adain.presets import preset as presets
+from adain.presets import vgg_files as vgg
+from adain.training.callbacks import STATE, Checkpoint, StopOnNaN, TensorBoardLogger, load_state
+from adain.training.config import TrainConfig
+from adain.training.data import CONTENT, STYLE, Crop, StyleContentDataset
+from adain.training.feature_cache import FeatureCache
+from adain.training.model import AdaINTrainer
+from adain.training.pretrain import AutoencoderTrainer, BlockwiseTrainer, pretrain
+from adain.training.schedule import Schedule
+
+logger = logging.getLogger(__name__)
+
+
+def train(config: TrainConfig) -> StyleTransfer:
+    """Train a model, or go on with the unfinished run in `config.checkpoint`.
+
+    Args:
+        config: The settings.
+
+    Returns:
+        The trained model, which also lies in `config.checkpoint` as a preset.
+
+    Raises:
+        TrainingError: If the loss stops being a number, or a checkpoint does not
+            fit.
+        ValueError: If a folder holds no pictures.
+        PresetError, WeightsError: If weights cannot be read.
+    """
+    keras.utils.set_random_seed(config.seed)
+    dataset = StyleContentDataset(
+        config.content_path,
+        config.style_path,
+        batch_size=config.batch_size,
+        image_size=config.image_size,
+        crop_size=config.crop_size,
+        style_crop_size=config.style_crop_size,
+        random_scale=config.random_scale,
+        fixed_draws=(config.cache_contents, config.cache_styles),
+        seed=config.seed,
+        workers=config.workers,
+    )
+    transfer, loss_network = build_model(config)
+    trainer = AdaINTrainer(
+        transfer,
+        loss_network,
+        content_weight=config.content_weight,
+        style_weight=config.style_weight,
+        tv_weight=config.tv_weight,
+        coarse_weight=config.coarse_weight,
+        coarse_levels=config.coarse_levels,
+        detail_size=config.detail_size,
+        identity_weight=config.identity_weight,
+        gram=config.gram,
+        normalized_content=config.normalized_content,
+        balanced=config.balanced,
+        relative=config.relative,
+        alpha=config.alpha,
+    )
+    schedule = Schedule(
+        config.lr_schedule,
+        config.learning_rate,
+        config.lr_decay,
+        config.warmup_iter,
+        config.schedule_iter or config.max_iter,
+    )
+    trainer.compile(
+        optimizer=keras.optimizers.Adam(
+            schedule,
+            beta_2=config.beta_2,
+            global_clipnorm=config.clip_norm or None,
+            use_ema=config.ema > 0,
+            ema_momentum=config.ema or 0.99,
+        ),
+        jit_compile=jit_compile(),
+    )
+    trainer.optimizer.build(trainer.trainable_variables)
+    state, start = Path(config.checkpoint) / STATE, 0
+    for stale in state.parent.glob(".*.tmp"):  # Of a run that was killed while it wrote.
+        stale.unlink(missing_ok=True)
+    if state.exists():
+        start, before = load_state(trainer, state)
+        transfer.about["step"] = start
+        now = transfer.about["training"]
+        for name in sorted(now):
+            if before.get(name) != now[name]:
+                flag = name.replace("_", "-")
+                logger.warning("changed: --%s %s -> %s", flag, before.get(name), now[name])
+        logger.info("going on at step %d of %d", start, config.max_iter)
+    elif not config.init:
+        pupil: BlockwiseTrainer | AutoencoderTrainer = AutoencoderTrainer(transfer)
+        if transfer.encoder is loss_network:
+            pictures = dataset.batch(0)["content"].astype("float32") / 255
+            features = loss_network(pictures)[-1]
+            initialize_decoder(transfer.decoder, loss_network, features)
+            pupil = BlockwiseTrainer(loss_network, transfer.decoder)
+        if config.pretrain_iter:
+            pretrain(pupil, dataset, config.pretrain_iter, jit_compile=jit_compile())
+            Checkpoint(config, 0, transfer).save(trainer, 0)
+    if start >= config.max_iter:
+        logger.info("nothing to do: %s is at step %d", config.checkpoint, start)
+        return transfer
+    batches = dataset
+    if config.cache_styles:
+        batches = FeatureCache(
+            dataset,
+            loss_network,
+            trainer.views,
+            keep_styles=loss_network is not transfer.encoder,
+        )
+    summaries = TensorBoardLogger(config, start, transfer, _probe(dataset))
+    try:
+        trainer.fit(
+            ((batch,) for batch in batches.batches(start, config.max_iter)),
+            epochs=1,
+            steps_per_epoch=config.max_iter - start,
+            shuffle=False,
+            verbose=0,
+            callbacks=[StopOnNaN(config, start), summaries, Checkpoint(config, start, transfer)],
+        )
+    finally:
+        summaries.close()
+        if dataset.skipped:
+            logger.warning("%d files were skipped in all", len(dataset.skipped))
+    return transfer
+
+
+def build_model(config: TrainConfig) -> tuple[StyleTransfer, keras.Model]:
+    """What a run starts from.
+
+    Returns:
+        The model: new, or with the weights of `init`; and the loss network, of `vgg_path`, which
+        is the encoder of a full-width model.
+    """
+    about = {
+        "preset": Path(config.checkpoint).resolve().name,
+        # As it is read back from config.json: lists, not tuples.
+        "training": json.loads(json.dumps(asdict(config))),
+        "step": 0,
+    }
+    if config.vgg_path == "imagenet":
+        arrays = vgg.from_keras_applications()
+    elif Path(config.vgg_path).is_file():
+        arrays = vgg.read_vgg(config.vgg_path)
+    else:
+        arrays = _read_part(config.vgg_path, "encoder")
+    widths = tuple(arrays[f"conv{block}_1/bias"].size for block in range(1, 5))
+    builder = BUILDERS[config.network]
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(config.precision)
+    try:
+        loss_network = BUILDERS["vgg19"].build_encoder(widths)
+        full = config.network == "vgg19"
+        encoder = loss_network if full else builder.build_encoder()
+        decoder = builder.build_decoder(widths) if full else builder.build_decoder()
+    finally:
+        keras.config.set_dtype_policy(policy)
+    set_arrays(loss_network, arrays)
+    if config.init:
+        set_arrays(decoder, _read_part(config.init, "decoder"))
+        if not full:
+            set_arrays(encoder, _read_part(config.init, "encoder"))
+    model = StyleTransfer(encoder, decoder, architecture=config.network, about=about)
+    return model, loss_network
+
+
+def _read_part(preset: str, part: str) -> dict[str, np.ndarray]:
+    folder, file = presets.find_preset(preset), f"{part}.npz"
+    return presets.read_weights(folder, file, presets.read_config(folder)["sha256"].get(file))
+
+
+def _probe(dataset: StyleContentDataset, count: int = 4) -> list[tuple[np.ndarray, np.ndarray]]:
+    """A few pairs that stay the same through the run."""
+    pairs = []
+    for i in range(count):
+        crops = [
+            dataset.load(Crop(kind, i * len(dataset.files[kind]) // count, 0))
+            for kind in (CONTENT, STYLE)
+        ]
+        side = min(crop.shape[0] for crop in crops)
+        pairs.append(tuple(crop[:side, :side] for crop in crops))
+    return pairs

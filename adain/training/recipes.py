@@ -1,0 +1,139 @@
+"""How weights were trained, as settings that can be replayed: `train.py --recipe NAME`."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from adain.training.config import TrainConfig
+
+_SMALL = {
+    "cache_styles": 1,
+    "normalized_content": True,
+    "balanced": True,
+    "style_weight": 1.5,
+    "lr_schedule": "cosine",
+    "beta_2": 0.99,
+    "clip_norm": 1.0,
+}
+"""What all stages for machines without a GPU have in common."""
+
+_LARGE = _SMALL | {
+    "cache_styles": 2, "style_weight": 3.0, "coarse_weight": 1.0, "ema": 0.98, "batch_size": 6,
+    "image_size": 384, "random_scale": 1.5, "crop_size": 96, "learning_rate": 4e-4,
+}  # fmt: skip
+"""Later stages: pictures at many scales, strokes beside grain."""
+
+_COMPACT = {
+    "network": "compact", "cache_contents": 1, "cache_styles": 1, "batch_size": 4,
+    "image_size": 384, "random_scale": 1.5, "crop_size": 160, "style_crop_size": 128,
+    "detail_size": 80, "coarse_weight": 1.0, "coarse_levels": 2, "normalized_content": True,
+    "relative": True, "style_weight": 10.0, "lr_schedule": "cosine", "beta_2": 0.99,
+    "clip_norm": 1.0, "ema": 0.99, "seed": 1,
+}  # fmt: skip
+"""What all stages of the compact network have in common."""
+
+_STROKES = _COMPACT | {"identity_weight": 300.0, "style_weight": 4.0, "coarse_weight": 2.5}
+"""Its later stages: less weight on grain, more on strokes and on giving the photo back."""
+
+RECIPES: dict[str, tuple[dict[str, Any], ...]] = {
+    # Huang & Belongie, ICCV 2017, and the authors' code.
+    "paper": (
+        {
+            "batch_size": 8, "image_size": 512, "crop_size": 256, "style_weight": 1e-2,
+            "learning_rate": 1e-4, "lr_decay": 5e-5, "max_iter": 160_000, "pretrain_iter": 0,
+        },
+    ),
+    # The shipped weights; each stage starts from the weights of the one before.
+    "adain_vgg19": (
+        _SMALL | {
+            "batch_size": 4, "image_size": 256, "crop_size": 96, "style_crop_size": 128,
+            "learning_rate": 5e-4, "warmup_iter": 30, "schedule_iter": 4500, "max_iter": 2300,
+        },
+        _SMALL | {
+            "batch_size": 16, "image_size": 256, "crop_size": 48, "style_crop_size": 128,
+            "learning_rate": 4e-4, "warmup_iter": 20, "schedule_iter": 2000, "max_iter": 1600,
+            "seed": 1,
+        },
+        _SMALL | {
+            "batch_size": 4, "image_size": 320, "crop_size": 160, "cache_styles": 0,
+            "learning_rate": 2e-4, "warmup_iter": 20, "max_iter": 400, "seed": 2,
+        },
+        _LARGE | {
+            "style_crop_size": 160, "warmup_iter": 50, "schedule_iter": 3000, "max_iter": 600,
+            "seed": 4,
+        },
+        _LARGE | {
+            "style_crop_size": 128, "identity_weight": 100.0, "warmup_iter": 30, "max_iter": 600,
+            "seed": 5,
+        },
+        _LARGE | {
+            "style_crop_size": 128, "identity_weight": 100.0, "style_weight": 6.0,
+            "warmup_iter": 30, "max_iter": 320, "seed": 7,
+        },
+        _LARGE | {
+            "batch_size": 4, "crop_size": 128, "style_crop_size": 160, "cache_styles": 1,
+            "identity_weight": 100.0, "style_weight": 4.0, "coarse_weight": 1.5,
+            "coarse_levels": 2, "warmup_iter": 30, "max_iter": 550, "seed": 8,
+        },
+    ),
+    # The compact weights. The first two were one run, in which the weight on identity was raised.
+    # Bilinear enlarging came in before the third; the deepest level, the gated features and the
+    # wider last layers before the fourth.
+    "adain_fast": (
+        _COMPACT | {
+            "identity_weight": 50.0, "learning_rate": 1e-3, "warmup_iter": 50,
+            "pretrain_iter": 1000, "schedule_iter": 2500, "max_iter": 800,
+        },
+        _COMPACT | {"identity_weight": 300.0, "learning_rate": 7.7e-4, "max_iter": 1700},
+        _STROKES | {"learning_rate": 5e-4, "warmup_iter": 30, "max_iter": 1200, "seed": 8},
+        _STROKES | {
+            "learning_rate": 1e-3, "warmup_iter": 60, "schedule_iter": 4500, "max_iter": 4300,
+            "seed": 10,
+        },
+        _STROKES | {
+            "content_weight": 2.5, "learning_rate": 5e-4, "warmup_iter": 20, "max_iter": 320,
+            "seed": 11,
+        },
+        _STROKES | {
+            "content_weight": 4.0, "learning_rate": 5e-4, "warmup_iter": 20, "max_iter": 450,
+            "seed": 12,
+        },
+        _STROKES | {
+            "content_weight": 5.0, "identity_weight": 500.0, "learning_rate": 6e-4,
+            "warmup_iter": 30, "cache_contents": 2, "cache_styles": 2, "max_iter": 2600,
+            "seed": 13,
+        },
+    ),
+}  # fmt: skip
+
+
+def stages(config: TrainConfig) -> list[TrainConfig]:
+    """The runs that a command asks for, in order.
+
+    Args:
+        config: Settings with or without a recipe. Those that are not at their default replace
+            the recipe's, in every stage.
+
+    Returns:
+        Settings of each run: `config` itself without a recipe. The last run writes to
+        `config.checkpoint`, those before it to `stage1`, `stage2`, ... inside it.
+    """
+    if not config.recipe:
+        return [config]
+    given = {
+        item.name: getattr(config, item.name)
+        for item in fields(config)
+        if getattr(config, item.name) != item.default
+    }
+    recipe, folder = RECIPES[config.recipe], Path(config.checkpoint)
+    runs: list[TrainConfig] = []
+    for number, settings in enumerate(recipe, start=1):
+        run = replace(TrainConfig(**settings | given), recipe="")
+        if runs:
+            run = replace(run, init=runs[-1].checkpoint)
+        if number < len(recipe):
+            run = replace(run, checkpoint=str(folder / f"stage{number}"))
+        runs.append(run)
+    return runs
