@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,8 @@ from adain.inference.regions import Region
 from adain.inference.style_code import mix
 from adain.networks.model import StyleTransfer
 from adain.presets import preset as presets
-from adain.presets.preset import ONNX_FILES, PresetError
+from adain.presets.graphs import GRAPHS
+from adain.presets.preset import PresetError
 
 EXPORTED = ("mnn", "onnxruntime", "openvino")
 """Engines that run exported files."""
@@ -32,18 +34,9 @@ def need(engine):
 
 @pytest.fixture(scope="module")
 def preset(make_any, tmp_path_factory):
-    """A preset of each architecture that comes with its ONNX files."""
-    pytest.importorskip("onnx")
-    return with_onnx(make_any(), tmp_path_factory.mktemp("preset"))
-
-
-def with_onnx(model, folder):
-    from adain.export.onnx import export_onnx
-
-    model.save_to_preset(folder)
-    config = presets.read_config(folder)
-    config["sha256"] |= export_onnx(StyleTransfer.from_preset(folder), folder)
-    presets.write_config(folder, config)
+    """A preset of each architecture."""
+    folder = tmp_path_factory.mktemp("preset")
+    make_any().save_to_preset(folder)
     return folder
 
 
@@ -209,79 +202,29 @@ def test_auto(monkeypatch, gpu, installed, expected):
 
 
 @pytest.fixture
-def runs(monkeypatch, tmp_path):
-    """An empty cache; the commands that other processes are started with."""
+def cache(monkeypatch, tmp_path):
+    """An empty cache."""
     monkeypatch.setenv("ADAIN_CACHE", str(tmp_path / "cache"))
-    commands, run = [], subprocess.run
-
-    def count(command, **kwargs):
-        commands.append(command)
-        return run(command, **kwargs)
-
-    monkeypatch.setattr(engines.subprocess, "run", count)
-    return commands
+    return tmp_path / "cache"
 
 
-def find(folder):
-    return engines.find_onnx(folder, presets.read_config(folder))
+@pytest.fixture
+def without_graphs(tiny_preset):
+    """A preset of networks that no graphs could be made of."""
+    config = presets.read_config(tiny_preset)
+    del config["sha256"][GRAPHS]
+    presets.write_config(tiny_preset, config)
+    return tiny_preset
 
 
-def test_files_are_made_once(make_compact, runs, tmp_path):
-    pytest.importorskip("onnx")
-    make_compact().save_to_preset(tmp_path / "preset")
-    first = find(tmp_path / "preset")
-    assert len(runs) == 1
-    assert find(tmp_path / "preset") == first
-    assert len(runs) == 1
-    # They are what export makes, and lie in the cache alone.
-    own = with_onnx(make_compact(), tmp_path / "own")
-    assert first == {name: (own / name).read_bytes() for name in ONNX_FILES}
-    cached = [path.name for path in (tmp_path / "cache").rglob("*.*")]
-    assert sorted(cached) == sorted(ONNX_FILES)
-    assert not list((tmp_path / "preset").glob("*.onnx"))
-
-
-def test_other_weights_have_other_files(make_compact, runs, tmp_path, monkeypatch):
-    """The cache goes by the weights, not by the folder."""
-
-    def export(command, **kwargs):
-        from pathlib import Path
-
-        place = Path(command[command.index("--out-path") + 1])
-        place.mkdir(parents=True)
-        for name in ONNX_FILES:
-            (place / name).write_text(f"{name} {len(list(place.parent.iterdir()))}")
-        return subprocess.CompletedProcess(command, 0, "", "")
-
-    monkeypatch.setattr(engines.subprocess, "run", export)
-    found = []
-    for seed in (0, 1, 0):
-        make_compact(seed).save_to_preset(tmp_path / "preset")
-        found.append(find(tmp_path / "preset"))
-    assert found[0] == found[2] != found[1]
-
-
-def test_why_they_cannot_be_made(tiny_preset, runs, monkeypatch):
-    def fail(command, **kwargs):
-        return subprocess.CompletedProcess(command, 1, "", "greeting\nerror: no more disk\n")
-
-    monkeypatch.setattr(engines.subprocess, "run", fail)
-    with pytest.raises(EngineError, match=r"\(error: no more disk\)\. Use --engine keras\."):
-        find(tiny_preset)
-
-
-def test_auto_does_without(tiny_preset, monkeypatch, caplog, tmp_path):
-    monkeypatch.setenv("ADAIN_CACHE", str(tmp_path / "empty"))
-
-    def fail(command, **kwargs):
-        return subprocess.CompletedProcess(command, 1, "", "error: read-only\n")
-
-    monkeypatch.setattr(engines.subprocess, "run", fail)
+def test_auto_does_without_graphs(without_graphs, monkeypatch, caplog):
     monkeypatch.setattr(engines, "_has_gpu", lambda: False)
-    assert type(load_stylizer(tiny_preset)).__name__ == "StyleTransfer"
-    assert "(error: read-only). Use --engine keras." in caplog.text
-    with pytest.raises(EngineError, match="read-only"):
-        load_stylizer(tiny_preset, "onnxruntime")
+    assert type(load_stylizer(without_graphs)).__name__ == "StyleTransfer"
+    message = r"has no graphs\.json: only Keras runs it\. Use --engine keras\."
+    assert re.search(message, caplog.text)
+    for engine in filter(engines.is_installed, EXPORTED):
+        with pytest.raises(EngineError, match=message):
+            load_stylizer(without_graphs, engine)
 
 
 def test_auto_does_without_a_broken_engine(preset, monkeypatch, caplog):
@@ -297,38 +240,54 @@ def test_auto_does_without_a_broken_engine(preset, monkeypatch, caplog):
         load_stylizer(preset, "mnn")
 
 
-def test_a_preset_without_decoder_is_no_style_transfer(tiny_preset, runs):
+def test_a_preset_without_decoder_is_no_style_transfer(tiny_preset):
     """Such a preset is good for training."""
     config = presets.read_config(tiny_preset)
     del config["sha256"]["decoder.npz"]
     presets.write_config(tiny_preset, config)
-    with pytest.raises(PresetError, match=r"config\.json.*decoder\.npz"):
-        find(tiny_preset)
-    assert runs == []
+    for engine in filter(engines.is_installed, EXPORTED):
+        with pytest.raises(PresetError, match=r"config\.json.*decoder\.npz"):
+            load_stylizer(tiny_preset, engine)
 
 
-def test_presets_may_bring_their_own(preset, runs):
-    own = find(preset)
-    assert own == {name: (preset / name).read_bytes() for name in ONNX_FILES}
-    assert runs == []
-
-
-@pytest.mark.parametrize("file", ONNX_FILES)
-def test_damaged_files_are_refused(make_compact, runs, tmp_path, file):
-    pytest.importorskip("onnx")
-    folder = with_onnx(make_compact(), tmp_path / "preset")
-    path = folder / file
+@pytest.mark.parametrize("engine", EXPORTED)
+@pytest.mark.parametrize("file", [GRAPHS, *presets.WEIGHT_FILES])
+def test_damaged_files_are_refused(tiny_preset, cache, engine, file):
+    need(engine)
+    path = tiny_preset / file
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(PresetError, match=rf"{file}: SHA-256 must be .*, received"):
-        find(folder)
+        load_stylizer(tiny_preset, engine)
     path.unlink()
     with pytest.raises(PresetError, match=rf"{file}: cannot be read"):
-        find(folder)
-    assert runs == []
-    # Keras does without.
-    load_stylizer(folder, "keras")
+        load_stylizer(tiny_preset, engine)
+
+
+@pytest.mark.parametrize("engine", EXPORTED)
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda graph: graph["nodes"].clear(),
+        lambda graph: graph["nodes"].append(["Frobnicate", ["mean"], ["z"], {}]),
+        lambda graph: graph["nodes"][0].__setitem__(1, ["nowhere"]),
+        lambda graph: graph["outputs"].append(["nowhere", "float32", [1]]),
+    ],
+    ids=["empty", "unknown operation", "unknown input", "unknown output"],
+)
+def test_graphs_that_no_engine_can_run(tiny_preset, cache, engine, damage):
+    """With the right sums: one line that names the file and the remedy."""
+    need(engine)
+    graphs = json.loads((tiny_preset / GRAPHS).read_text())
+    damage(graphs["decode"])
+    content = json.dumps(graphs).encode()
+    config = presets.read_config(tiny_preset)
+    config["sha256"][GRAPHS] = presets.write_file(tiny_preset / GRAPHS, content)
+    presets.write_config(tiny_preset, config)
+    with pytest.raises(EngineError, match=rf"{engine} cannot .*graphs\.json") as found:
+        load_stylizer(tiny_preset, engine)
+    assert "\n" not in str(found.value)
 
 
 # === MNN ===
@@ -337,11 +296,11 @@ def test_damaged_files_are_refused(make_compact, runs, tmp_path, file):
 @pytest.fixture
 def compact(make_compact, tmp_path):
     need("mnn")
-    pytest.importorskip("onnx")
-    return with_onnx(make_compact(), tmp_path / "preset")
+    make_compact().save_to_preset(tmp_path / "preset")
+    return tmp_path / "preset"
 
 
-def test_mnn_files_are_made_once(compact, runs, monkeypatch, tmp_path, picture):
+def test_mnn_files_are_made_once(compact, cache, monkeypatch, tmp_path, picture):
     content, style = picture(40, 56), picture(64, 48, seed=2)
     first = load_stylizer(compact, "mnn").stylize(content, style)
     cached = sorted((tmp_path / "cache").iterdir())
@@ -353,7 +312,7 @@ def test_mnn_files_are_made_once(compact, runs, monkeypatch, tmp_path, picture):
         load_stylizer(compact, "mnn").stylize(content.astype("uint16"), style)
 
 
-def test_mnn_without_a_place_for_files(compact, runs, monkeypatch, tmp_path, picture):
+def test_mnn_without_a_place_for_files(compact, cache, monkeypatch, tmp_path, picture):
     content, style = picture(40, 56), picture(64, 48, seed=2)
     expected = load_stylizer(compact, "mnn").stylize(content, style)
     (tmp_path / "file").touch()
@@ -361,7 +320,7 @@ def test_mnn_without_a_place_for_files(compact, runs, monkeypatch, tmp_path, pic
     assert levels(load_stylizer(compact, "mnn").stylize(content, style), expected) == 0
 
 
-def test_mnn_says_nothing(compact, runs, capfd, picture):
+def test_mnn_says_nothing(compact, cache, capfd, picture):
     load_stylizer(compact, "mnn").stylize(picture(40, 56), picture(64, 48, seed=2))
     print("still here", flush=True)
     assert capfd.readouterr().out == "still here\n"
@@ -376,12 +335,6 @@ def test_mnn_without_standard_output(compact, tmp_path):
         "adain.load_stylizer(sys.argv[1], 'mnn').stylize(picture, picture)"
     )
     subprocess.run([sys.executable, "-c", code, compact], check=True, timeout=300)
-
-
-def test_mnn_cannot_convert(compact, runs):
-    stylizer = load_stylizer(compact, "mnn")
-    with pytest.raises(EngineError, match=r"MNN cannot convert .* Use --engine onnxruntime\."):
-        stylizer._load(b"not a graph")
 
 
 # === Without Keras ===

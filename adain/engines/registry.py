@@ -1,15 +1,13 @@
 """Engines: what runs the networks. Three need no Keras, and start in a fraction of a second.
 
 Keras runs every preset on any of its backends, and is the one to train with. MNN, ONNX Runtime and
-OpenVINO run exported files: those that come with a preset, or those made from it, by a process
-that has Keras, when it is first used.
+OpenVINO run the graphs that come with a preset.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import hashlib
 import importlib.util
 import logging
 import os
@@ -27,6 +25,7 @@ from adain.constants import ENGINES
 from adain.inference.stylizer import Statistics, Stylizer
 from adain.presets import preset as presets
 from adain.presets.architecture import ARCHITECTURES
+from adain.presets.graphs import GRAPHS, PresetGraphs
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +34,6 @@ MANY = 20
 
 _MODULES = {"mnn": "MNN"}
 """Names of modules that are not those of their packages."""
-
-_FORMAT = "onnx2"
-"""Changes with what `adain.export.onnx` writes, so that no older file is taken for a new one."""
 
 
 class EngineError(ValueError):
@@ -59,8 +55,8 @@ def load_stylizer(
         What has `encode_style` and `stylize`; of `"keras"`, a `StyleTransfer`.
 
     Raises:
-        EngineError: If the engine is not installed, or its files cannot be made; with `"auto"`,
-            Keras is used then.
+        EngineError: If the engine is not installed, or cannot run the preset; with `"auto"`, Keras
+            is used then.
         PresetError: If there is no such preset, or its files are damaged.
 
     Example:
@@ -79,15 +75,16 @@ def load_stylizer(
 
         return StyleTransfer.from_preset(folder)
     try:
-        files = find_onnx(folder, config)
+        if GRAPHS not in config["sha256"]:
+            raise EngineError(f"{folder} has no {GRAPHS}: only Keras runs it. Use --engine keras.")
+        graphs = PresetGraphs(folder, config)
         try:
-            return _STYLIZERS[chosen](config, files)
+            return _STYLIZERS[chosen](config, graphs)
         except ImportError as error:
             raise EngineError(f"The engine {chosen} cannot be loaded ({error}).") from error
     except EngineError as error:
         if engine != "auto":
             raise
-        # For example where nothing can be written.
         logger.warning("%s", error)
         return load_stylizer(preset, "keras")
 
@@ -127,28 +124,6 @@ def _has_gpu() -> bool:
 # === Files ===
 
 
-def find_onnx(folder: Path, config: dict) -> dict[str, bytes]:
-    """A preset's `encode.onnx` and `decode.onnx`: its own, or those made from its weights before.
-
-    Raises:
-        EngineError: If they cannot be made.
-        PresetError: If the preset's own are damaged, or its weights have no sums.
-    """
-    sums = config["sha256"]
-    names = presets.ONNX_FILES
-    if all(name in sums for name in names):
-        return {name: presets.read_file(folder, name, sums[name]) for name in names}
-    for name in presets.WEIGHT_FILES:
-        # Files made before are found by these sums.
-        if name not in sums:
-            path = folder / presets.CONFIG
-            raise presets.PresetError(f"{path}: the SHA-256 of {name} is missing.")
-    place = _cache() / "-".join([_FORMAT, *(sums[name][:16] for name in presets.WEIGHT_FILES)])
-    if not all((place / name).is_file() for name in names):
-        _export(folder, place)
-    return {name: presets.read_file(place, name, None) for name in names}
-
-
 def _cache() -> Path:
     if path := os.environ.get("ADAIN_CACHE"):
         return Path(path)
@@ -161,21 +136,6 @@ def _cache() -> Path:
     return Path(base) / "adain"
 
 
-def _export(folder: Path, place: Path) -> None:
-    # In a process of its own: this one is to stay small, and to start fast the next time.
-    command = [sys.executable, "-m", "adain", "export", "--checkpoint", str(folder)]
-    environment = dict(os.environ)
-    package = str(Path(__file__).resolve().parents[2])
-    paths = [package, environment.get("PYTHONPATH", "")]
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-    done = subprocess.run(
-        [*command, "--out-path", str(place)], capture_output=True, text=True, env=environment
-    )
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise EngineError(f"{folder} cannot be exported ({reason}). Use --engine keras.")
-
-
 # === Stylizers ===
 
 Run = Callable[[dict[str, np.ndarray]], list[np.ndarray]]
@@ -183,22 +143,32 @@ Run = Callable[[dict[str, np.ndarray]], list[np.ndarray]]
 
 
 class OnnxStylizer(Stylizer):
-    """A stylizer with the two exported graphs, as functions from arrays to arrays."""
+    """A stylizer that runs the graphs of a preset, as functions from arrays to arrays."""
 
-    def __init__(self, config: dict, files: dict[str, bytes]):
+    _engine: str
+
+    def __init__(self, config: dict, graphs: PresetGraphs):
         architecture = ARCHITECTURES[config["architecture"]]
         widths = presets.level_widths(config)
         name = config["about"].get("preset", "")
         super().__init__(architecture, widths, name, presets.fingerprint(config))
-        self._files = files
+        self._graphs = graphs
         self._lock = threading.Lock()
         self._run = lru_cache(self._load_graph)
-        for name in presets.ONNX_FILES:
-            self._run(name, False)
+        for name in ("encode", "decode"):
+            self._run(name)
 
-    def _load_graph(self, name: str, exact: bool) -> Run:
-        content = self._files[name]
-        run = self._load(_to_float(content) if exact else content)
+    def _load_graph(self, name: str) -> Run:
+        try:
+            run = self._load(name)
+        except (presets.PresetError, ImportError):
+            raise
+        except Exception as error:  # Each runtime has its own.
+            reason = " ".join(str(error).split())
+            raise EngineError(
+                f"{self._engine} cannot run the graph {name!r} in {self._graphs.path} ({reason}). "
+                "Try another --engine."
+            ) from error
 
         def run_alone(feeds):
             # It takes all cores; and MNN and OpenVINO cannot do two things at once.
@@ -207,15 +177,16 @@ class OnnxStylizer(Stylizer):
 
         return run_alone
 
-    def _load(self, content: bytes) -> Run:
+    def _load(self, name: str) -> Run:
+        """One of the graphs, ready to run."""
         raise NotImplementedError
 
     def _encode(self, image):
-        deep = image.dtype != np.uint8
-        if deep:
-            image = image / np.float32(257)
-        *levels, mean, std = self._run("encode.onnx", deep)({"image": image[None]})
-        # LossScales: pictures are (h, w, channels) out here, and the engines' own order inside.
+        graph = "encode"
+        if image.dtype != np.uint8:
+            graph, image = "encode_float", image / np.float32(257)
+        *levels, mean, std = self._run(graph)({"image": image[None]})
+        # Views: pictures are (h, w, channels) out here, and the engines' own order inside.
         levels = [level[0].transpose(1, 2, 0) for level in levels]
         return levels, Statistics(mean.reshape(-1), std.reshape(-1))
 
@@ -227,33 +198,8 @@ class OnnxStylizer(Stylizer):
         vectors = zip(("mean", "std", "style_mean", "style_std"), (*own, *style), strict=True)
         feeds |= {name: vector.reshape(1, -1, 1, 1) for name, vector in vectors}
         feeds["alpha"] = np.full((1, 1, 1, 1), alpha, "float32")
-        picture = self._run("decode.onnx", exact)(feeds)[0][0]
-        if exact:
-            picture = np.clip(picture.transpose(1, 2, 0) / np.float32(255), 0, 1)
-        return picture
-
-
-def _to_float(content: bytes) -> bytes:
-    """An exported graph with float pictures, in grey levels, in place of uint8.
-
-    Made when it is needed, because writing both from the one graph costs every picture time.
-    """
-    import onnx
-
-    model = onnx.load_from_string(content)
-    for tensor in model.graph.input:
-        if tensor.name == "image":
-            tensor.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
-    makers = {name: node for node in model.graph.node for name in node.output}
-    for node in makers.values():
-        if node.op_type == "Clip":
-            # Before it, half a level is added, for rounding.
-            (levels, _) = makers[node.input[0]].input
-            shape = (1, 3, "height", "width")
-            output = onnx.helper.make_tensor_value_info(levels, onnx.TensorProto.FLOAT, shape)
-            del model.graph.output[:]
-            model.graph.output.append(output)
-    return model.SerializeToString()
+        picture = self._run("decode_float" if exact else "decode")(feeds)[0][0]
+        return np.clip(picture / np.float32(255), 0, 1) if exact else picture
 
 
 class OnnxRuntimeStylizer(OnnxStylizer):
@@ -261,12 +207,14 @@ class OnnxRuntimeStylizer(OnnxStylizer):
 
     _engine = "onnxruntime"
 
-    def _load(self, content: bytes):
+    def _load(self, name: str) -> Run:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            self._graphs.to_onnx(name), options, providers=["CPUExecutionProvider"]
+        )
         return lambda feeds: session.run(None, feeds)
 
 
@@ -275,10 +223,10 @@ class OpenVinoStylizer(OnnxStylizer):
 
     _engine = "openvino"
 
-    def _load(self, content: bytes):
+    def _load(self, name: str) -> Run:
         import openvino
 
-        network = openvino.Core().read_model(content)
+        network = openvino.Core().read_model(self._graphs.to_onnx(name))
         # On its own it takes bfloat16 where the processor has it.
         precision = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         compiled = openvino.compile_model(network, "CPU", precision)
@@ -297,19 +245,18 @@ class MnnStylizer(OnnxStylizer):
 
     _engine = "mnn"
 
-    def _load(self, content: bytes):
+    def _load(self, name: str) -> Run:
         with _no_stdout():
             import MNN
             from MNN import expr, nn
 
             how = {"backend": "CPU", "precision": "high", "numThread": _count_cores()}
             runtime = nn.create_runtime_manager((how,))
-            name = f"mnn{MNN.version()}-{hashlib.sha256(content).hexdigest()[:32]}.mnn"
-            path = _cache() / name
+            path = _cache() / f"mnn{MNN.version()}-{self._graphs.digest(name)}.mnn"
             with contextlib.ExitStack() as stack:
                 if not path.is_file():
                     folder = stack.enter_context(tempfile.TemporaryDirectory())
-                    made = _convert_to_mnn(content, Path(folder))
+                    made = _convert_to_mnn(self._graphs.to_onnx(name), Path(folder))
                     try:
                         presets.write_file(path, made.read_bytes())
                     except OSError:
@@ -342,7 +289,7 @@ def _convert_to_mnn(content: bytes, folder: Path) -> Path:
     # In a process of its own: its protobuf and TensorFlow's do not get along.
     subprocess.run([sys.executable, "-c", _CONVERT, *map(str, words)], capture_output=True)
     if not target.is_file():
-        raise EngineError("MNN cannot convert these weights. Use --engine onnxruntime.")
+        raise RuntimeError("MNN's converter failed")
     return target
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,12 +12,15 @@ from keras import layers, ops
 
 from adain.imaging.pixels import to_picture, to_unit
 from adain.inference.stylizer import Statistics, Stylizer
-from adain.networks import compact
+from adain.networks import compact, onnx_graph
 from adain.networks import vgg19 as networks
 from adain.networks.adain import mean_std, transfer_statistics
 from adain.networks.vgg19 import get_arrays, set_arrays
+from adain.presets import graphs
 from adain.presets import preset as presets
 from adain.presets.architecture import ARCHITECTURES
+
+logger = logging.getLogger(__name__)
 
 BUILDERS = {"vgg19": networks, "compact": compact}
 """Where `build_encoder` and `build_decoder` of each architecture are."""
@@ -161,7 +165,10 @@ class StyleTransfer(keras.Model, Stylizer):
         return model
 
     def save_to_preset(self, folder: str | Path) -> None:
-        """Write the weights, in half precision, and `config.json` into a folder.
+        """Write the weights, in half precision, their graphs and `config.json` into a folder.
+
+        Networks with layers of which no graph can be made are saved without graphs, with a
+        warning; only Keras runs such a preset.
 
         Raises:
             OSError: If the folder cannot be written.
@@ -171,6 +178,13 @@ class StyleTransfer(keras.Model, Stylizer):
         for part in ("encoder", "decoder"):
             arrays = get_arrays(getattr(self, part))
             sums[f"{part}.npz"] = presets.write_weights(folder / f"{part}.npz", arrays)
+        try:
+            described = onnx_graph.describe(self)
+        except ValueError as error:
+            (folder / graphs.GRAPHS).unlink(missing_ok=True)
+            logger.warning("%s Only --engine keras runs the weights in %s.", error, folder)
+        else:
+            sums[graphs.GRAPHS] = graphs.write_graphs(folder / graphs.GRAPHS, described)
         config = {
             "architecture": self.architecture,
             "widths": [output.shape[-1] for output in self.encoder.outputs],

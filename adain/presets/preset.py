@@ -1,10 +1,10 @@
 """Which weights exist, where they lie, and what is known of them.
 
-A preset is a folder of three files, or five:
+A preset is a folder of four files:
 
 - `config.json`: what the networks are, license, training, SHA-256 of the other files;
 - `encoder.npz` and `decoder.npz`: weights, half precision;
-- `encode.onnx` and `decode.onnx`: the same weights, for engines that need no Keras.
+- `graphs.json`: how the networks use them, for engines other than Keras (`presets.graphs`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ FULL_WIDTH_PRESET = "adain_vgg19"
 """Its encoder is the loss network of everything that needs one."""
 CONFIG = "config.json"
 WEIGHT_FILES = ("encoder.npz", "decoder.npz")
-ONNX_FILES = ("encode.onnx", "decode.onnx")
 
 
 STYLES = "styles"
