@@ -22,7 +22,7 @@ ROOMS = (
     ("inference", "sources"),
     ("presets",),
     ("imaging",),
-    ("console", "options"),
+    ("console", "options", "files"),
     ("constants",),
 )
 

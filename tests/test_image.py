@@ -790,7 +790,7 @@ def test_failed_write_leaves_the_old_file_only(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(image.os, "replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(ImageError, match="No space left"):
         image.save_image(path, photo())
     assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["a.png"]

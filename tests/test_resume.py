@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -90,14 +89,14 @@ def test_killed_and_continued_is_as_if_never_killed(place):
 
     # In the middle of writing a later checkpoint.
     def writing():
-        return (folder / "state.npz").stat().st_mtime_ns != before and list(folder.glob(".*.tmp"))
+        return (folder / "state.npz").stat().st_mtime_ns != before and list(folder.glob(".*.part"))
 
     before = (folder / "state.npz").stat().st_mtime_ns
     second = run_and_kill(command, folder, writing)
     assert second > first
     # What a kill may leave behind, whether or not this one did.
-    for name in ("state", "decoder"):
-        (folder / f".{name}.npz.{os.getpid()}.tmp").write_bytes(b"PK\x03\x04 half a file")
+    for name in ("0123456789ab", "ba9876543210"):
+        (folder / f".{name}.part").write_bytes(b"PK\x03\x04 half a file")
     assert f"going on at step {second} of {STEPS}" in run(command)
     assert_same_run(whole, folder)
     assert list(folder.glob(".*")) == []

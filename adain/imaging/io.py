@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
-import secrets
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
+from adain import files
 from adain.constants import MAX_PIXELS
 from adain.imaging.decode import (
     BROKEN,
@@ -36,6 +36,8 @@ from adain.imaging.decode import (
     transform,
     transform_wide,
 )
+
+logger = logging.getLogger(__name__)
 
 _WRITERS = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG",
@@ -60,6 +62,9 @@ _STRIPS, _RESOLUTION, _UNIT, _INCH = 0x0111, (0x011A, 0x011B, 0x0128), 0x0128, 2
 def list_images(folder: str | Path) -> list[Path]:
     """Pictures in a folder and all its sub-folders, sorted; hidden files and folders left out.
 
+    Only regular files: a pipe or a device that is called like a picture may have no end. A folder
+    that cannot be read is told in the log.
+
     Args:
         folder: Where to look. Linked folders are followed, each once.
 
@@ -71,19 +76,10 @@ def list_images(folder: str | Path) -> list[Path]:
     """
     if not Path(folder).is_dir():
         raise ImageError(f"{folder}: no such folder. Check the path.")
-    found, seen = [], set()
-    for where, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(where)
-        # A link to a parent would go on for ever.
-        folders[:] = [] if real in seen else sorted(f for f in folders if not f.startswith("."))
-        if real not in seen:
-            found += [
-                Path(where, name)
-                for name in files
-                if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
-            ]
-        seen.add(real)
-    return sorted(found, key=lambda path: path.as_posix())
+    found = files.Walk(folder)
+    for problem in found.problems:
+        logger.warning(problem)
+    return [path for path in found.files if path.suffix.lower() in IMAGE_SUFFIXES]
 
 
 def load_image(
@@ -632,16 +628,11 @@ def _write(target: str | Path | BinaryIO, data: bytes) -> None:
         target.write(data)
         return
     target = Path(target)
-    # Hidden, so that a folder being read while it is written shows no half files.
-    part = target.with_name(f".{secrets.token_hex(6)}.part")
     try:
-        part.write_bytes(data)
-        os.replace(part, target)
-    except OSError as error:
+        with files.replacing(target) as file:
+            file.write(data)
+    except files.WriteError as error:
         raise ImageError(
-            f"{target}: cannot write into {target.parent} ({error.strerror or error}). "
-            "Choose another --out-path, or make the folder writable."
+            f"{target}: cannot write into {target.parent} ({error.strerror}). "
+            f"{files.remedy(error)} (--out-path)"
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)

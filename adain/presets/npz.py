@@ -12,25 +12,21 @@ from pathlib import Path
 
 import numpy as np
 
+from adain import files
+
 _ABOUT = "about.json"
 
 
 def write_atomically(path: str | os.PathLike, write: Callable) -> None:
-    """Call `write(file)` on a temporary file beside `path`, flush it to disk and rename it.
+    """Call `write(file)` on a file that replaces `path` once it is complete; see `files.replacing`.
 
-    A reader, or a run that is killed and started again, sees the old file or the new one.
+    Its folder is made if need be.
+
+    Raises:
+        WriteError: If it cannot be written; the old file is still there.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with files.replacing(path, make_folder=True) as file:
+        write(file)
 
 
 def save(
@@ -53,8 +49,14 @@ _DAMAGED = (
 )  # fmt: skip
 
 
-def load(path: str | os.PathLike | io.BytesIO) -> tuple[dict[str, np.ndarray], dict]:
+def load(
+    path: str | os.PathLike, content: bytes | None = None
+) -> tuple[dict[str, np.ndarray], dict]:
     """Read what `save` wrote. Never runs code from the file.
+
+    Args:
+        path: The file.
+        content: What is in it, where that has been read before.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -62,7 +64,7 @@ def load(path: str | os.PathLike | io.BytesIO) -> tuple[dict[str, np.ndarray], d
     """
     try:
         # Opened here, because NumPy leaves a damaged file open.
-        file = path if isinstance(path, io.BytesIO) else io.BytesIO(Path(path).read_bytes())
+        file = io.BytesIO(Path(path).read_bytes() if content is None else content)
         with np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
         about = dict(json.loads(arrays.pop(_ABOUT).tobytes())) if _ABOUT in arrays else {}

@@ -10,7 +10,6 @@ A preset is a folder of four files:
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -155,9 +154,10 @@ def read_weights(folder: Path, file: str, sha256: str | None) -> dict[str, np.nd
     """
     content = read_file(folder, file, sha256)
     try:
-        arrays, _ = npz.load(io.BytesIO(content))
+        arrays, _ = npz.load(folder / file, content)
     except ValueError as error:
-        raise PresetError(f"{folder / file}: not a weights file ({error}).") from error
+        reason = error.__cause__ or error
+        raise PresetError(f"{folder / file}: not a weights file ({reason}).") from error
     return {name: array.astype("float32") for name, array in arrays.items()}
 
 

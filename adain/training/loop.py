@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from adain.files import remove_leftovers
 from adain.networks.model import BUILDERS, StyleTransfer
 from adain.networks.vgg19 import initialize_decoder, jit_compile, set_arrays
 from adain.presets import preset as presets
@@ -89,8 +90,7 @@ def train(config: TrainConfig) -> StyleTransfer:
     )
     trainer.optimizer.build(trainer.trainable_variables)
     state, start = Path(config.checkpoint) / STATE, 0
-    for stale in state.parent.glob(".*.tmp"):  # Of a run that was killed while it wrote.
-        stale.unlink(missing_ok=True)
+    remove_leftovers([state.parent])
     if state.exists():
         start, before = load_state(trainer, state)
         transfer.about["step"] = start

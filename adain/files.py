@@ -1,0 +1,259 @@
+"""Files and folders: walking, reading text, and writing so that no half-written file is seen."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import errno
+import os
+import re
+import secrets
+import stat
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # Windows.
+    fcntl = None
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+"""What a full disk or quota gives: nothing else can be written there either."""
+
+_PART = re.compile(r"\.[0-9a-f]{12}\.part")
+_DAY = 24 * 60 * 60
+
+
+# === Writing ===
+
+
+class WriteError(OSError):
+    """A file that cannot be written; its text is one line: path, reason, what was kept, remedy."""
+
+    def __str__(self) -> str:
+        if self.filename is None:
+            return super().__str__()
+        path = Path(self.filename)
+        kept = "; the file that was there is unchanged" if path.is_file() else ""
+        return f"{path}: cannot be written ({self.strerror}){kept}. {remedy(self)}"
+
+
+def remedy(error: OSError) -> str:
+    """What to do about a file that cannot be written."""
+    if error.errno in NO_SPACE:
+        return "Free some space, then give the same command again, or choose another folder."
+    if error.errno == errno.ENAMETOOLONG:
+        return "Choose a folder with a shorter path."
+    if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+        return "Something else has that name; choose another."
+    return "Make the folder writable, or choose another."
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike, *, make_folder: bool = False) -> Iterator[BinaryIO]:
+    """A file to write that takes the place of `path` at the end, complete and on the disk.
+
+    A reader, or a run that is killed and started again, sees the old file or the new one. Until
+    then the file is hidden and locked, so that `remove_leftovers` knows it from that of a run
+    which was killed. After an error the old file is still there and nothing else is.
+
+    Args:
+        path: The file.
+        make_folder: Whether to make its folder, where there is none.
+
+    Yields:
+        A binary file, open for reading and writing.
+
+    Raises:
+        WriteError: If it cannot be written.
+    """
+    path = Path(path)
+    part = file = None
+    try:
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        # Short, whatever the name of the file is; hidden, so that nothing reads half a file.
+        part, file = _create(path.parent)
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+        if fcntl is None:  # Open files are not renamed there.
+            file.close()
+        os.replace(part, path)
+        part = None
+        _sync_folder(path.parent)
+    except Exception as error:
+        cause = _cause(error)
+        if cause is None:
+            raise
+        raise WriteError(cause.errno, cause.strerror, str(path)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            if part is not None:
+                part.unlink(missing_ok=True)
+            if file is not None:
+                file.close()
+
+
+def _cause(error: BaseException | None) -> OSError | None:
+    """What the system said, if this is an error of writing; libraries wrap it in their own."""
+    first = error
+    while error is not None:
+        if isinstance(error, OSError) and error.errno:
+            # Any error of the file itself; of what others do meanwhile, a full disk.
+            if error is first or error.errno in NO_SPACE:
+                return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _create(folder: Path) -> tuple[Path, BinaryIO]:
+    while True:
+        part = folder / f".{secrets.token_hex(6)}.part"
+        file = open(part, "x+b")
+        if fcntl is None:
+            return part, file
+        with contextlib.suppress(OSError):  # Some network file systems have no locks.
+            fcntl.flock(file, fcntl.LOCK_EX)
+        # Between the two lines above it may have been taken for a leftover.
+        if os.fstat(file.fileno()).st_nlink:
+            return part, file
+        file.close()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a new name in a folder to the disk, where the system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_leftovers(folders: Iterable[Path]) -> None:
+    """Remove half-written files of runs that were killed; those of live runs are locked, and stay.
+
+    Args:
+        folders: Where to look, each without its sub-folders; one that is missing is passed over.
+    """
+    for folder in set(folders):
+        with contextlib.suppress(OSError):
+            for name in os.listdir(folder):
+                if _PART.fullmatch(name):
+                    _remove_leftover(folder / name)
+
+
+def _remove_leftover(part: Path) -> None:
+    with contextlib.suppress(OSError), open(part, "rb") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                part.unlink()
+                return
+            except BlockingIOError:
+                return
+            except OSError:  # No locks: age must do.
+                pass
+        if time.time() - part.stat().st_mtime > _DAY:
+            part.unlink()
+
+
+# === Reading ===
+
+
+def read_text(path: str | os.PathLike) -> str:
+    """A text file's contents: UTF-8, or what its byte-order mark says.
+
+    Raises:
+        OSError: If it cannot be read.
+        UnicodeDecodeError: If it is not text of that encoding.
+    """
+    data = Path(path).read_bytes()
+    for mark, encoding in (
+        (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
+        if data.startswith(mark):
+            return data.decode(encoding)
+    return data.decode("utf-8")
+
+
+# === Walking ===
+
+
+class Walk:
+    """What lies in a folder and below it; hidden files and folders are left out.
+
+    Folders that are links are followed; each folder is visited once, under its own path if it has
+    one below `folder`, so that a link to a parent does no harm.
+
+    Args:
+        folder: Where to begin.
+        leave_out: A folder to pass over, wherever it lies.
+
+    Attributes:
+        folders: All folders, the first one included.
+        files: Regular files, links to them, and links to nothing, which are worth an error.
+        special: Pipes, sockets and devices, and links to them: reading them may never end.
+        problems: One line for each folder that cannot be read.
+    """
+
+    def __init__(self, folder: str | os.PathLike, leave_out: Path | None = None):
+        self.folders: list[Path] = []
+        self.files: list[Path] = []
+        self.special: list[Path] = []
+        self.problems: list[str] = []
+        self._seen = set() if leave_out is None else {_identity(leave_out)}
+        self._links: deque[Path] = deque()
+        waiting = deque([Path(folder)])
+        while waiting or self._links:
+            where = waiting.popleft() if waiting else self._links.popleft()
+            waiting += self._visit(where)
+        for found in (self.folders, self.files, self.special):
+            found.sort(key=lambda path: path.as_posix())
+
+    def _visit(self, where: Path) -> list[Path]:
+        """Sort a folder's entries; returns its sub-folders."""
+        identity = _identity(where)
+        if identity is not None and identity in self._seen:
+            return []
+        self._seen.add(identity)
+        try:
+            with os.scandir(where) as entries:
+                found = sorted(
+                    (entry for entry in entries if not entry.name.startswith(".")),
+                    key=lambda entry: entry.name,
+                )
+        except OSError as error:
+            self.problems.append(f"{where}: this folder cannot be read ({error.strerror})")
+            return []
+        self.folders.append(where)
+        inside = []
+        for entry in found:
+            path = where / entry.name
+            try:
+                kind = stat.S_IFMT(entry.stat().st_mode) if entry.is_symlink() else None
+                if kind == stat.S_IFDIR:
+                    self._links.append(path)
+                elif kind is None and entry.is_dir():
+                    inside.append(path)
+                elif kind == stat.S_IFREG or (kind is None and entry.is_file()):
+                    self.files.append(path)
+                else:
+                    self.special.append(path)
+            except OSError:  # A link to nothing, or to itself.
+                self.files.append(path)
+        return inside
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        about = folder.stat()
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino
