@@ -90,8 +90,8 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
 
 def _add_flags(parser: argparse.ArgumentParser, config: type) -> None:
     for item in fields(config):
-        about = dict(item.metadata)
-        text = about.pop("help").replace("%", "%%")
+        about = dict(item.metadata["how"])
+        text = item.metadata["help"].replace("%", "%%")
         if about.pop("place", False):
             parser.add_argument(item.name, metavar=item.name.upper(), help=text, **about)
             continue

@@ -18,7 +18,7 @@ def test_no_recipe_is_one_run():
 
 
 def test_config_offers_every_recipe():
-    choices = TrainConfig.__dataclass_fields__["recipe"].metadata["choices"]
+    choices = TrainConfig.__dataclass_fields__["recipe"].metadata["how"]["choices"]
     assert set(choices) == recipes.RECIPES.keys()
 
 

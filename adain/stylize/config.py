@@ -28,6 +28,7 @@ class StylizeConfig:
         "pictures, folders or globs to repaint; - reads standard input",
         nargs="+",
         required=True,
+        in_plan=True,
     )
     style_path: tuple[str, ...] = flag(
         (),
@@ -35,6 +36,7 @@ class StylizeConfig:
         nargs="+",
         required=True,
         short="--style",
+        in_plan=True,
     )
     out_path: str = shared("out_path")
     checkpoint: str = shared("checkpoint")
@@ -44,14 +46,16 @@ class StylizeConfig:
         "each (default: 1)",
         nargs="+",
         type=float,
+        in_plan=True,
     )
-    style_mix: bool = flag(False, "blend all styles into one")
+    style_mix: bool = flag(False, "blend all styles into one", in_plan=True)
     style_interp_weights: tuple[float, ...] = flag(
         (),
         "blend all styles by these weights, one for each; with masks, one for each style, mask "
         "after mask",
         nargs="+",
         type=float,
+        in_plan=True,
     )
     mask: tuple[str, ...] = flag(
         (),
@@ -59,6 +63,7 @@ class StylizeConfig:
         "the only one; what no mask covers stays as it is; of a folder that has a folder named as "
         "the photo, that one counts",
         nargs="+",
+        in_plan=True,
     )
     feather: float = flag(0.0, "soften the masks' edges, by a blur of this deviation in pixels")
     engine: str = shared("engine")
@@ -85,7 +90,9 @@ class StylizeConfig:
         "polish the result of the last pass with this many steps of `adain optimize`; in one piece "
         "whatever --tile says, and not from style cards",
     )
-    random: int = flag(0, "use this many styles, drawn at random for each photo (0: all)")
+    random: int = flag(
+        0, "use this many styles, drawn at random for each photo (0: all)", in_plan=True
+    )
     concat: bool = flag(False, "write photo, style and result side by side")
     sheet: str = flag(
         "",
@@ -93,23 +100,28 @@ class StylizeConfig:
         "styles or among four, or all styles",
         choices=("alpha", "mix", "styles"),
     )
-    sheet_steps: int = flag(5, "how many steps --sheet alpha and --sheet mix take")
+    sheet_steps: int = flag(5, "how many steps --sheet alpha and --sheet mix take", in_plan=True)
     tile: int | None = flag(
         None,
         "work in tiles of this side, with the same result; 0: whole pictures (default: what "
         "--max-memory allows)",
         type=int,
+        affects_result=False,
     )
     max_memory: str = flag(
-        "", "memory to use in all, such as 3GiB or 800MiB (default: half of what is free)"
+        "",
+        "memory to use in all, such as 3GiB or 800MiB (default: half of what is free)",
+        affects_result=False,
     )
     overwrite: bool = flag(
-        False, "replace results that are there already; without, finished ones are skipped"
+        False,
+        "replace results that are there already; without, finished ones are skipped",
+        affects_result=False,
     )
-    dry_run: bool = flag(False, "only list what would be done")
+    dry_run: bool = flag(False, "only list what would be done", affects_result=False)
     quality: int = shared("quality")
     max_pixels: int = shared("max_pixels")
-    seed: int = flag(0, "seed of --random")
+    seed: int = flag(0, "seed of --random", in_plan=True)
     json: bool = shared("json")
     quiet: bool = shared("quiet")
 

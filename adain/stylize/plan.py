@@ -14,7 +14,7 @@ import numpy as np
 from adain import __version__
 from adain.imaging import io as imaging
 from adain.inference.style_code import StyleCode
-from adain.options import UsageError
+from adain.options import UsageError, recorded
 from adain.presets import preset as presets
 from adain.sources import Source, check_outputs, find_sources, is_card, output_path, read_source
 from adain.stylize.config import StylizeConfig
@@ -335,12 +335,6 @@ _SHEETS = {"alpha": _sheet_alpha, "mix": _sheet_mix, "styles": _sheet_styles}
 
 # === Settings: written into results, and what tells a finished one ===
 
-# How the work is done, and not what comes out.
-_SETTINGS = (
-    "keep_colors", "feather", "content_size", "style_size", "crop_size", "stroke", "passes",
-    "refine", "concat", "sheet", "quality",
-)  # fmt: skip
-
 
 def settings(config: StylizeConfig, preset: dict, painting: Painting) -> dict:
     """Everything that makes a result what it is, for JSON; files by their names only."""
@@ -357,11 +351,7 @@ def settings(config: StylizeConfig, preset: dict, painting: Painting) -> dict:
         ]
     else:
         record["layers"] = [_describe(layer) for layer in painting.layers]
-    for key in _SETTINGS:
-        value = getattr(config, key)
-        if value != StylizeConfig.__dataclass_fields__[key].default:
-            record[key] = value
-    return record
+    return record | recorded(config)
 
 
 def _describe(layer: Layer) -> dict:
