@@ -61,7 +61,11 @@ class HasOutput(Protocol):
 
 
 def find_sources(
-    paths: tuple[str, ...], *, cards: bool = False, library: Mapping[str, Path] | None = None
+    paths: tuple[str, ...],
+    *,
+    cards: bool = False,
+    library: Mapping[str, Path] | None = None,
+    repeats: bool = False,
 ) -> tuple[list[Source], list[str]]:
     """Files, folders, globs and `-` to pictures.
 
@@ -69,16 +73,25 @@ def find_sources(
         paths: What the user named.
         cards: Whether style cards count as pictures.
         library: Style cards that are known by name; a file or folder of that name goes first.
+        repeats: Whether a file that is named several times counts as often: masks, and the styles
+            of a mix. What a folder or a pattern finds besides counts once.
 
     Returns:
-        The sources in order, each once, and one line for each path that led to none.
+        The sources in order, and one line for each path that led to none.
     """
-    sources: dict[Path | None, Source] = {}
+    sources: list[Source] = []
+    known: set[Path | None] = set()
     problems = []
+
+    def add(source: Source, *, named: bool = True) -> None:
+        if source.path not in known or (named and repeats):
+            known.add(source.path)
+            sources.append(source)
+
     for text in paths:
         path = Path(text)
         if text == STDIN:
-            sources[None] = Source(None, "stdin")
+            add(Source(None, "stdin"))
         elif path.is_dir():
             found = imaging.list_images(path)
             if cards:
@@ -86,20 +99,21 @@ def find_sources(
             if not found:
                 problems.append(f"{path}: no pictures in this folder")
             for file in found:
-                sources[file] = Source(file, str(file.relative_to(path).with_suffix("")))
+                name = str(file.relative_to(path).with_suffix(""))
+                add(Source(file, name), named=False)
         elif path.exists():
-            sources[path] = Source(path, path.stem)
+            add(Source(path, path.stem))
         elif text in (library or {}):
-            sources[library[text]] = Source(library[text], text)
+            add(Source(library[text], text))
         else:
             found = [Path(match) for match in sorted(glob.glob(text, recursive=True))]
             found = [match for match in found if match.is_file()]
             if not found:
-                known = ", nor a style of that name: see `adain styles list`" if library else ""
-                problems.append(f"{path}: no such file or folder{known}")
+                hint = ", nor a style of that name: see `adain styles list`" if library else ""
+                problems.append(f"{path}: no such file or folder{hint}")
             for file in found:
-                sources[file] = Source(file, file.stem)
-    return list(sources.values()), problems
+                add(Source(file, file.stem), named=False)
+    return sources, problems
 
 
 def check_outputs(

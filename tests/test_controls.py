@@ -339,7 +339,7 @@ def test_settings_are_in_the_result(place):
     found = json.loads(read_history(path))
     assert found["preset"] == "tiny0" and found["content"] == "photo.png"
     assert found["keep_colors"] == "luma"
-    assert found["layers"] == [
+    assert found["regions"] == [
         {"styles": [["p.png", 1.0]], "alpha": 0.5, "mask": "0.png"},
         {"styles": [["q.png", 1.0]], "alpha": 0.5, "mask": "1.png"},
     ]
@@ -375,7 +375,7 @@ def test_flags_from_a_file(place, tmp_path, capsys):
     )
     assert cli.main(["stylize", "--config", str(file), "--alpha", "0.5"]) == 0
     (path,) = place.out.iterdir()
-    assert json.loads(read_history(path))["layers"][0]["alpha"] == 0.5
+    assert json.loads(read_history(path))["regions"][0]["alpha"] == 0.5
     file.write_text("style = 1\n[table]\n")
     assert cli.main(["stylize", "--config", str(file)]) == 2
     assert "table must be a flag's value" in capsys.readouterr().err
@@ -497,3 +497,50 @@ def test_little_memory_changes_nothing_else(place, picture):
     whole = place.result("--tile", 0, styles=place.styles[:1])
     tiled = place.result("--max-memory", "1MiB", styles=place.styles[:1])
     assert np.abs(whole.astype(int) - tiled).max() <= 1
+
+
+# === What is spelled twice counts twice ===
+
+
+def test_a_style_may_stand_for_several_masks(place):
+    p, q = place.styles[:2]
+    masks = ["--mask", *place.masks]
+    found = place.result(*masks, styles=[p, q, p])
+    ends = place.result("--mask", place.masks[0], styles=[p])
+    np.testing.assert_array_equal(found[:, :30], ends[:, :30])
+    swapped = place.result(*masks, styles=[q, p, q])
+    assert not np.array_equal(found[:, :30], swapped[:, :30])
+
+
+def test_the_same_style_twice_adds_its_weights(place):
+    p, q = place.styles[:2]
+    twice = place.result("--style-interp-weights", 1, 1, 2, styles=[p, q, p])
+    np.testing.assert_array_equal(
+        twice, place.result("--style-interp-weights", 3, 1, styles=[p, q])
+    )
+    third = place.result("--style-mix", styles=[p, q, p])
+    np.testing.assert_array_equal(
+        third, place.result("--style-interp-weights", 2, 1, styles=[p, q])
+    )
+
+
+def test_the_same_mask_twice_blends_two_styles(place):
+    mask = place.masks[0]
+    both = place.result("--mask", mask, mask)
+    mean = np.mean(
+        [place.result("--mask", mask, styles=[style]) for style in place.styles[:2]], axis=0
+    )
+    assert np.abs(both - mean).max() <= 1
+
+
+def test_what_a_folder_finds_besides_counts_once(place):
+    folder, first = place.photo.parent, place.styles[0]
+    (folder / "s").mkdir()
+    (folder / "s" / "a.png").write_bytes(first.read_bytes())
+    named = folder / "s" / "a.png"
+    alone = place.result("--style-mix", styles=[named, place.styles[1]])
+    again = place.result("--style-mix", styles=[named, place.styles[1], folder / "s"])
+    np.testing.assert_array_equal(alone, again)
+    # Without a mix the same result would be written twice.
+    assert place.run(styles=[first, first]) == 0
+    assert len(list(place.out.iterdir())) == 1

@@ -72,7 +72,7 @@ def optimize(monkeypatch):
 def plan(place, **settings):
     sources = {"content_path": [str(place.photos)], "style_path": [str(place.styles)]}
     # Nothing is measured.
-    return pairs.plan(EvaluateConfig(**sources | {"write_pairs": "squares"} | settings)).pairs
+    return pairs.plan_pairs(EvaluateConfig(**sources | {"write_pairs": "squares"} | settings)).pairs
 
 
 def test_every_photo_meets_every_style_once(place):

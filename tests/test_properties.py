@@ -19,7 +19,7 @@ from adain.inference.style_code import StyleCode, mix
 from adain.options import UsageError
 from adain.sources import Source
 from adain.stylize.config import StylizeConfig
-from adain.stylize.plan import _layers
+from adain.stylize.plan import _planned_regions
 
 # The same examples on every machine, and no database of them.
 quick = settings(
@@ -228,7 +228,7 @@ def test_painting_nothing_keeps_the_photo(height, width, shorter, deep):
 
 @quick
 @given(st.integers(1, 4), st.integers(0, 4), st.data())
-def test_layers_fit_or_are_refused(styles, masks, data):
+def test_planned_regions_fit_or_are_refused(styles, masks, data):
     """Each mask gets shares of the styles that sum to 1, or a line says what was expected."""
     config = StylizeConfig(
         "photo.jpg",
@@ -249,7 +249,7 @@ def test_layers_fit_or_are_refused(styles, masks, data):
     elif masks and not config.style_mix:
         fits &= styles in (1, masks)
     try:
-        options = _layers(config, sources, spots)
+        options = _planned_regions(config, sources, spots)
     except UsageError as error:
         assert not fits and "Received: " in str(error) and "\n" not in str(error)
         return

@@ -13,7 +13,7 @@ def run(config: EvaluateConfig) -> int:
     from adain.evaluation import pairs, report
     from adain.evaluation import run as evaluate
 
-    planned = pairs.plan(config)
+    planned = pairs.plan_pairs(config)
     complain(*planned.problems)
     if config.write_pairs:
         problems = pairs.write_pairs(config, planned)

@@ -45,7 +45,7 @@ class Plan:
 # === Planning ===
 
 
-def plan(config: EvaluateConfig) -> Plan:
+def plan_pairs(config: EvaluateConfig) -> Plan:
     """Find all pictures, before any work starts.
 
     Raises:

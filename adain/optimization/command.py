@@ -7,11 +7,11 @@ from adain.optimization.config import OptimizeConfig
 
 
 def optimize(config: OptimizeConfig) -> int:
-    from adain.optimization import files as gatys_jobs
+    from adain.optimization import files
     from adain.presets import preset as presets
 
     presets.find_preset(config.checkpoint)
-    planned, problems = gatys_jobs.plan(config)
+    planned, problems = files.plan_jobs(config)
     complain(*problems)
     failed = len(problems)
     if planned:
@@ -23,7 +23,7 @@ def optimize(config: OptimizeConfig) -> int:
             bar.update()
 
         with bar:
-            for i, outcome in enumerate(gatys_jobs.optimize_files(config, planned, on_step), 1):
+            for i, outcome in enumerate(files.optimize_files(config, planned, on_step), 1):
                 # L-BFGS may have stopped early.
                 bar.update(i * config.steps - bar.n)
                 failed += report(outcome, bar.write, as_json=config.json)

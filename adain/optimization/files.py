@@ -41,7 +41,7 @@ class Job:
         return " with ".join(str(source) for source in (self.content, self.style) if source)
 
 
-def plan(config: OptimizeConfig) -> tuple[list[Job], list[str]]:
+def plan_jobs(config: OptimizeConfig) -> tuple[list[Job], list[str]]:
     """All results to make, in order, and one line for each path that led to none.
 
     Raises:
@@ -88,7 +88,7 @@ def optimize_files(
 
     Args:
         config: The settings.
-        jobs: What `plan` gave.
+        jobs: What `plan_jobs` gave.
         on_step: Called with the losses of each step.
     """
     # Here, because importing the backend takes seconds that a usage error should not cost.

@@ -23,7 +23,7 @@ from adain.sources import (
 from adain.stylize.config import ListStylesConfig, SaveStylesConfig, ShowStylesConfig
 
 
-def plan(config: SaveStylesConfig) -> tuple[dict[Path, Source], list[str]]:
+def plan_cards(config: SaveStylesConfig) -> tuple[dict[Path, Source], list[str]]:
     """Which picture each style card is made of, and one line for each path that led to none.
 
     Raises:
@@ -46,7 +46,7 @@ def plan(config: SaveStylesConfig) -> tuple[dict[Path, Source], list[str]]:
     return outputs, problems
 
 
-def save(config: SaveStylesConfig, outputs: dict[Path, Source]) -> Iterator[Outcome]:
+def save_cards(config: SaveStylesConfig, outputs: dict[Path, Source]) -> Iterator[Outcome]:
     """Write one style card for each picture; a failure of one leaves the others alone."""
     from adain.engines.registry import load_stylizer
 
@@ -70,7 +70,7 @@ def save(config: SaveStylesConfig, outputs: dict[Path, Source]) -> Iterator[Outc
         yield Outcome("", str(source), str(output), error, time.perf_counter() - started)
 
 
-def find(config: ListStylesConfig | ShowStylesConfig) -> tuple[list[dict], list[str]]:
+def find_cards(config: ListStylesConfig | ShowStylesConfig) -> tuple[list[dict], list[str]]:
     """What style cards tell about themselves, and one line for each path that led to none.
 
     Raises:

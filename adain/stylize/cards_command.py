@@ -13,13 +13,13 @@ def save_styles(config: SaveStylesConfig) -> int:
     from adain.engines import registry as engines
     from adain.stylize import cards
 
-    planned, problems = cards.plan(config)
+    planned, problems = cards.plan_cards(config)
     complain(*problems)
     failed, done = len(problems), 0
     if planned:
         if engines.resolve(config.engine) == "keras":
             load_backend()
-        for outcome in cards.save(config, planned):
+        for outcome in cards.save_cards(config, planned):
             failed += report(outcome, NoProgress.write, as_json=False)
             done += not outcome.error
     sys.stderr.write(f"{done} style card{'' if done == 1 else 's'} in {config.out_path}\n")
@@ -42,7 +42,7 @@ _CARD_COLUMNS = ("style", "title", "credit", "license")
 def _tell_styles(config: ListStylesConfig | ShowStylesConfig, form) -> int:
     from adain.stylize import cards
 
-    found, problems = cards.find(config)
+    found, problems = cards.find_cards(config)
     for card in found:
         sys.stdout.write((json.dumps(card) if config.json else form(card)) + "\n")
     complain(*problems)

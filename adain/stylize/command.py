@@ -18,14 +18,14 @@ def stylize(config: StylizeConfig) -> int:
     if max(config.alpha) > 1:
         text = "alpha %g exaggerates the style: expect artefacts"
         logging.warning(text, max(config.alpha))
-    planned, finished, problems = stylize_plan.plan(config)
+    planned, finished, problems = stylize_plan.plan_results(config)
     complain(*problems)
     failed = len(problems)
     if finished and not config.quiet:
         logging.info("%d finished before, skipped; --overwrite makes them anew", len(finished))
     if config.dry_run:
-        for painting in planned:
-            _tell(config, painting)
+        for result in planned:
+            _tell(config, result)
         return FAILED if failed else DONE
     if planned:
         if config.refine or engines.resolve(config.engine) == "keras":
@@ -37,16 +37,16 @@ def stylize(config: StylizeConfig) -> int:
     return finish(config, len(planned) + len(problems) - failed, failed)
 
 
-def _tell(config: StylizeConfig, painting) -> None:
+def _tell(config: StylizeConfig, result) -> None:
     """What `--dry-run` says of one result."""
-    output = "-" if painting.output is None else str(painting.output)
+    output = "-" if result.output is None else str(result.output)
     if config.json:
         record = {
-            "content": str(painting.content),
-            "style": " + ".join(map(str, painting.styles)),
-            "masks": [str(mask) for mask in painting.masks],
+            "content": str(result.content),
+            "style": " + ".join(map(str, result.styles)),
+            "masks": [str(mask) for mask in result.masks],
             "output": output,
         }
         sys.stdout.write(json.dumps(record) + "\n")
     else:
-        sys.stdout.write(f"{painting} -> {output}\n")
+        sys.stdout.write(f"{result} -> {output}\n")

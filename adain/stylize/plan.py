@@ -17,17 +17,15 @@ from adain.inference.style_code import StyleCode
 from adain.options import UsageError, recorded
 from adain.presets import preset as presets
 from adain.sources import Source, check_outputs, find_sources, is_card, output_path, read_source
+from adain.stylize import sheets
 from adain.stylize.config import StylizeConfig
-
-SHEET_SIZE = 384
-"""Shorter side of the pictures of a contact sheet, unless another is asked for."""
 
 _NAMES = 3
 """Names of results tell so many styles; more would make too long a name."""
 
 
 @dataclass(frozen=True)
-class Layer:
+class PlannedRegion:
     """Styles mixed into one, with a strength, on the whole photo or inside a mask."""
 
     styles: tuple[Source, ...]
@@ -38,36 +36,36 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Painting:
+class PlannedResult:
     """One result: a photo, what is painted on it, and where it goes."""
 
     content: Source
-    layers: tuple[Layer, ...]
+    regions: tuple[PlannedRegion, ...]
     """Of a contact sheet none."""
     output: Path | None
     """None: standard output."""
-    sheet: tuple[tuple[tuple[str, tuple[Layer, ...]], ...], ...] = ()
-    """Rows of labelled pictures; one without layers is the photo itself."""
+    sheet: sheets.Rows = ()
+    """Of a contact sheet, its pictures."""
 
     @property
-    def cells(self) -> list[tuple[Layer, ...]]:
-        """The layers of all pictures that have to be painted."""
-        cells = [layers for row in self.sheet for _, layers in row] or [self.layers]
-        return [layers for layers in cells if layers]
+    def cells(self) -> list[tuple[PlannedRegion, ...]]:
+        """The regions of all pictures that have to be painted."""
+        cells = [cell.regions for row in self.sheet for cell in row] or [self.regions]
+        return [regions for regions in cells if regions]
 
     @property
     def styles(self) -> list[Source]:
         """All styles, each once, in order."""
         return list(
             dict.fromkeys(
-                style for layers in self.cells for layer in layers for style in layer.styles
+                style for regions in self.cells for region in regions for style in region.styles
             )
         )
 
     @property
     def masks(self) -> list[Source]:
         """All masks, each once, in order."""
-        masks = (layer.mask for layers in self.cells for layer in layers)
+        masks = (region.mask for regions in self.cells for region in regions)
         return list(dict.fromkeys(mask for mask in masks if mask is not None))
 
     def __str__(self) -> str:
@@ -77,7 +75,9 @@ class Painting:
 # === Planning ===
 
 
-def plan(config: StylizeConfig) -> tuple[list[Painting], list[Painting], list[str]]:
+def plan_results(
+    config: StylizeConfig,
+) -> tuple[list[PlannedResult], list[PlannedResult], list[str]]:
     """All results to make, those that are there already, and a line for each path without pictures.
 
     Everything that can be known to go wrong is found here, before any work.
@@ -91,14 +91,21 @@ def plan(config: StylizeConfig) -> tuple[list[Painting], list[Painting], list[st
     folder = presets.find_preset(config.checkpoint)
     preset = presets.read_config(folder)
     contents, problems = find_sources(config.content_path)
-    styles, more = find_sources(config.style_path, cards=True, library=presets.find_styles(folder))
+    # Without a mix the same style twice would be the same result twice.
+    mixed = config.mask or config.style_mix or config.style_interp_weights or config.sheet == "mix"
+    styles, more = find_sources(
+        config.style_path,
+        cards=True,
+        library=presets.find_styles(folder),
+        repeats=bool(mixed),
+    )
     if more and (config.mask or config.style_mix or config.style_interp_weights):
         # Their numbers must fit.
         raise UsageError(more[0])
     problems += more
     _check_styles(config, preset, styles)
     rng = np.random.default_rng(config.seed)
-    paintings: list[Painting] = []
+    results: list[PlannedResult] = []
     checked: set[Source] = set()
     for content in contents if styles else ():
         chosen = styles
@@ -110,12 +117,12 @@ def plan(config: StylizeConfig) -> tuple[list[Painting], list[Painting], list[st
             if config.crop_size or mask not in checked:
                 checked.add(mask)
                 _check_cover(config, content, mask, read_mask(mask, config.max_pixels))
-        paintings += _paintings(config, content, chosen, masks)
-    check_outputs(config.out_path, paintings, [*contents, *styles, *checked])
+        results += _planned_results(config, content, chosen, masks)
+    check_outputs(config.out_path, results, [*contents, *styles, *checked])
     ready, finished = [], []
-    for painting in paintings:
-        done = not config.overwrite and _is_finished(config, preset, painting)
-        (finished if done else ready).append(painting)
+    for result in results:
+        done = not config.overwrite and _is_finished(config, preset, result)
+        (finished if done else ready).append(result)
     return ready, finished, problems
 
 
@@ -142,7 +149,7 @@ def _find_masks(config: StylizeConfig, content: Source) -> list[Source]:
     for text in config.mask:
         own = Path(text) / content.name
         paths.append(str(own) if own.is_dir() else text)
-    masks, problems = find_sources(tuple(paths))
+    masks, problems = find_sources(tuple(paths), repeats=True)
     if problems:
         raise UsageError(f"--mask: {problems[0]}")
     return masks
@@ -199,47 +206,69 @@ def fit_mask(
     return mask
 
 
-def _paintings(
+def _planned_results(
     config: StylizeConfig, content: Source, styles: list[Source], masks: list[Source]
-) -> list[Painting]:
+) -> list[PlannedResult]:
     """The results of one photo."""
-    options = _layers(config, styles, masks)
-    if config.refine and any(len(layers) > 1 or len(layers[0].styles) > 1 for layers in options):
+    options = _planned_regions(config, styles, masks)
+    if config.refine and any(len(regions) > 1 or len(regions[0].styles) > 1 for regions in options):
         raise UsageError("--refine takes one style on the whole photo: no masks, no mixing.")
     if config.sheet:
-        rows = _SHEETS[config.sheet](config, styles, options)
+        rows = _sheet(config, styles, options)
         output = output_path(config.out_path, content, f"_sheet_{config.sheet}")
-        return [Painting(content, (), output, rows)]
+        return [PlannedResult(content, (), output, rows)]
     if not masks and len(config.alpha) > 1:
         raise UsageError(
             f"--alpha takes one number without --mask or --sheet. Received: {len(config.alpha)}"
         )
     return [
-        Painting(
-            content, layers, output_path(config.out_path, content, f"_stylized_{name(layers)}")
+        PlannedResult(
+            content, regions, output_path(config.out_path, content, f"_stylized_{name(regions)}")
         )
-        for layers in options
+        for regions in options
     ]
 
 
-def name(layers: Sequence[Layer]) -> str:
+def _sheet(
+    config: StylizeConfig, styles: list[Source], options: list[tuple[PlannedRegion, ...]]
+) -> sheets.Rows:
+    if config.sheet == "mix":
+        if len(styles) not in (2, 4) or config.mask:
+            raise UsageError(
+                "--sheet mix takes 2 styles, or 4 for its corners, and no masks. "
+                f"Received: {len(styles)} styles"
+            )
+        return sheets.mix_steps(
+            [style.flat for style in styles],
+            lambda weights: PlannedRegion(tuple(styles), weights, config.alpha[0]),
+            config.sheet_steps,
+        )
+    named = [(name(regions), regions) for regions in options]
+    if config.sheet == "styles":
+        return sheets.all_styles(named)
+    # One number for all of a mask's strengths scales them.
+    alphas = config.alpha if len(config.alpha) > 1 else ()
+    return sheets.alpha_steps(named, config.sheet_steps, alphas)
+
+
+def name(regions: Sequence[PlannedRegion]) -> str:
     """What tells results of the same photo apart: the names of the styles."""
-    names = list(dict.fromkeys(style.flat for layer in layers for style in layer.styles))
+    names = list(dict.fromkeys(style.flat for region in regions for style in region.styles))
     more = len(names) - _NAMES
     return "+".join(names[:_NAMES]) + (f"+{more}_more" if more > 0 else "")
 
 
-def _layers(
+def _planned_regions(
     config: StylizeConfig, styles: list[Source], masks: list[Source]
-) -> list[tuple[Layer, ...]]:
-    """Layers of each picture to paint on a photo."""
+) -> list[tuple[PlannedRegion, ...]]:
+    """Regions of each picture to paint on a photo."""
     weights, alphas = config.style_interp_weights, config.alpha
     mixed = config.style_mix or bool(weights)
     count = len(styles)
     if not masks:
         if not mixed:
-            return [(Layer((style,), (1.0,), alphas[0]),) for style in styles]
-        return [(Layer(tuple(styles), _shares(weights, count, 1)[0], alphas[0]),)]
+            return [(PlannedRegion((style,), (1.0,), alphas[0]),) for style in styles]
+        return [(PlannedRegion(tuple(styles), _shares(weights, count, 1)[0], alphas[0]),)]
     if len(alphas) not in (1, len(masks)):
         raise UsageError(
             f"--alpha must be one number, or one for each of the {len(masks)} masks. "
@@ -257,7 +286,7 @@ def _layers(
     alphas = alphas * (len(masks) // len(alphas))
     return [
         tuple(
-            Layer(sources, shares, alpha, mask)
+            PlannedRegion(sources, shares, alpha, mask)
             for (sources, shares), alpha, mask in zip(mixes, alphas, masks, strict=True)
         )
     ]
@@ -283,85 +312,35 @@ def _shares(weights: Sequence[float], styles: int, rows: int) -> list[tuple[floa
     return [tuple(weight / sum(row) for weight in row) for row in table]
 
 
-# === Contact sheets: each gives rows of labels and layers ===
-
-
-def _sheet_alpha(config: StylizeConfig, styles: list[Source], options: list[tuple[Layer, ...]]):
-    steps = config.alpha if len(config.alpha) > 1 else np.linspace(0, 1, config.sheet_steps)
-    rows = []
-    for layers in options:
-        row = []
-        for step in map(float, steps):
-            # One number for all of a mask's strengths scales them.
-            alphas = [step if len(config.alpha) > 1 else step * layer.alpha for layer in layers]
-            strong = (
-                Layer(layer.styles, layer.weights, alpha, layer.mask)
-                for layer, alpha in zip(layers, alphas, strict=True)
-            )
-            row.append((f"{name(layers)} {step:.3g}", tuple(strong)))
-        rows.append(tuple(row))
-    return tuple(rows)
-
-
-def _sheet_mix(config: StylizeConfig, styles: list[Source], options: list[tuple[Layer, ...]]):
-    if len(styles) not in (2, 4) or config.mask:
-        raise UsageError(
-            "--sheet mix takes 2 styles, or 4 for its corners, and no masks. "
-            f"Received: {len(styles)} styles"
-        )
-    steps = np.linspace(0, 1, config.sheet_steps)
-    rows = []
-    for down in steps if len(styles) == 4 else (0.0,):
-        row = []
-        for right in steps:
-            corners = ((1 - down) * (1 - right), (1 - down) * right, down * (1 - right),
-                       down * right)  # fmt: skip
-            weights = tuple(float(weight) for weight in corners[: len(styles)])
-            named = zip(styles, weights, strict=True)
-            label = ", ".join(f"{style.flat} {share:.2g}" for style, share in named if share)
-            row.append((label, (Layer(tuple(styles), weights, config.alpha[0]),)))
-        rows.append(tuple(row))
-    return tuple(rows)
-
-
-def _sheet_styles(config: StylizeConfig, styles: list[Source], options: list[tuple[Layer, ...]]):
-    cells = [("photo", ()), *((name(layers), layers) for layers in options)]
-    columns = math.ceil(math.sqrt(len(cells)))
-    return tuple(tuple(cells[i : i + columns]) for i in range(0, len(cells), columns))
-
-
-_SHEETS = {"alpha": _sheet_alpha, "mix": _sheet_mix, "styles": _sheet_styles}
-
-
 # === Settings: written into results, and what tells a finished one ===
 
 
-def settings(config: StylizeConfig, preset: dict, painting: Painting) -> dict:
+def settings(config: StylizeConfig, preset: dict, result: PlannedResult) -> dict:
     """Everything that makes a result what it is, for JSON; files by their names only."""
     record = {
         "program": f"adain {__version__}",
         "preset": preset["about"].get("preset", ""),
         "weights": _checksum(preset),
-        "content": _file_name(painting.content),
+        "content": _file_name(result.content),
     }
-    if painting.sheet:
+    if result.sheet:
         record["cells"] = [
-            [[label, [_describe(layer) for layer in layers]] for label, layers in row]
-            for row in painting.sheet
+            [[cell.label, [_describe(region) for region in cell.regions]] for cell in row]
+            for row in result.sheet
         ]
     else:
-        record["layers"] = [_describe(layer) for layer in painting.layers]
+        record["regions"] = [_describe(region) for region in result.regions]
     return record | recorded(config)
 
 
-def _describe(layer: Layer) -> dict:
-    mixed = zip(layer.styles, layer.weights, strict=True)
+def _describe(region: PlannedRegion) -> dict:
+    mixed = zip(region.styles, region.weights, strict=True)
     about: dict = {
         "styles": [[_file_name(style), round(weight, 6)] for style, weight in mixed],
-        "alpha": layer.alpha,
+        "alpha": region.alpha,
     }
-    if layer.mask is not None:
-        about["mask"] = _file_name(layer.mask)
+    if region.mask is not None:
+        about["mask"] = _file_name(region.mask)
     return about
 
 
@@ -373,23 +352,23 @@ def _checksum(preset: dict) -> str:
     return "-".join(preset["sha256"].get(file, "")[:8] for file in presets.WEIGHT_FILES)
 
 
-def _is_finished(config: StylizeConfig, preset: dict, painting: Painting) -> bool:
+def _is_finished(config: StylizeConfig, preset: dict, result: PlannedResult) -> bool:
     """Whether a result is there, made with these settings and no older than its inputs.
 
     Raises:
         UsageError: If another picture is there.
     """
-    output = painting.output
+    output = result.output
     if output is None or not output.exists():
         return False
     try:
         found = json.loads(imaging.read_history(output))
     except ValueError:
         found = None
-    if found != settings(config, preset, painting):
+    if found != settings(config, preset, result):
         made = "it was made with other settings" if found else "it does not tell how it was made"
         raise UsageError(f"{output} is there already, and {made}. Use --overwrite to replace it.")
-    inputs = [painting.content, *painting.styles, *painting.masks]
+    inputs = [result.content, *result.styles, *result.masks]
     newest = max((_changed(source.path) for source in inputs if source.path), default=0.0)
     return output.stat().st_mtime >= newest
 

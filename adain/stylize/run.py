@@ -1,4 +1,4 @@
-"""Stylising files: reading, painting and writing at once, each in its own thread."""
+"""Stylising files: reading, stylising and writing at once, each in its own thread."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from itertools import groupby
 
 import numpy as np
 
-from adain.imaging import color
-from adain.imaging import contact_sheet as sheets
+from adain.imaging import color, contact_sheet
 from adain.imaging import io as imaging
 from adain.inference.memory import choose_tile
 from adain.inference.multiscale import octaves, paint_octaves
@@ -27,7 +26,8 @@ from adain.optimization.config import OptimizeConfig
 from adain.presets import preset as presets
 from adain.sources import STDOUT, Outcome, Source, is_card, read_source, reason_of, shrink
 from adain.stylize.config import StylizeConfig
-from adain.stylize.plan import SHEET_SIZE, Layer, Painting, fit_mask, read_mask, settings
+from adain.stylize.plan import PlannedRegion, PlannedResult, fit_mask, read_mask, settings
+from adain.stylize.sheets import SHEET_SIZE
 
 Picture = tuple[np.ndarray, imaging.ImageMeta]
 
@@ -43,29 +43,27 @@ logger = logging.getLogger(__name__)
 
 def stylize_files(
     config: StylizeConfig,
-    paintings: list[Painting],
+    results: list[PlannedResult],
     on_step: Callable[[float], None] = lambda done: None,
 ) -> Iterator[Outcome]:
     """Carry out a plan; a failure of one leaves the others alone.
 
     A folder takes as long as its slowest stage: while a photo is painted, the next ones are read
     and the last ones written. Outcomes come in the order of the plan; their seconds are those from
-    the start of painting to the file.
+    the start of job to the file.
 
     Args:
         config: The settings.
-        paintings: What `stylize_plan.plan` gave.
-        on_step: Called with how much of the painting under way is done, in [0, 1].
+        results: What `plan_results` gave.
+        on_step: Called with how much of the job under way is done, in [0, 1].
     """
     # Here, because importing an engine takes time that a usage error should not cost.
     from adain.engines.registry import load_stylizer
 
-    worker = _Worker(
-        config, load_stylizer(config.checkpoint, config.engine, len(paintings)), on_step
-    )
-    groups = [list(group) for _, group in groupby(paintings, key=lambda each: each.content)]
+    worker = _Worker(config, load_stylizer(config.checkpoint, config.engine, len(results)), on_step)
+    groups = [list(group) for _, group in groupby(results, key=lambda each: each.content)]
     reading: deque[Future] = deque()
-    writing: deque[tuple[Painting, float, Future]] = deque()
+    writing: deque[tuple[PlannedResult, float, Future]] = deque()
     ahead = WAITING
 
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(WAITING) as writers:
@@ -74,9 +72,9 @@ def stylize_files(
                 reading.append(reader.submit(worker.read, following[0]))
             photo = reading.popleft()
             ahead = 0 if _is_large(photo) else WAITING
-            for painting in group:
+            for job in group:
                 started = time.perf_counter()
-                writing.append((painting, started, _paint(worker, painting, photo, writers)))
+                writing.append((job, started, _paint(worker, job, photo, writers)))
                 while len(writing) > ahead or (writing and writing[0][2].done()):
                     yield _outcome(worker, *writing.popleft())
         while writing:
@@ -88,38 +86,38 @@ def _is_large(photo: Future) -> bool:
 
 
 def _paint(
-    worker: _Worker, painting: Painting, photo: Future, writers: ThreadPoolExecutor
+    worker: _Worker, job: PlannedResult, photo: Future, writers: ThreadPoolExecutor
 ) -> Future:
     """Paint here, and let a thread write; an error of any stage is in the future."""
     try:
-        results = list(worker.paint(painting, photo.result()))
+        results = list(worker.paint(job, photo.result()))
     except Exception as error:
         failed: Future = Future()
         failed.set_exception(error)
         return failed
-    return writers.submit(_save, worker, painting, results)
+    return writers.submit(_save, worker, job, results)
 
 
-def _save(worker: _Worker, painting: Painting, results: Iterable[Picture]) -> float:
-    worker.save(painting, results)
+def _save(worker: _Worker, job: PlannedResult, results: Iterable[Picture]) -> float:
+    worker.save(job, results)
     return time.perf_counter()
 
 
-def _outcome(worker: _Worker, painting: Painting, started: float, saving: Future) -> Outcome:
+def _outcome(worker: _Worker, job: PlannedResult, started: float, saving: Future) -> Outcome:
     ended = [time.perf_counter()]
     error = reason_of(lambda: ended.append(saving.result()))
     return Outcome(
-        str(painting.content),
-        " + ".join(map(str, painting.styles)),
-        STDOUT if painting.output is None else str(painting.output),
+        str(job.content),
+        " + ".join(map(str, job.styles)),
+        STDOUT if job.output is None else str(job.output),
         error,
         ended[-1] - started,
-        settings=worker.settings(painting),
+        settings=worker.settings(job),
     )
 
 
 class _Progress:
-    """How much of a painting is done, from the steps of each call that paints."""
+    """How much of a job is done, from the steps of each call that paints."""
 
     def __init__(self, report: Callable[[float], None], calls: int):
         self._report = report
@@ -134,7 +132,7 @@ class _Progress:
 
 
 class _Worker:
-    """What each stage does; it keeps what the next painting may need again."""
+    """What each stage does; it keeps what the next job may need again."""
 
     def __init__(self, config: StylizeConfig, stylizer: Stylizer, on_step: Callable[[float], None]):
         self.config = config
@@ -147,8 +145,8 @@ class _Worker:
         self.is_animated = lru_cache(maxsize=2 * WAITING)(imaging.is_animated)
         self.preset = presets.read_config(presets.find_preset(config.checkpoint))
 
-    def settings(self, painting: Painting) -> dict:
-        return settings(self.config, self.preset, painting)
+    def settings(self, job: PlannedResult) -> dict:
+        return settings(self.config, self.preset, job)
 
     def _style(self, source: Source) -> np.ndarray:
         picture, _ = read_source(source, self.max_pixels, keep_depth=True)
@@ -169,29 +167,27 @@ class _Worker:
             return 0
         return choose_tile(self.stylizer, picture, limit=limit, regions=regions)
 
-    def read(self, painting: Painting) -> Picture | None:
+    def read(self, job: PlannedResult) -> Picture | None:
         """The photo; None for an animation, whose frames are read as they are painted."""
-        if self._stays_animated(painting):
+        if self._stays_animated(job):
             return None
-        return read_source(painting.content, self.max_pixels, keep_depth=True)
+        return read_source(job.content, self.max_pixels, keep_depth=True)
 
-    def paint(self, painting: Painting, picture: Picture | None) -> Iterable[Picture]:
+    def paint(self, job: PlannedResult, picture: Picture | None) -> Iterable[Picture]:
         """The result, or those of all frames, one after another."""
         if picture is None:
-            frames = imaging.read_frames(painting.content.path, max_pixels=self.max_pixels)
+            frames = imaging.read_frames(job.content.path, max_pixels=self.max_pixels)
             still = _Progress(lambda done: None, 1)
-            return (
-                (self._paint_one(frame, painting.layers, still), meta) for frame, meta in frames
-            )
+            return ((self._paint_one(frame, job.regions, still), meta) for frame, meta in frames)
         photo, meta = picture
-        if painting.sheet:
-            return [(self._paint_sheet(painting, photo), imaging.ImageMeta(format=meta.format))]
-        result = self._paint_one(photo, painting.layers, self._progress(photo, 1))
+        if job.sheet:
+            return [(self._paint_sheet(job, photo), imaging.ImageMeta(format=meta.format))]
+        result = self._paint_one(photo, job.regions, self._progress(photo, 1))
         if self.config.concat:
             photo = shrink(photo, self.config.content_size, self.config.crop_size)
             height = result.shape[0]
             parts = [photo]
-            for style in painting.styles:
+            for style in job.styles:
                 # A card has no picture to show.
                 if not is_card(style):
                     shown = imaging.to_depth(self.style(style), photo.dtype.type)
@@ -200,31 +196,31 @@ class _Worker:
             result = np.hstack([*parts, imaging.to_depth(result, photo.dtype.type)])
         return [(result, meta)]
 
-    def save(self, painting: Painting, results: Iterable[Picture]) -> None:
+    def save(self, job: PlannedResult, results: Iterable[Picture]) -> None:
         """Write the result, with the settings that made it."""
         quality = self.config.quality
-        if painting.output is not None:
-            painting.output.parent.mkdir(parents=True, exist_ok=True)
-        history = json.dumps(self.settings(painting))
+        if job.output is not None:
+            job.output.parent.mkdir(parents=True, exist_ok=True)
+        history = json.dumps(self.settings(job))
         results = [(result, replace(meta, history=history)) for result, meta in results]
-        if self._stays_animated(painting):
-            imaging.save_frames(painting.output, results, quality=quality)
+        if self._stays_animated(job):
+            imaging.save_frames(job.output, results, quality=quality)
             return
         ((result, meta),) = results
-        if painting.output is None:
+        if job.output is None:
             imaging.save_image(sys.stdout.buffer, result, format="PNG", meta=meta)
         else:
-            imaging.save_image(painting.output, result, meta=meta, quality=quality)
+            imaging.save_image(job.output, result, meta=meta, quality=quality)
 
-    def _stays_animated(self, painting: Painting) -> bool:
-        movable = painting.output is not None and painting.output.suffix.lower() in (
+    def _stays_animated(self, job: PlannedResult) -> bool:
+        movable = job.output is not None and job.output.suffix.lower() in (
             ".gif", ".webp", ".png", ".apng", ".avif",
         )  # fmt: skip
-        path = painting.content.path
-        still = self.config.concat or painting.sheet
+        path = job.content.path
+        still = self.config.concat or job.sheet
         return movable and path is not None and not still and self.is_animated(path)
 
-    # === Painting ===
+    # === PlannedResult ===
 
     def _progress(self, photo: np.ndarray, pictures: int, shorter: int | None = None) -> _Progress:
         calls = pictures * self.config.passes
@@ -236,26 +232,26 @@ class _Worker:
     def _shorter(self, shorter: int | None) -> int:
         return self.config.content_size if shorter is None else shorter
 
-    def _paint_sheet(self, painting: Painting, photo: np.ndarray) -> np.ndarray:
+    def _paint_sheet(self, job: PlannedResult, photo: np.ndarray) -> np.ndarray:
         photo = imaging.to_depth(photo, np.uint8)
         shorter = self.config.content_size or min(SHEET_SIZE, *photo.shape[:2])
-        progress = self._progress(photo, len(painting.cells), shorter)
+        progress = self._progress(photo, len(job.cells), shorter)
         rows = [
             [
-                self._paint_one(photo, layers, progress, shorter)
-                if layers
+                self._paint_one(photo, cell.regions, progress, shorter)
+                if cell.regions
                 else shrink(photo, shorter, self.config.crop_size)
-                for _, layers in row
+                for cell in row
             ]
-            for row in painting.sheet
+            for row in job.sheet
         ]
-        labels = [[label for label, _ in row] for row in painting.sheet]
-        return sheets.draw(rows, labels, rows[0][0].shape[:2])
+        labels = [[cell.label for cell in row] for row in job.sheet]
+        return contact_sheet.draw(rows, labels, rows[0][0].shape[:2])
 
     def _paint_one(
         self,
         photo: np.ndarray,
-        layers: tuple[Layer, ...],
+        regions: tuple[PlannedRegion, ...],
         progress: _Progress,
         shorter: int | None = None,
     ) -> np.ndarray:
@@ -263,19 +259,21 @@ class _Worker:
         config = self.config
         original = photo.shape[:2]
         photo = shrink(photo, self._shorter(shorter), config.crop_size)
-        masks = self._masks(layers, original, shorter)
-        codes = [self._mixed(layer, photo, mask) for layer, mask in zip(layers, masks, strict=True)]
+        masks = self._masks(regions, original, shorter)
+        codes = [
+            self._mixed(region, photo, mask) for region, mask in zip(regions, masks, strict=True)
+        ]
         result = photo
         for _ in range(config.passes):
-            result = self._paint_pass(result, layers, masks, codes, progress)
+            result = self._paint_pass(result, regions, masks, codes, progress)
         if config.refine:
-            result = self._refine(photo, result, layers[0])
+            result = self._refine(photo, result, regions[0])
         return color.restore_colors(result, photo, config.keep_colors or None)
 
     def _paint_pass(
         self,
         photo: np.ndarray,
-        layers: tuple[Layer, ...],
+        regions: tuple[PlannedRegion, ...],
         masks: list[np.ndarray | None],
         codes: list[StyleCode],
         progress: _Progress,
@@ -285,19 +283,19 @@ class _Worker:
         def paint(picture):
             how = {"progress": progress.step, "tile": self._tile(picture, len(masks) * masked)}
             if masked:
-                regions = [
-                    Region(imaging.resize_mask(mask, picture.shape[:2]), code, layer.alpha)
-                    for mask, code, layer in zip(masks, codes, layers, strict=True)
+                parts = [
+                    Region(imaging.resize_mask(mask, picture.shape[:2]), code, region.alpha)
+                    for mask, code, region in zip(masks, codes, regions, strict=True)
                 ]
-                image = self.stylizer.stylize_regions(picture, regions, **how)
+                image = self.stylizer.stylize_regions(picture, parts, **how)
             else:
-                image = self.stylizer.stylize(picture, codes[0], layers[0].alpha, **how)
+                image = self.stylizer.stylize(picture, codes[0], regions[0].alpha, **how)
             progress.finish_call()
             return image
 
         if not self.config.stroke:
             return paint(photo)
-        alphas = np.float32([min(layer.alpha, 1) for layer in layers])
+        alphas = np.float32([min(region.alpha, 1) for region in regions])
         if not masked:
             return paint_octaves(paint, photo, self.config.stroke, float(1 - alphas[0]))
         shares = Shares(masks)
@@ -314,21 +312,21 @@ class _Worker:
         return result
 
     def _masks(
-        self, layers: tuple[Layer, ...], original: tuple[int, int], shorter: int | None
+        self, regions: tuple[PlannedRegion, ...], original: tuple[int, int], shorter: int | None
     ) -> list[np.ndarray | None]:
-        """Each layer's mask, as large as the photo is now."""
+        """Each region's mask, as large as the photo is now."""
         masks: list[np.ndarray | None] = []
-        for layer in layers:
-            if layer.mask is None:
+        for region in regions:
+            if region.mask is None:
                 masks.append(None)
                 continue
-            mask = self.mask(layer.mask)
+            mask = self.mask(region.mask)
             if mask.shape != original:
                 text = "%s is %d x %d, resized to the photo's %d x %d"
-                logger.warning(text, layer.mask, *mask.shape, *original)
+                logger.warning(text, region.mask, *mask.shape, *original)
             mask = fit_mask(self.config, mask, original, shorter)
             if not mask.any():
-                raise ValueError(f"{layer.mask}: this mask has nothing inside this photo.")
+                raise ValueError(f"{region.mask}: this mask has nothing inside this photo.")
             if self.config.feather:
                 import cv2
 
@@ -336,31 +334,33 @@ class _Worker:
             masks.append(mask)
         return masks
 
-    def _mixed(self, layer: Layer, photo: np.ndarray, mask: np.ndarray | None) -> StyleCode:
-        """The code of all a layer's styles; each has taken the photo's colours if asked to."""
+    def _mixed(
+        self, region: PlannedRegion, photo: np.ndarray, mask: np.ndarray | None
+    ) -> StyleCode:
+        """The code of all a region's styles; each has taken the photo's colours if asked to."""
         method = self.config.keep_colors
         if method in ("coral", "histogram"):
             # Inside the mask, as a picture one pixel wide.
             seen = photo if mask is None else photo[mask >= min(128, mask.max())][:, None]
             codes = [
                 self._encode(color.prepare_style(self.style(style), seen, method))
-                for style in layer.styles
+                for style in region.styles
             ]
         else:
-            codes = [self.code(style) for style in layer.styles]
-        return mix(codes, layer.weights)
+            codes = [self.code(style) for style in region.styles]
+        return mix(codes, region.weights)
 
-    def _refine(self, photo: np.ndarray, start: np.ndarray, layer: Layer) -> np.ndarray:
+    def _refine(self, photo: np.ndarray, start: np.ndarray, region: PlannedRegion) -> np.ndarray:
         from adain.networks.model import load_loss_network
         from adain.optimization.gatys import optimize_image
 
-        (style,) = layer.styles
+        (style,) = region.styles
         return optimize_image(
             load_loss_network(),
             photo,
             color.prepare_style(self.style(style), photo, self.config.keep_colors or None),
             start=start,
             # Full weight would undo a weaker alpha.
-            style_weight=layer.alpha * OptimizeConfig.style_weight,
+            style_weight=region.alpha * OptimizeConfig.style_weight,
             steps=self.config.refine,
         )
