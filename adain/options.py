@@ -59,6 +59,13 @@ SHARED = {
         choices=ENGINES,
         affects_result=False,
     ),
+    "palette": flag(
+        None,
+        "how far the result's colours are moved to the style's palette, its mean colour and "
+        "covariance: 0 not at all, 1 all the way (default: what suits the weights)",
+        in_plan=True,
+        type=float,
+    ),
     "style_size": flag(512, "resize the style's shorter side to this (0: keep its size)"),
     "quality": flag(95, "quality of JPEG and WebP results, 1 to 100"),
     "max_pixels": flag(

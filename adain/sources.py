@@ -197,6 +197,28 @@ def read_source(source: Source, max_pixels: int, *, keep_depth: bool = False):
     return imaging.read_image(file, max_pixels=max_pixels, keep_depth=keep_depth)
 
 
+def read_style(
+    source: Source, max_pixels: int, size: int, crop: int = 0
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """A style picture, resized and cut, and how much of each pixel is visible.
+
+    Returns:
+        HWC uint8 or uint16 sRGB, and `(height, width)` uint8; None: all of it.
+
+    Raises:
+        ImageError: If it cannot be read, or all of it is transparent.
+    """
+    picture, meta = read_source(source, max_pixels, keep_depth=True)
+    picture = shrink(picture, size, 0)
+    visible = None
+    if meta.alpha is not None and meta.alpha.min() < np.iinfo(meta.alpha.dtype).max:
+        visible = imaging.resize_mask(imaging.to_depth(meta.alpha, np.uint8), picture.shape[:2])
+        visible = shrink(visible, 0, crop)
+        if not visible.any():
+            raise imaging.ImageError(f"{source}: nothing of this style can be seen")
+    return shrink(picture, 0, crop), visible
+
+
 def shrink(picture: np.ndarray, size: int, crop: int) -> np.ndarray:
     if size:
         picture = imaging.resize_shorter_side(picture, size)

@@ -104,6 +104,14 @@ def test_tiles(stylizer, model, picture, styles):
     assert levels(tiled, model.stylize(content, styles[0], tile=64)) <= 1
 
 
+@pytest.mark.parametrize(("palette", "tile"), [(0.5, 0), (1, 0), (1, 64)])
+def test_palettes(stylizer, model, picture, styles, palette, tile):
+    content = picture(70, 101)
+    found = stylizer.stylize(content, styles[0], palette=palette, tile=tile)
+    assert levels(found, model.stylize(content, styles[0], palette=palette)) <= 2
+    assert levels(found, model.stylize(content, styles[0], palette=0)) > 5
+
+
 def test_16_bits(stylizer, model, picture, styles):
     content = (
         picture(65, 97, seed=1).astype("uint16") * 257 + np.arange(97, dtype="uint16")[:, None]

@@ -119,8 +119,8 @@ def test_16_bits(any_model, codes, picture):
         (np.full((32, 32), np.nan), r"numbers in \[0, 1\]. Received: nan"),
         (np.full((32, 32), 1.5), r"numbers in \[0, 1\]. Received: 1.5"),
         (np.full((32, 32), -1.0), r"numbers in \[0, 1\]. Received: -1.0"),
-        (np.ones((32, 31)), r"as large as the photo. Received: shape=\(32, 31\)"),
-        (np.ones((32, 32, 3)), "as large as the photo"),
+        (np.ones((32, 31)), r"as large as the picture. Received: shape=\(32, 31\)"),
+        (np.ones((32, 32, 3)), "as large as the picture"),
         (np.ones((32, 32), int), "bool, uint8 or float"),
     ],
 )

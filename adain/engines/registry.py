@@ -151,11 +151,13 @@ class OnnxStylizer(Stylizer):
         architecture = ARCHITECTURES[config["architecture"]]
         widths = presets.level_widths(config)
         name = config["about"].get("preset", "")
-        super().__init__(architecture, widths, name, presets.fingerprint(config))
+        fingerprint, palette = presets.fingerprint(config), config["palette"]
+        super().__init__(architecture, widths, name, fingerprint, palette)
         self._graphs = graphs
         self._lock = threading.Lock()
         self._run = lru_cache(self._load_graph)
-        for name in ("encode", "decode"):
+        # Colours are moved before they are rounded.
+        for name in ("encode", "decode_float" if palette else "decode"):
             self._run(name)
 
     def _load_graph(self, name: str) -> Run:

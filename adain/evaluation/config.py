@@ -27,6 +27,7 @@ class EvaluateConfig:
         nargs="*",
     )
     alpha: float = flag(1.0, "strength of the style")
+    palette: float | None = shared("palette")
     engine: str = shared("engine")
     optimize_steps: int = flag(300, "steps of the slow baseline, which optimises the photo itself")
     # Ten minutes and more a picture without a GPU.
@@ -50,6 +51,8 @@ class EvaluateConfig:
             require(self, name, getattr(self, name) >= 0, "0 or more")
         require(self, "size", self.size >= 128, "128 or more")
         require(self, "size", self.size % 8 == 0, "a multiple of 8")
+        if self.palette is not None:
+            require(self, "palette", 0 <= self.palette <= 1, "in [0, 1]")
         require(self, "alpha", 0 <= self.alpha < math.inf, "0 or more")
         require(self, "optimize_steps", self.optimize_steps >= 1, "1 or more")
         require_choices(self)

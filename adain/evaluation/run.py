@@ -39,7 +39,7 @@ class _Preset:
 
     def __init__(self, stylizer, config: EvaluateConfig):
         self._stylizer = stylizer
-        self._alpha = config.alpha
+        self._alpha, self._palette = config.alpha, config.palette
         blank = np.zeros((config.size, config.size, 3), "uint8")
         # The first call builds the graph.
         stylizer.stylize(blank, stylizer.encode_style(blank, tile=TILE), tile=TILE)
@@ -53,7 +53,9 @@ class _Preset:
             self._codes[pair.style] = _timed(lambda: self._stylizer.encode_style(style, tile=TILE))
         code, encoding = self._codes[pair.style]
         picture, painting = _timed(
-            lambda: self._stylizer.stylize(content, code, self._alpha, tile=TILE)
+            lambda: self._stylizer.stylize(
+                content, code, self._alpha, palette=self._palette, tile=TILE
+            )
         )
         if pair.content not in self._plain:
             same = self._stylizer.stylize(content, code, 0.0, tile=TILE)

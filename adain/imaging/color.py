@@ -15,13 +15,11 @@ import numpy as np
 from PIL import Image
 
 from adain.imaging.io import resample
+from adain.imaging.palette import FLOOR, Palette, power
 
 COLOR_METHODS = ("luma", "coral", "histogram")
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-# Of colours in [0, 1]: a deviation of 2.5 grey levels, about a JPEG's noise. Without it the
-# transform would blow up the noise of a flat picture to the other's full contrast.
-_FLOOR = 1e-4
 _BAND = 512
 
 
@@ -124,10 +122,14 @@ def match_color_coral(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """
     _check_image("source", source)
     _check_image("target", target)
-    source_mean, source_covariance = _moments(source)
-    target_mean, target_covariance = _moments(target)
-    matrix = _power(target_covariance, 0.5) @ _power(source_covariance, -0.5)  # (3, 3)
-    offset = target_mean - matrix @ source_mean
+    ours, theirs = Palette.of(source), Palette.of(target)
+    floor = FLOOR * np.eye(3)
+    roots = (
+        power(theirs.covariance + floor, 0.5, FLOOR),
+        power(ours.covariance + floor, -0.5, FLOOR),
+    )
+    matrix = roots[0] @ roots[1]  # (3, 3)
+    offset = theirs.mean - matrix @ ours.mean
     white = _white(source)
     colors = source.astype(np.float32) @ matrix.T.astype(np.float32) + white * offset
     return np.clip(np.rint(colors), 0, white).astype(source.dtype)
@@ -162,23 +164,6 @@ def _ranks(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     counts = np.bincount(plane.ravel(), minlength=_white(plane) + 1)
     # Those below and half of its own: a flat picture turns to the other's median.
     return (np.cumsum(counts) - counts / 2) / plane.size, np.flatnonzero(counts)
-
-
-def _moments(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (3,) and covariance (3, 3) of the colours in [0, 1], float64."""
-    total, products = np.zeros(3), np.zeros((3, 3))
-    for top in range(0, image.shape[0], _BAND):
-        colors = image[top : top + _BAND].reshape(-1, 3) / float(_white(image))
-        total += colors.sum(axis=0)
-        products += colors.T @ colors
-    count = image.shape[0] * image.shape[1]
-    mean = total / count
-    return mean, products / count - np.outer(mean, mean) + _FLOOR * np.eye(3)
-
-
-def _power(covariance: np.ndarray, exponent: float) -> np.ndarray:
-    values, vectors = np.linalg.eigh(covariance)
-    return (vectors * np.maximum(values, _FLOOR) ** exponent) @ vectors.T
 
 
 def _white(image: np.ndarray) -> int:

@@ -19,6 +19,15 @@ def to_input(picture: np.ndarray, name: str, stride: int) -> np.ndarray:
     Raises:
         ValueError: If it is not a picture.
     """
+    return pad(check_picture(picture, name), stride)
+
+
+def check_picture(picture: np.ndarray, name: str) -> np.ndarray:
+    """A picture, HWC uint8 or uint16, as an array.
+
+    Raises:
+        ValueError: If it is not a picture; the message calls it `name`.
+    """
     picture = np.asarray(picture)
     good = picture.dtype in (np.uint8, np.uint16) and picture.ndim == 3 and picture.shape[-1] == 3
     if not good or not picture.size:
@@ -26,7 +35,7 @@ def to_input(picture: np.ndarray, name: str, stride: int) -> np.ndarray:
             f"`{name}` must be (height, width, 3) uint8 or uint16 sRGB. "
             f"Received: shape={picture.shape}, dtype={picture.dtype}"
         )
-    return pad(picture, stride)
+    return picture
 
 
 def pad(picture: np.ndarray, stride: int) -> np.ndarray:

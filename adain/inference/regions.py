@@ -67,14 +67,14 @@ def bounding_box(share: np.ndarray, architecture: Architecture) -> tuple[slice, 
     return box[0], box[1]
 
 
-def to_mask(mask: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Check a region's mask; uint8, or float32 in [0, 1]."""
+def to_mask(mask: np.ndarray, size: tuple[int, ...], name: str = "A region's mask") -> np.ndarray:
+    """Check a mask, which errors call `name`; uint8, or float32 in [0, 1]."""
     mask = np.asarray(mask)
     if mask.dtype == bool:
         mask = mask.astype("uint8") * 255
     if mask.shape != size or not (mask.dtype == np.uint8 or mask.dtype.kind == "f"):
         raise ValueError(
-            f"A region's mask must be {size} bool, uint8 or float, as large as the photo. "
+            f"{name} must be {size} bool, uint8 or float, as large as the picture. "
             f"Received: shape={mask.shape}, dtype={mask.dtype}"
         )
     if mask.dtype.kind == "f":
@@ -82,10 +82,9 @@ def to_mask(mask: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
         # Not a number is neither. Blurred masks pass the limits by a rounding error.
         if not (mask.min() >= -_SLACK and mask.max() <= 1 + _SLACK):
             raise ValueError(
-                "A region's mask must hold numbers in [0, 1]. "
-                f"Received: {mask.min()} to {mask.max()}"
+                f"{name} must hold numbers in [0, 1]. Received: {mask.min()} to {mask.max()}"
             )
         mask = np.clip(mask, 0, 1)
     if not mask.any():
-        raise ValueError("A region's mask must have something inside. Received: all zeros")
+        raise ValueError(f"{name} must have something inside. Received: all zeros")
     return mask

@@ -6,17 +6,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from adain.imaging.palette import Palette, mix_palettes
 from adain.presets import npz
 
 
 class StyleCode:
-    """What AdaIN needs of a style: the channel means and deviations, one pair for each level.
+    """What is needed of a style: the channel means and deviations at each level, and its palette.
 
     Codes add and scale as vectors do: `0.5 * a + 0.5 * b` is the style halfway between; strength
     is the same operation with the content's own code as the other end.
 
     Args:
         means, stds: One array `(channels,)` for each encoder level the preset uses.
+        palette: Mean colour and covariance of the picture; None in codes of older versions, with
+            which no colours can be moved.
         preset: Name of the preset that made the code; codes of different presets do not mix.
         encoder: Which weights of its encoder did, the beginning of their SHA-256; likewise.
         name, credit, license: About the style picture; kept in the style card.
@@ -32,6 +35,7 @@ class StyleCode:
         means: Sequence[np.ndarray],
         stds: Sequence[np.ndarray],
         *,
+        palette: Palette | None = None,
         preset: str = "",
         encoder: str = "",
         name: str = "",
@@ -47,6 +51,7 @@ class StyleCode:
             )
         if not all(np.isfinite(vector).all() for vector in (*self.means, *self.stds)):
             raise ValueError("`means` and `stds` must be finite. Received: NaN or infinite numbers")
+        self.palette = palette
         self.preset = preset
         self.encoder = encoder
         self.name = name
@@ -89,6 +94,9 @@ class StyleCode:
         """Write a style card: an `.npz` without pickle, a few kilobytes."""
         arrays = {f"mean_{i}": mean for i, mean in enumerate(self.means)}
         arrays |= {f"std_{i}": std for i, std in enumerate(self.stds)}
+        if self.palette is not None:
+            arrays["palette_mean"] = self.palette.mean.astype("float32")
+            arrays["palette_covariance"] = self.palette.covariance.astype("float32")
         keys = ("preset", "encoder", "name", "credit", "license")
         about = {key: getattr(self, key) for key in keys}
         npz.save(path, arrays, about | {"format": "adain style card 1"})
@@ -98,7 +106,7 @@ class StyleCode:
         """Read a style card.
 
         Raises:
-            ValueError: If the file is not a style card.
+            ValueError: If the file is not a style card, or holds what no picture has.
         """
         arrays, about = npz.load(path)
         if about.pop("format", None) != "adain style card 1":
@@ -106,8 +114,11 @@ class StyleCode:
         levels = range(sum(key.startswith("mean_") for key in arrays))
         try:
             means, stds = ([arrays[f"{key}_{i}"] for i in levels] for key in ("mean", "std"))
-            return cls(means, stds, **about)
-        except (KeyError, TypeError) as error:
+            palette = None
+            if "palette_mean" in arrays or "palette_covariance" in arrays:
+                palette = Palette(arrays["palette_mean"], arrays["palette_covariance"])
+            return cls(means, stds, palette=palette, **about)
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is a damaged style card ({error}).") from error
 
 
@@ -140,6 +151,7 @@ def mix(codes: Sequence[StyleCode], weights: Sequence[float] | None = None) -> S
     if len(kinds) > 1 or len(encoders) > 1:
         raise ValueError(f"Codes of different presets do not mix. Received: {codes}")
     shares = [weight / sum(weights) for weight in weights]
+    palettes = [code.palette for code in codes]
 
     def blend(vectors):
         return sum(share * vector for share, vector in zip(shares, vectors, strict=True))
@@ -147,6 +159,7 @@ def mix(codes: Sequence[StyleCode], weights: Sequence[float] | None = None) -> S
     return StyleCode(
         [blend(level) for level in zip(*(code.means for code in codes), strict=True)],
         [blend(level) for level in zip(*(code.stds for code in codes), strict=True)],
+        palette=None if None in palettes else mix_palettes(palettes, shares),
         preset=codes[0].preset,
         encoder="".join(encoders),
         name=" + ".join(dict.fromkeys(code.name for code in codes if code.name)),

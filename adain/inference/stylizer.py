@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import NamedTuple
 
 import numpy as np
 
-from adain.imaging.pixels import pad, to_input, to_picture, to_unit
+from adain.imaging.palette import Palette, transport
+from adain.imaging.pixels import check_picture
 from adain.inference import tiling
-from adain.inference.regions import Region, Shares, bounding_box, to_mask
+from adain.inference.photo import Look, Networks, Photo, Statistics, shrink
+from adain.inference.regions import Region, to_mask
 from adain.inference.style_code import StyleCode
 from adain.presets.architecture import Architecture
 
+ONE_PASS = 2**22
+"""Pixels of all regions together up to which a result's own palette is taken, in one pass."""
+COPY = 2**18
+"""Pixels of the copy of a larger photo from which its result's palette is taken."""
 
-class Statistics(NamedTuple):
-    """Channel means and deviations, `(channels of all levels,)` float32, level after level."""
-
-    mean: np.ndarray
-    std: np.ndarray
-
+logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 """Called with the number of steps done, and of all steps."""
@@ -35,6 +36,7 @@ class Stylizer(ABC):
         widths: Channels of each level at which AdaIN acts.
         preset: Name of the weights; style codes carry it.
         fingerprint: The beginning of the encoder's SHA-256, "" if unknown; likewise.
+        palette: The `palette` of `stylize` where none is given, in [0, 1].
     """
 
     _engine = "keras"
@@ -45,11 +47,14 @@ class Stylizer(ABC):
         widths: tuple[int, ...],
         preset: str,
         fingerprint: str = "",
+        palette: float = 0.0,
     ):
         self._architecture = architecture
         self._widths = widths
         self._preset = preset
         self._fingerprint = fingerprint
+        self._palette = palette
+        self._warned = False
 
     @abstractmethod
     def _encode(self, image: np.ndarray) -> tuple[list[np.ndarray], Statistics]:
@@ -71,15 +76,33 @@ class Stylizer(ABC):
         """
 
     @property
+    def _networks(self) -> Networks:
+        return Networks(self._encode, self._decode, self._architecture)
+
+    @property
     def preset(self) -> str:
         """Name of the weights; style codes carry it."""
         return self._preset
 
-    def encode_style(self, style: np.ndarray, *, tile: int = 0, **about: str) -> StyleCode:
-        """Everything the networks need of a style picture.
+    @property
+    def palette(self) -> float:
+        """The `palette` of `stylize` where none is given."""
+        return self._palette
+
+    def encode_style(
+        self,
+        style: np.ndarray,
+        *,
+        visible: np.ndarray | None = None,
+        tile: int = 0,
+        **about: str,
+    ) -> StyleCode:
+        """Everything that is needed of a style picture.
 
         Args:
-            style: HWC uint8 sRGB, any size.
+            style: HWC uint8 or uint16 sRGB, any size.
+            visible: `(height, width)` bool, uint8, or float in [0, 1]: how much of each pixel is
+                seen, and counts; None: all of all.
             tile: Side of the tiles to work in, pixels, a multiple of 16; 0: the whole picture at
                 once.
             **about: `name`, `credit`, `license`, kept in the code.
@@ -88,17 +111,19 @@ class Stylizer(ABC):
             A `StyleCode`.
 
         Raises:
-            ValueError: If `style` is not a picture, or `tile` no multiple of 16.
+            ValueError: If `style` is not a picture, nothing of it is visible, or `tile` is no
+                multiple of 16.
         """
         _check_tile(tile)
-        image = to_input(style, "style", self._architecture.stride)
-        if _is_whole(image, tile):
-            statistics = self._encode(image)[1]
-        else:
-            (statistics,) = self._pooled(image, tile)
+        style = check_picture(style, "style")
+        masks = None if visible is None else [to_mask(visible, style.shape[:2], "`visible`")]
+        (statistics,) = Photo(self._networks, style, masks, tile).statistics()
+        palette = Palette.of(style, masks and masks[0])
         ends = np.cumsum(self._widths)[:-1]
         means, stds = (np.split(vector, ends) for vector in statistics)
-        return StyleCode(means, stds, preset=self.preset, encoder=self._fingerprint, **about)
+        return StyleCode(
+            means, stds, palette=palette, preset=self.preset, encoder=self._fingerprint, **about
+        )
 
     def stylize(
         self,
@@ -106,6 +131,7 @@ class Stylizer(ABC):
         style: np.ndarray | StyleCode,
         alpha: float = 1.0,
         *,
+        palette: float | None = None,
         tile: int = 0,
         progress: Progress | None = None,
     ) -> np.ndarray:
@@ -116,6 +142,9 @@ class Stylizer(ABC):
             style: HWC uint8 or uint16 sRGB, any size, or a `StyleCode` of these weights.
             alpha: Strength: 0 gives the photo back as well as the decoder can, 1 the style;
                 above 1 the style is exaggerated.
+            palette: How far the result's colours are then moved to the style's mean colour and
+                covariance: 0 not at all, 1 all the way; an alpha below 1 makes it as much less.
+                None: what suits the weights.
             tile: Side of the tiles to work in, pixels, a multiple of 16; memory then does not grow
                 with the picture, and the result is the same within one grey level. 0: all at once.
                 See `tile_for`.
@@ -125,16 +154,17 @@ class Stylizer(ABC):
             HWC sRGB, size and dtype of `content`.
 
         Raises:
-            ValueError: If `content` is no picture, `alpha` is negative, `tile` is no multiple
-                of 16, or the code is not ours.
+            ValueError: If `content` is no picture, `alpha` is negative, `palette` is not in
+                [0, 1], `tile` is no multiple of 16, or the code is not ours.
         """
-        return self._paint(content, [(style, alpha)], None, tile, progress)
+        return self._paint(content, [(style, alpha)], None, palette, tile, progress)
 
     def stylize_regions(
         self,
         content: np.ndarray,
         regions: Sequence[Region],
         *,
+        palette: float | None = None,
         tile: int = 0,
         progress: Progress | None = None,
     ) -> np.ndarray:
@@ -147,6 +177,7 @@ class Stylizer(ABC):
         Args:
             content: HWC uint8 or uint16 sRGB, any size.
             regions: One or more.
+            palette: As in `stylize`; the colours of each region are moved on their own.
             tile: As in `stylize`.
             progress: As in `stylize`.
 
@@ -163,7 +194,7 @@ class Stylizer(ABC):
             masks.append(to_mask(region.mask, np.shape(content)[:2]))
         if not parts:
             raise ValueError("`regions` must hold at least one region. Received: none")
-        return self._paint(content, parts, masks, tile, progress)
+        return self._paint(content, parts, masks, palette, tile, progress)
 
     def tile_for(self, height: int, width: int, memory: float, *, regions: int = 0) -> int:
         """The `tile` for a picture, so that the networks need no more than some memory.
@@ -190,102 +221,73 @@ class Stylizer(ABC):
         content: np.ndarray,
         parts: Sequence[tuple[np.ndarray | StyleCode, float]],
         masks: Sequence[np.ndarray] | None,
+        palette: float | None,
         tile: int,
         progress: Progress | None,
     ) -> np.ndarray:
         for _, alpha in parts:
             if not 0 <= alpha < float("inf"):
                 raise ValueError(f"`alpha` must be 0 or more. Received: alpha={alpha}")
+        palette = self.palette if palette is None else palette
+        if not 0 <= palette <= 1:
+            raise ValueError(f"`palette` must be in [0, 1]. Received: palette={palette}")
         _check_tile(tile)
-        image = to_input(content, "content", self._architecture.stride)
-        size = image.shape[:2]
-        shares = None
-        if masks is not None:
-            shares = Shares([pad(mask, self._architecture.stride) for mask in masks])
-        styles = [self._to_statistics(style, tile) for style, _ in parts]
-        whole = _is_whole(image, tile)
-        tile = max(size) if whole else tile
-        cuts = len(list(tiling.tiles(*size, tile, 0)))
+        content = check_picture(content, "content")
+        styles = [self._to_code(style, tile) for style, _ in parts]
+        moves = [
+            self._move(code, alpha, palette) for code, (_, alpha) in zip(styles, parts, strict=True)
+        ]
         steps = count(1)
 
         def tick():
             if progress is not None:
-                progress(next(steps), 2 * cuts)
+                progress(next(steps), 2 * (photo.cuts + (copy.cuts if copy else 0)))
 
-        if whole:
-            levels, own = self._encode(image)
-            owns = [own] if shares is None else self._pooled(image, tile, shares, levels)
-            tick()
-        else:
-            levels, owns = None, self._pooled(image, tile, shares, tick=tick)
-        looks = [
-            (own, style, alpha) for own, style, (_, alpha) in zip(owns, styles, parts, strict=True)
-        ]
+        def look(photo):
+            ways = zip(photo.statistics(), styles, parts, strict=True)
+            return [Look(own, _to_statistics(code), alpha) for own, code, (_, alpha) in ways]
 
-        def paint(rows, columns):
-            part = image[rows, columns]
-            share = None if shares is None else shares(rows, columns)
-            if share is None or share.any():
-                features = levels or self._encode(part)[0]
-                if share is None and part.dtype == np.uint8:
-                    part = self._decode(features, *looks[0])
-                else:
-                    part = to_picture(self._compose(part, features, looks, share), part.dtype)
-            tick()
-            return part
+        def recolored(looks, palettes):
+            ways = zip(looks, palettes, styles, moves, strict=True)
+            return [
+                look._replace(matrix=transport(own, code.palette, move)) if move else look
+                for look, own, code, move in ways
+            ]
 
-        result = tiling.map_tiles(paint, size, tile, halo=self._architecture.halo)
-        return result[: content.shape[0], : content.shape[1]]
+        photo = Photo(self._networks, content, masks, tile, tick)
+        copy = None
+        if not any(moves):
+            return photo.paint(look(photo))
+        if content.shape[0] * content.shape[1] * len(parts) <= ONE_PASS:
+            looks = look(photo)
+            pictures = photo.pictures(looks)
+            return photo.compose(pictures, recolored(looks, photo.palettes(pictures)))
+        copy = Photo(self._networks, *shrink(content, masks, COPY), tile, tick)
+        palettes = copy.palettes(copy.pictures(look(copy)))
+        return photo.paint(recolored(look(photo), palettes))
 
-    def _compose(
-        self,
-        image: np.ndarray,
-        levels: list[np.ndarray],
-        looks: Sequence[tuple[Statistics, Statistics, float]],
-        shares: np.ndarray | None,
-    ) -> np.ndarray:
-        """Decode, and lay the regions over the photo; `(h, w, 3)` float32."""
-        if shares is None:
-            return self._decode(levels, *looks[0], exact=True)
-        result = to_unit(image) * (1 - shares.sum(axis=0))[..., None]
-        for look, share in zip(looks, shares, strict=True):
-            box = bounding_box(share, self._architecture)
-            if box is None:
-                continue
-            parts = []
-            for level in levels:
-                stride = image.shape[0] // level.shape[0]
-                parts.append(level[tuple(slice(s.start // stride, s.stop // stride) for s in box)])
-            result[box] += share[box][..., None] * self._decode(parts, *look, exact=True)
-        return result
+    def _move(self, code: StyleCode, alpha: float, palette: float) -> float:
+        """How far a result's colours are moved to a style's."""
+        move = palette * min(alpha, 1)
+        if move and code.palette is None:
+            if not self._warned:
+                logger.warning(
+                    "the style card %sis of an older version and has no palette: colours stay as "
+                    "the network gives them. Make it again with `adain styles save`.",
+                    f"{code.name!r} " if code.name else "",
+                )
+            self._warned = True
+            return 0.0
+        return move
 
-    def _pooled(
-        self,
-        image: np.ndarray,
-        tile: int,
-        shares: Shares | None = None,
-        levels: list[np.ndarray] | None = None,
-        tick: Callable[[], None] = lambda: None,
-    ) -> list[Statistics]:
-        """Statistics of the regions, from tiles, or from the levels of the whole picture."""
-
-        def encode(part):
-            features = levels or self._encode(part)[0]
-            tick()
-            return features
-
-        halo = self._architecture.encoder_halo
-        pooled = tiling.pooled_statistics(encode, image, tile, halo=halo, shares=shares)
-        return [Statistics(*region) for region in pooled]
-
-    def _to_statistics(self, style: np.ndarray | StyleCode, tile: int) -> Statistics:
+    def _to_code(self, style: np.ndarray | StyleCode, tile: int) -> StyleCode:
         code = style if isinstance(style, StyleCode) else self.encode_style(style, tile=tile)
         code.check(self.preset, self._fingerprint, self._widths)
-        return Statistics(np.concatenate(code.means), np.concatenate(code.stds))
+        return code
 
 
-def _is_whole(image: np.ndarray, tile: int) -> bool:
-    return not tile or max(image.shape[:2]) <= tile
+def _to_statistics(code: StyleCode) -> Statistics:
+    return Statistics(np.concatenate(code.means), np.concatenate(code.stds))
 
 
 def _check_tile(tile: int) -> None:

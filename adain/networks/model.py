@@ -37,6 +37,7 @@ class StyleTransfer(keras.Model, Stylizer):
         decoder: The levels at which AdaIN acts, and the steering if it takes one, to pictures.
         architecture: Which kind of networks they are: a key of `ARCHITECTURES`.
         about: What is known of the weights: license, training, source; goes into `config.json`.
+        palette: The `palette` of `stylize` where none is given, in [0, 1]; likewise.
 
     Call arguments:
         inputs: `{"content": (B, h, w, 3), "style": (B, h', w', 3)}` float RGB in [0, 1], all
@@ -53,14 +54,22 @@ class StyleTransfer(keras.Model, Stylizer):
     """
 
     def __init__(
-        self, encoder, decoder, *, architecture: str = "vgg19", about: dict | None = None, **kwargs
+        self,
+        encoder,
+        decoder,
+        *,
+        architecture: str = "vgg19",
+        about: dict | None = None,
+        palette: float = 0.0,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.architecture = architecture
         count = ARCHITECTURES[architecture].levels
         widths = tuple(output.shape[-1] for output in encoder.outputs[-count:])
         self.about = dict(about or {})
-        Stylizer.__init__(self, ARCHITECTURES[architecture], widths, self.about.get("preset", ""))
+        name = self.about.get("preset", "")
+        Stylizer.__init__(self, ARCHITECTURES[architecture], widths, name, palette=palette)
         # === Networks ===
         self.encoder = encoder
         self.decoder = decoder
@@ -106,6 +115,7 @@ class StyleTransfer(keras.Model, Stylizer):
             "decoder": keras.saving.serialize_keras_object(self.decoder),
             "architecture": self.architecture,
             "about": self.about,
+            "palette": self.palette,
         }
 
     @classmethod
@@ -160,7 +170,8 @@ class StyleTransfer(keras.Model, Stylizer):
                 set_arrays(parts[part], arrays)
             except ValueError as error:
                 raise presets.PresetError(f"{folder / file}: {error}") from error
-        model = cls(**parts, architecture=config["architecture"], about=config["about"])
+        how = {key: config[key] for key in ("architecture", "about", "palette")}
+        model = cls(**parts, **how)
         model._fingerprint = presets.fingerprint(config)
         return model
 
@@ -188,6 +199,7 @@ class StyleTransfer(keras.Model, Stylizer):
         config = {
             "architecture": self.architecture,
             "widths": [output.shape[-1] for output in self.encoder.outputs],
+            "palette": self.palette,
             "sha256": sums,
             "about": self.about,
         }

@@ -22,6 +22,8 @@ from adain.presets.architecture import ARCHITECTURES
 DEFAULT_PRESET = "adain_vgg19"
 FULL_WIDTH_PRESET = "adain_vgg19"
 """Its encoder is the loss network of everything that needs one."""
+DEFAULT_PALETTE = 0.5
+"""How far colours are moved with new weights: measured with both presets (docs/evaluation.md)."""
 CONFIG = "config.json"
 WEIGHT_FILES = ("encoder.npz", "decoder.npz")
 
@@ -95,6 +97,8 @@ def read_config(folder: Path) -> dict:
     if isinstance(config, dict):
         # Before there was a second architecture, none was named.
         config.setdefault("architecture", "vgg19")
+        # Nor were colours moved.
+        config.setdefault("palette", 0.0)
     entries = {"architecture": str, "widths": list, "sha256": dict, "about": dict}
     for name, kind in entries.items():
         if not isinstance(config, dict) or not isinstance(config.get(name), kind):
@@ -109,6 +113,11 @@ def read_config(folder: Path) -> dict:
         raise PresetError(
             f"{folder / CONFIG}: the widths of {config['architecture']} must be {taps} numbers. "
             f"Received: {config['widths']}"
+        )
+    palette = config["palette"]
+    if isinstance(palette, bool) or not isinstance(palette, int | float) or not 0 <= palette <= 1:
+        raise PresetError(
+            f"{folder / CONFIG}: the palette must be a number in [0, 1]. Received: {palette!r}"
         )
     return config
 

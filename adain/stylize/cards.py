@@ -6,6 +6,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
+from adain.imaging.palette import Palette
 from adain.inference.memory import choose_tile
 from adain.inference.style_code import StyleCode
 from adain.options import UsageError
@@ -16,9 +19,8 @@ from adain.sources import (
     Source,
     find_sources,
     is_card,
-    read_source,
+    read_style,
     reason_of,
-    shrink,
 )
 from adain.stylize.config import ListStylesConfig, SaveStylesConfig, ShowStylesConfig
 
@@ -55,10 +57,10 @@ def save_cards(config: SaveStylesConfig, outputs: dict[Path, Source]) -> Iterato
         started = time.perf_counter()
 
         def make(source=source, output=output):
-            picture, _ = read_source(source, config.max_pixels, keep_depth=True)
-            picture = shrink(picture, config.style_size, 0)
+            picture, visible = read_style(source, config.max_pixels, config.style_size)
             code = stylizer.encode_style(
                 picture,
+                visible=visible,
                 tile=choose_tile(stylizer, picture),
                 name=config.name or Path(source.name).name,
                 credit=config.credit,
@@ -96,7 +98,16 @@ def find_cards(config: ListStylesConfig | ShowStylesConfig) -> tuple[list[dict],
                 "preset": code.preset,
                 "encoder": code.encoder,
                 "channels": list(code.widths),
+                "palette": _describe(code.palette),
                 "file": str(source.path),
             }
         )
     return found, problems
+
+
+def _describe(palette: Palette | None) -> dict | None:
+    """A palette for people and JSON: the mean colour, and how far colours are from it."""
+    if palette is None:
+        return None
+    deviations = np.sqrt(palette.covariance.diagonal().clip(0))
+    return {"mean": palette.hex, "deviations": [round(float(x), 3) for x in deviations]}

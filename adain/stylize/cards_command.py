@@ -31,9 +31,15 @@ def list_styles(config: ListStylesConfig) -> int:
 
 
 def show_styles(config: ShowStylesConfig) -> int:
-    return _tell_styles(
-        config, lambda card: "\n".join(f"{key:10}{value}" for key, value in card.items()) + "\n"
-    )
+    def form(card):
+        palette = card["palette"]
+        shown = "none, made by an older version"
+        if palette:
+            shown = f"{palette['mean']}, deviations {palette['deviations']}"
+        lines = (card | {"palette": shown}).items()
+        return "\n".join(f"{key:10}{value}" for key, value in lines) + "\n"
+
+    return _tell_styles(config, form)
 
 
 _CARD_COLUMNS = ("style", "title", "credit", "license")

@@ -84,6 +84,7 @@ class StylizeConfig:
         choices=("coral", "histogram", "luma"),
         const="coral",
     )
+    palette: float | None = shared("palette")
     passes: int = flag(1, "stylise the result again, this many times in all")
     refine: int = flag(
         0,
@@ -140,6 +141,8 @@ class StylizeConfig:
         ):  # fmt: skip
             value = getattr(self, name)
             require(self, name, 0 <= value < math.inf, "0 or more")
+        if self.palette is not None:
+            require(self, "palette", 0 <= self.palette <= 1, "in [0, 1]")
         require(self, "feather", self.feather == 0 or len(self.mask) > 0, "0 without --mask")
         require(self, "stroke", self.stroke == 0 or self.stroke >= 64, "0, or 64 or more")
         require(self, "sheet_steps", self.sheet_steps >= 2, "2 or more")

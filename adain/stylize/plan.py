@@ -330,6 +330,8 @@ def settings(config: StylizeConfig, preset: dict, result: PlannedResult) -> dict
         ]
     else:
         record["regions"] = [_describe(region) for region in result.regions]
+    # The default is the preset's, which may change.
+    record["palette"] = preset["palette"] if config.palette is None else config.palette
     return record | recorded(config)
 
 

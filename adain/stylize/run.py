@@ -24,7 +24,16 @@ from adain.inference.style_code import StyleCode, mix
 from adain.inference.stylizer import Stylizer
 from adain.optimization.config import OptimizeConfig
 from adain.presets import preset as presets
-from adain.sources import STDOUT, Outcome, Source, is_card, read_source, reason_of, shrink
+from adain.sources import (
+    STDOUT,
+    Outcome,
+    Source,
+    is_card,
+    read_source,
+    read_style,
+    reason_of,
+    shrink,
+)
 from adain.stylize.config import StylizeConfig
 from adain.stylize.plan import PlannedRegion, PlannedResult, fit_mask, read_mask, settings
 from adain.stylize.sheets import SHEET_SIZE
@@ -148,15 +157,15 @@ class _Worker:
     def settings(self, job: PlannedResult) -> dict:
         return settings(self.config, self.preset, job)
 
-    def _style(self, source: Source) -> np.ndarray:
-        picture, _ = read_source(source, self.max_pixels, keep_depth=True)
-        return shrink(picture, self.config.style_size, self.config.crop_size)
+    def _style(self, source: Source) -> tuple[np.ndarray, np.ndarray | None]:
+        config = self.config
+        return read_style(source, self.max_pixels, config.style_size, config.crop_size)
 
     def _code(self, source: Source) -> StyleCode:
-        return StyleCode.load(source.path) if is_card(source) else self._encode(self.style(source))
+        return StyleCode.load(source.path) if is_card(source) else self._encode(*self.style(source))
 
-    def _encode(self, picture: np.ndarray) -> StyleCode:
-        return self.stylizer.encode_style(picture, tile=self._tile(picture))
+    def _encode(self, picture: np.ndarray, visible: np.ndarray | None) -> StyleCode:
+        return self.stylizer.encode_style(picture, visible=visible, tile=self._tile(picture))
 
     def _tile(self, picture: np.ndarray, regions: int = 0) -> int:
         if self.config.tile is not None:
@@ -190,7 +199,7 @@ class _Worker:
             for style in job.styles:
                 # A card has no picture to show.
                 if not is_card(style):
-                    shown = imaging.to_depth(self.style(style), photo.dtype.type)
+                    shown = imaging.to_depth(self.style(style)[0], photo.dtype.type)
                     width = max(1, round(shown.shape[1] * height / shown.shape[0]))
                     parts.append(imaging.resize_image(shown, (height, width)))
             result = np.hstack([*parts, imaging.to_depth(result, photo.dtype.type)])
@@ -281,7 +290,11 @@ class _Worker:
         masked = masks[0] is not None
 
         def paint(picture):
-            how = {"progress": progress.step, "tile": self._tile(picture, len(masks) * masked)}
+            how = {
+                "palette": self.config.palette,
+                "tile": self._tile(picture, len(masks) * masked),
+                "progress": progress.step,
+            }
             if masked:
                 parts = [
                     Region(imaging.resize_mask(mask, picture.shape[:2]), code, region.alpha)
@@ -342,10 +355,10 @@ class _Worker:
         if method in ("coral", "histogram"):
             # Inside the mask, as a picture one pixel wide.
             seen = photo if mask is None else photo[mask >= min(128, mask.max())][:, None]
-            codes = [
-                self._encode(color.prepare_style(self.style(style), seen, method))
-                for style in region.styles
-            ]
+            codes = []
+            for style in region.styles:
+                picture, visible = self.style(style)
+                codes.append(self._encode(color.prepare_style(picture, seen, method), visible))
         else:
             codes = [self.code(style) for style in region.styles]
         return mix(codes, region.weights)
@@ -358,7 +371,7 @@ class _Worker:
         return optimize_image(
             load_loss_network(),
             photo,
-            color.prepare_style(self.style(style), photo, self.config.keep_colors or None),
+            color.prepare_style(self.style(style)[0], photo, self.config.keep_colors or None),
             start=start,
             # Full weight would undo a weaker alpha.
             style_weight=region.alpha * OptimizeConfig.style_weight,

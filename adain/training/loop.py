@@ -173,7 +173,8 @@ def build_model(config: TrainConfig) -> tuple[StyleTransfer, keras.Model]:
         set_arrays(decoder, _read_part(config.init, "decoder"))
         if not full:
             set_arrays(encoder, _read_part(config.init, "encoder"))
-    model = StyleTransfer(encoder, decoder, architecture=config.network, about=about)
+    how = {"architecture": config.network, "about": about, "palette": presets.DEFAULT_PALETTE}
+    model = StyleTransfer(encoder, decoder, **how)
     return model, loss_network
 
 

@@ -1,0 +1,219 @@
+"""A photo on its way through the networks: whole or in tiles, in one region or in several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from adain.imaging.palette import Palette, recolor
+from adain.imaging.pixels import pad, to_input, to_picture, to_unit
+from adain.inference import tiling
+from adain.inference.regions import Shares, bounding_box
+from adain.presets.architecture import Architecture
+
+
+class Statistics(NamedTuple):
+    """Channel means and deviations, `(channels of all levels,)` float32, level after level."""
+
+    mean: np.ndarray
+    std: np.ndarray
+
+
+class Look(NamedTuple):
+    """How a region is painted."""
+
+    own: Statistics
+    style: Statistics
+    alpha: float
+    matrix: np.ndarray | None = None
+    """`(3, 4)`, where the result's colours are moved to (`imaging.palette`); None: they stay."""
+
+
+class Networks(NamedTuple):
+    """What an engine gives: `_encode` and `_decode` of `Stylizer`."""
+
+    encode: Callable
+    decode: Callable
+    architecture: Architecture
+
+
+class Photo:
+    """A picture, its regions, and the tiles that it is processed in.
+
+    Args:
+        networks: What to process it with.
+        content: HWC uint8 or uint16 sRGB, any size.
+        masks: `(height, width)` each, uint8 or float32 in [0, 1]; None: one region, all of it.
+        tile: Side of the tiles, pixels, a multiple of the stride; 0: the whole picture at once.
+        tick: Called after each of `2 * cuts` steps: of `statistics`, then of `paint` or `pictures`.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        content: np.ndarray,
+        masks: Sequence[np.ndarray] | None = None,
+        tile: int = 0,
+        tick: Callable[[], None] = lambda: None,
+    ):
+        stride = networks.architecture.stride
+        self._networks = networks
+        self._image = to_input(content, "content", stride)
+        self._box = tuple(slice(side) for side in np.shape(content)[:2])
+        self._shares = None if masks is None else Shares([pad(mask, stride) for mask in masks])
+        self._size = self._image.shape[:2]
+        self._whole = not tile or max(self._size) <= tile
+        self._tile = max(self._size) if self._whole else tile
+        self._levels: list[np.ndarray] | None = None
+        self._tick = tick
+        self.cuts = len(list(tiling.tiles(*self._size, self._tile, 0)))
+
+    def statistics(self) -> list[Statistics]:
+        """Those of each region; of a whole picture the levels are kept for what comes next."""
+        if self._whole:
+            self._levels, own = self._networks.encode(self._image)
+        if self._whole and self._shares is None:
+            self._tick()
+            return [own]
+
+        def encode(part):
+            features = self._levels or self._networks.encode(part)[0]
+            self._tick()
+            return features
+
+        halo = self._networks.architecture.encoder_halo
+        pooled = tiling.pooled_statistics(
+            encode, self._image, self._tile, halo=halo, shares=self._shares
+        )
+        return [Statistics(*region) for region in pooled]
+
+    def paint(self, looks: Sequence[Look]) -> np.ndarray:
+        """The result, HWC, the content's size and type."""
+
+        def paint(rows, columns):
+            part, share = self._image[rows, columns], self._share(rows, columns)
+            if share is None or share.any():
+                features = self._levels or self._networks.encode(part)[0]
+                plain = share is None and looks[0].matrix is None
+                if plain and part.dtype == np.uint8:
+                    part = self._networks.decode(features, *looks[0][:3])
+                else:
+                    pictures = self._decode(features, looks, share, part.shape[0])
+                    part = to_picture(_lay(part, pictures, looks, share), part.dtype)
+            self._tick()
+            return part
+
+        halo = self._networks.architecture.halo
+        return tiling.map_tiles(paint, self._size, self._tile, halo)[self._box]
+
+    # === With all of the result at hand ===
+
+    def pictures(self, looks: Sequence[Look]) -> list[np.ndarray]:
+        """What the decoder makes of each region, `(h, w, 3)` float32 in [0, 1], 0 elsewhere."""
+
+        def paint(rows, columns):
+            height, width = self._image[rows, columns].shape[:2]
+            share = self._share(rows, columns)
+            features = self._levels or self._networks.encode(self._image[rows, columns])[0]
+            found = [np.zeros((height, width, 3), "float32") for _ in looks]
+            for number, box, picture in self._decode(features, looks, share, height):
+                if share is None:
+                    found[number] = picture
+                else:
+                    found[number][box] = picture
+            self._tick()
+            return found
+
+        if self._whole:
+            return paint(slice(None), slice(None))
+        halo = self._networks.architecture.halo
+        joined = tiling.map_tiles(
+            lambda *place: np.concatenate(paint(*place), -1), self._size, self._tile, halo
+        )
+        return [np.ascontiguousarray(part) for part in np.split(joined, len(looks), -1)]
+
+    def palettes(self, pictures: Sequence[np.ndarray]) -> list[Palette]:
+        """Those of each region, of what `pictures` gave."""
+        if self._shares is None:
+            return [Palette.of(picture[self._box]) for picture in pictures]
+        shares = self._share(slice(None), slice(None))
+        return [
+            Palette.of(picture[self._box], share[self._box])
+            for picture, share in zip(pictures, shares, strict=True)
+        ]
+
+    def compose(self, pictures: Sequence[np.ndarray], looks: Sequence[Look]) -> np.ndarray:
+        """What `paint` would give, from what `pictures` gave."""
+        share = self._share(slice(None), slice(None))
+        everywhere = (slice(None), slice(None))
+        placed = ((number, everywhere, picture) for number, picture in enumerate(pictures))
+        return to_picture(_lay(self._image, placed, looks, share), self._image.dtype)[self._box]
+
+    # === Parts ===
+
+    def _share(self, rows: slice, columns: slice) -> np.ndarray | None:
+        return None if self._shares is None else self._shares(rows, columns)
+
+    def _decode(
+        self,
+        levels: Sequence[np.ndarray],
+        looks: Sequence[Look],
+        shares: np.ndarray | None,
+        height: int,
+    ) -> Iterator[tuple[int, tuple, np.ndarray]]:
+        """Number, place and picture of each region that is in a part of so many rows."""
+        if shares is None:
+            everywhere = (slice(None), slice(None))
+            yield 0, everywhere, self._networks.decode(levels, *looks[0][:3], exact=True)
+            return
+        for number, (look, share) in enumerate(zip(looks, shares, strict=True)):
+            box = bounding_box(share, self._networks.architecture)
+            if box is None:
+                continue
+            parts = []
+            for level in levels:
+                stride = height // level.shape[0]
+                parts.append(level[tuple(slice(s.start // stride, s.stop // stride) for s in box)])
+            yield number, box, self._networks.decode(parts, *look[:3], exact=True)
+
+
+def shrink(
+    content: np.ndarray, masks: Sequence[np.ndarray] | None, pixels: int
+) -> tuple[np.ndarray, list[np.ndarray] | None]:
+    """A copy of a photo and its masks of about so many pixels."""
+    import cv2
+
+    height, width = content.shape[:2]
+    scale = (pixels / (height * width)) ** 0.5
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+
+    def resize(picture):
+        return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+    def resize_mask(mask):
+        small = resize(mask)
+        # A region of few pixels would be rounded away.
+        return small if small.any() else resize(to_unit(mask))
+
+    return resize(content), None if masks is None else list(map(resize_mask, masks))
+
+
+def _lay(
+    image: np.ndarray,
+    pictures: Iterator[tuple[int, tuple, np.ndarray]],
+    looks: Sequence[Look],
+    shares: np.ndarray | None,
+) -> np.ndarray:
+    """Move the colours of the regions' pictures and lay them over the photo; float32 in [0, 1]."""
+    result = None
+    if shares is not None:
+        result = to_unit(image) * (1 - shares.sum(axis=0))[..., None]
+    for number, box, picture in pictures:
+        matrix = looks[number].matrix
+        picture = picture if matrix is None else recolor(picture, matrix)
+        if shares is None:
+            return picture
+        result[box] += shares[number][box][..., None] * picture
+    return result
