@@ -141,6 +141,42 @@ def test_fixed_draws_repeat(make, kind):
     assert len(crops) == 60
 
 
+@pytest.mark.parametrize("kind", [CONTENT, STYLE])
+@pytest.mark.parametrize("fixed", [1, 2])
+def test_fixed_draws_are_drawn_again(make, kind, fixed):
+    """Two rounds with the same crops, then two with others; by the number of the batch alone."""
+    dataset = make(fixed_draws=(fixed, fixed), redraw_epochs=2 * fixed)
+    total = len(dataset.files[kind])
+    picks = [crop for step in range(60) for crop in dataset.plan(step)[kind]]
+    assert picks == [
+        crop
+        for step in range(60)
+        for crop in make(fixed_draws=(fixed, fixed), redraw_epochs=2 * fixed).plan(step)[kind]
+    ]
+    rounds = [set(picks[i * total : (i + 1) * total]) for i in range(len(picks) // total)]
+    for number in range(0, len(rounds) - 2 * fixed, 2 * fixed):
+        block = rounds[number : number + 2 * fixed]
+        assert len(set.union(*block)) == fixed * total
+        assert all(block[i] == block[i + fixed] for i in range(fixed))
+        assert not set.union(*block) & rounds[number + 2 * fixed]
+        assert {dataset.generation(crop) for crop in set.union(*block)} == {number // 2 // fixed}
+
+
+def test_pictures_held_out_are_not_trained_on(make):
+    files = make().files
+    dataset, other_seed = make(), make(seed=5)
+    held = dataset.hold_out(1, batch_size=1)
+    assert other_seed.hold_out(1, batch_size=1).files == held.files
+    for kind in (CONTENT, STYLE):
+        assert len(held.files[kind]) == 1
+        assert sorted([*held.files[kind], *dataset.files[kind]]) == sorted(files[kind])
+    np.testing.assert_array_equal(
+        held.batch(0)["content"], make(seed=9).hold_out(1, 1).batch(0)["content"]
+    )
+    with pytest.raises(ValueError, match="half of the .* photographs at most"):
+        make().hold_out(len(files[CONTENT]), batch_size=1)
+
+
 def test_random_scale(make, tmp_path):
     """The side of the piece that a crop is made from tells the scale."""
     tmp_path.joinpath("ramp").mkdir()

@@ -626,6 +626,64 @@ def test_scalars_are_means_of_their_interval(make_config, make_model, dataset, t
     )
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_validation(make_config, tmp_path, write_pictures, own):
+    """Losses of pairs that are not learnt from, in TensorBoard, of the weights that are saved."""
+    more = {"ema": 0.5}
+    if own:
+        for name in ("val_content_path", "val_style_path"):
+            more[name] = str(write_pictures(tmp_path / name, 2, seed=len(name)))
+    val = {"val_pairs": 1, "val_iter": 2, **more}
+    config = make_config(max_iter=3, summary_iter=1, checkpoint=str(tmp_path / "val"), **val)
+    model = train(config)
+    events = read_events(tmp_path / "val" / "logs")
+    names = sorted(f"val_{name}" for name in LOGS)
+    assert sorted(tag for tag in events.Tags()["scalars"] if tag.startswith("val_")) == names
+    assert [point.step for point in events.Scalars("val_loss")] == [2, 3]
+    # The same number from the saved weights and the pictures themselves.
+    paths = (config.content_path, config.style_path)
+    if own:
+        paths = (config.val_content_path, config.val_style_path)
+    held = StyleContentDataset(*paths, batch_size=1, image_size=40, crop_size=32)
+    if not own:
+        held = held.hold_out(1, batch_size=1)
+    trainer = compiled(model, content_weight=config.content_weight, style_weight=1e-2)
+    expected = evaluate(trainer, held.batch(0))
+    for name in ("loss", "style_loss"):
+        found = events.Scalars(f"val_{name}")[-1].value
+        assert found == pytest.approx(expected[name], rel=1e-3)
+
+
+def test_validation_changes_nothing_else(make_config, tmp_path, write_pictures):
+    """Neither the weights nor the means of an interval it falls into."""
+    own = {
+        name: str(write_pictures(tmp_path / name, 2, seed=9))
+        for name in ("val_content_path", "val_style_path")
+    }
+    runs = {}
+    for name, more in {"with": {"val_pairs": 2, "val_iter": 1, **own}, "without": {}}.items():
+        config = make_config(max_iter=4, summary_iter=2, checkpoint=str(tmp_path / name), **more)
+        model = train(config)
+        scalars = read_events(tmp_path / name / "logs").Scalars("loss")
+        runs[name] = ([p.value for p in scalars], get_arrays(model.decoder))
+    assert runs["with"][0] == pytest.approx(runs["without"][0], rel=1e-6)
+    for key, array in runs["with"][1].items():
+        np.testing.assert_array_equal(array, runs["without"][1][key])
+
+
+def test_redrawn_crops_do_not_pile_up(make_model, folders):
+    dataset = StyleContentDataset(
+        **folders, batch_size=1, image_size=40, crop_size=32, fixed_draws=(1, 1), redraw_epochs=1
+    )
+    model = make_model()
+    cache = FeatureCache(dataset, model.encoder, LossScales(), keep_styles=True)
+    plain = dataset.batches(0, 9)
+    for batch, expected in zip(cache.batches(0, 9), plain, strict=True):
+        np.testing.assert_array_equal(batch["content"], expected["content"])
+        np.testing.assert_array_equal(batch["style"], expected["style"])
+        assert sum(map(len, cache._kept.values())) <= 6
+
+
 def test_nan_stops_at_once(make_config, tmp_path):
     with pytest.raises(TrainingError, match=r"The loss became (nan|inf) at step [23]\."):
         train(make_config(learning_rate=1e30, max_iter=50))

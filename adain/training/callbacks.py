@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -114,22 +116,45 @@ class Checkpoint(_Run):
         """Write the preset and the state."""
         # The state comes last: a run killed in between makes this step, and the preset, anew.
         self.transfer.about["step"] = step
-        variables = trainer.trainable_variables
-        kept = [ops.convert_to_numpy(variable) for variable in variables]
-        if step:
-            # With a moving average, that is what the preset gets; training goes on without it.
-            trainer.optimizer.finalize_variable_values(variables)
-        self.transfer.save_to_preset(self.folder)
-        for variable, value in zip(variables, kept, strict=True):
-            variable.assign(value)
+        with averaged_weights(trainer, step):
+            self.transfer.save_to_preset(self.folder)
         save_state(trainer, self.folder / STATE, step, self.config)
 
 
-class TensorBoardLogger(_Run):
-    """TensorBoard scalars and pictures, and the progress bar."""
+@contextlib.contextmanager
+def averaged_weights(trainer: keras.Model, step: int) -> Iterator[None]:
+    """Give the model its moving average, which is what presets get; training continues without."""
+    variables = trainer.trainable_variables
+    kept = [ops.convert_to_numpy(variable) for variable in variables]
+    if step:
+        trainer.optimizer.finalize_variable_values(variables)
+    yield
+    for variable, value in zip(variables, kept, strict=True):
+        variable.assign(value)
 
-    def __init__(self, config, start, transfer: StyleTransfer, probe: list):
+
+class TensorBoardLogger(_Run):
+    """TensorBoard scalars and pictures, and the progress bar.
+
+    Args:
+        config: Settings of the run.
+        start: The step it starts from.
+        transfer: The model that learns.
+        probe: Pairs of pictures that are stylised every `image_iter` steps.
+        validation: Batches whose losses are measured every `val_iter` steps.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        start: int,
+        transfer: StyleTransfer,
+        probe: list,
+        validation: Sequence[dict[str, np.ndarray]] = (),
+    ):
         super().__init__(config, start)
+        self.validation = validation
+        self.validated: dict[str, float] = {}
         self.transfer = transfer
         self.probe = probe
         self.codes = [transfer.encode_style(style) for _, style in probe]
@@ -151,7 +176,8 @@ class TensorBoardLogger(_Run):
             now, (then, last) = time.perf_counter(), self.since
             self.since = (now, step)
             values = {name: float(value) for name, value in logs.items()}
-            self.bar.set_postfix({name: f"{value:.3g}" for name, value in values.items()})
+            shown = (values | self.validated).items()
+            self.bar.set_postfix({name: f"{value:.3g}" for name, value in shown})
             rate = self.model.optimizer.learning_rate
             values["learning_rate"] = float(ops.convert_to_numpy(rate))
             values["images_per_second"] = (step - last) * self.config.batch_size / (now - then)
@@ -159,8 +185,28 @@ class TensorBoardLogger(_Run):
             self.writer.flush()
             # The logs are means since the last reset: this makes them means of one interval.
             self.model.reset_metrics()
+        if self.validation and self.due(step, self.config.val_iter):
+            losses = self._validate(step)
+            self.writer.scalars(step, losses)
+            self.writer.flush()
+            self.validated = {"val_loss": losses["val_loss"]}
         if self.due(step, self.config.image_iter):
             self._show(step)
+
+    def _validate(self, step: int) -> dict[str, float]:
+        """The losses on the pairs held out, of the weights that would be saved now."""
+        trainer = self.model
+        # `evaluate` uses the same trackers: the interval under way is put back behind it.
+        trackers = [variable for metric in trainer.metrics for variable in metric.variables]
+        kept = [ops.convert_to_numpy(tracker) for tracker in trackers]
+        with averaged_weights(trainer, step):
+            batches = ((batch,) for batch in self.validation)
+            found = trainer.evaluate(
+                batches, steps=len(self.validation), verbose=0, return_dict=True
+            )
+        for tracker, value in zip(trackers, kept, strict=True):
+            tracker.assign(value)
+        return {f"val_{name}": float(value) for name, value in found.items()}
 
     def _show(self, step: int) -> None:
         _ = self.model  # Brings JAX's variables up to date.

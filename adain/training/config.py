@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from adain.options import as_paths, flag, require, require_choices
+from adain.options import as_paths, as_tuple, flag, require, require_choices
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,19 @@ class TrainConfig:
     cache_contents: int = flag(
         0, "keep this many crops of each photo in the same way, --network compact only (0: off)"
     )
+    # Kept crops are learnt by heart after some rounds: losses fall, pictures get worse.
+    redraw_epochs: int = flag(
+        0,
+        "draw the kept crops again after this many rounds through their folder (0: never)",
+    )
+    val_pairs: int = flag(
+        0,
+        "measure the losses also on this many pairs that are not learnt from, held out of both "
+        "folders, or from --val-content-path and --val-style-path (0: no)",
+    )
+    val_content_path: tuple[str, ...] = flag((), "folders of photographs for VAL_PAIRS", nargs="+")
+    val_style_path: tuple[str, ...] = flag((), "folders of paintings for VAL_PAIRS", nargs="+")
+    val_iter: int = flag(200, "iterations between measurements on VAL_PAIRS")
     content_weight: float = flag(1.0, "weight of the content loss (mean squared error)")
     style_weight: float = flag(
         1e-2, "weight of the style loss (summed over channels, averaged over the batch)"
@@ -125,7 +138,23 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("content_path", "style_path"):
             as_paths(self, name)
-        for name in ("batch_size", "max_iter", "save_iter", "summary_iter", "image_iter"):
+        for name in ("val_content_path", "val_style_path"):
+            as_tuple(self, name)
+        require(
+            self, "val_style_path", bool(self.val_content_path) == bool(self.val_style_path),
+            "given together with val_content_path",
+        )  # fmt: skip
+        require(
+            self, "val_content_path", not self.val_content_path or self.val_pairs > 0,
+            "left out without --val-pairs",
+        )  # fmt: skip
+        require(
+            self, "redraw_epochs", not self.redraw_epochs or self.cache_styles > 0,
+            "0 without --cache-styles",
+        )  # fmt: skip
+        for name in (
+            "batch_size", "max_iter", "save_iter", "summary_iter", "image_iter", "val_iter",
+        ):  # fmt: skip
             require(self, name, getattr(self, name) >= 1, "1 or more")
         require(self, "image_size", self.image_size >= 16, "16 or more")
         require(self, "crop_size", self.crop_size >= 16, "16 or more")
@@ -159,7 +188,7 @@ class TrainConfig:
         for name in (
             "content_weight", "style_weight", "tv_weight", "coarse_weight", "identity_weight",
             "lr_decay", "schedule_iter", "clip_norm", "warmup_iter", "cache_styles",
-            "cache_contents", "pretrain_iter", "workers", "seed",
+            "cache_contents", "redraw_epochs", "val_pairs", "pretrain_iter", "workers", "seed",
         ):  # fmt: skip
             value = getattr(self, name)
             require(self, name, value >= 0 and math.isfinite(value), "0 or more")

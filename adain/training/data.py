@@ -6,6 +6,7 @@ it would have seen.
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import threading
@@ -53,6 +54,7 @@ class StyleContentDataset:
             and `random_scale`, its logarithm uniform; 1: always `image_size`.
         fixed_draws: Draw only this many different crops of each photo, and of each style; 0: all
             new.
+        redraw_epochs: Draw those crops again after this many epochs of their folder; 0: never.
         seed: The same seed gives the same pairs and crops.
         workers: Threads that load pictures; 0: one for each core.
 
@@ -76,6 +78,7 @@ class StyleContentDataset:
         style_crop_size: int = 0,
         random_scale: float = 1.0,
         fixed_draws: tuple[int, int] = (0, 0),
+        redraw_epochs: int = 0,
         seed: int = 0,
         workers: int = 0,
     ):
@@ -85,6 +88,7 @@ class StyleContentDataset:
         self.crop_sizes = (crop_size, style_crop_size or crop_size)
         self.random_scale = random_scale
         self.fixed_draws = fixed_draws
+        self.redraw_epochs = redraw_epochs
         self.seed = seed
         self.workers = workers or os.cpu_count() or 1
         self.skipped: dict[Path, str] = {}
@@ -100,19 +104,64 @@ class StyleContentDataset:
         crops = []
         for kind in (CONTENT, STYLE):
             total = len(self.files[kind])
-            fixed = self.fixed_draws[kind]
             picks = range(step * self.batch_size, (step + 1) * self.batch_size)
             crops.append(
                 [
                     Crop(
                         kind,
                         int(self._order(kind, pick // total)[pick % total]),
-                        (pick // total) % fixed if fixed else pick // total,
+                        self._draw(kind, pick // total),
                     )
                     for pick in picks
                 ]
             )
         return crops[0], crops[1]
+
+    def _draw(self, kind: int, epoch: int) -> int:
+        fixed = self.fixed_draws[kind]
+        if not fixed:
+            return epoch
+        if not self.redraw_epochs:
+            return epoch % fixed
+        generation, epoch = divmod(epoch, self.redraw_epochs)
+        return generation * fixed + epoch % fixed
+
+    def generation(self, crop: Crop) -> int:
+        """How often the fixed crops had been drawn again when this one was drawn."""
+        return crop.draw // self.fixed_draws[crop.kind] if self.redraw_epochs else 0
+
+    def hold_out(self, pairs: int, batch_size: int) -> StyleContentDataset:
+        """Take some pictures out of both folders, for validation.
+
+        Which ones depends on the files alone, not on the seed: the stages of a recipe, whose seeds
+        differ, never learn from them.
+
+        Args:
+            pairs: How many of each folder.
+            batch_size: Pairs a batch of the new dataset.
+
+        Returns:
+            A dataset of the pictures taken out; its crops do not depend on the seed either.
+
+        Raises:
+            ValueError: If that is more than half of a folder.
+        """
+        kept, held = [], []
+        for files, kind in zip(self.files, ("photographs", "paintings"), strict=True):
+            if 2 * pairs > len(files):
+                raise ValueError(
+                    f"Validation may take half of the {len(files)} {kind} at most. "
+                    f"Received: {pairs} pairs"
+                )
+            taken = set(np.random.default_rng(0).permutation(len(files))[:pairs].tolist())
+            held.append([file for number, file in enumerate(files) if number in taken])
+            kept.append([file for number, file in enumerate(files) if number not in taken])
+        other = copy.copy(self)
+        other.files, other.batch_size = (held[0], held[1]), batch_size
+        other.seed, other.fixed_draws, other.skipped = 0, (0, 0), {}
+        other._order = lru_cache(maxsize=4)(other._make_order)
+        self.files = (kept[0], kept[1])
+        return other
 
     def load(self, crop: Crop) -> np.ndarray:
         """One crop, `(crop_size, crop_size, 3)` uint8 sRGB."""

@@ -14,7 +14,7 @@ from adain.training.model import LossScales
 
 
 class FeatureCache:
-    """Batches of a dataset with fixed crops, each encoded once and kept in memory.
+    """Batches of a dataset with fixed crops, each encoded once and kept until they are redrawn.
 
     Args:
         dataset: A `StyleContentDataset` with `fixed_draws` of the styles, and of the contents if
@@ -50,11 +50,17 @@ class FeatureCache:
         picture = keras.layers.Input((side, side, 3))
         features = keras.layers.Lambda(lambda picture: loss_network(views.content(picture))[-1])
         self._features = keras.Model(picture, features(picture))
-        self._kept: dict[Crop, tuple[np.ndarray, ...]] = {}
+        self._kept: dict[int, dict[Crop, tuple[np.ndarray, ...]]] = {CONTENT: {}, STYLE: {}}
+        self._generation = {CONTENT: 0, STYLE: 0}
 
     def _encode(self, crop: Crop) -> tuple[np.ndarray, ...]:
         """The picture, and its features or statistics."""
-        if crop not in self._kept:
+        kept, generation = self._kept[crop.kind], self.dataset.generation(crop)
+        if generation != self._generation[crop.kind]:
+            # Batches come in order: the crops drawn before are not used again.
+            kept.clear()
+            self._generation[crop.kind] = generation
+        if crop not in kept:
             picture = self.dataset.load(crop)
             # One at a time: in batches the result could depend on which crops come together.
             batch = picture[None].astype("float32") / 255
@@ -62,8 +68,8 @@ class FeatureCache:
                 found = [part.reshape(-1) for part in self._statistics.predict_on_batch(batch)]
             else:
                 found = [self._features.predict_on_batch(batch)[0].astype("float16")]
-            self._kept[crop] = (picture, *found)
-        return self._kept[crop]
+            kept[crop] = (picture, *found)
+        return kept[crop]
 
     def batches(self, start: int, stop: int) -> Iterator[dict[str, np.ndarray]]:
         """Batches `start` to `stop`, as `AdaINTrainer` takes them."""

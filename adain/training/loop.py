@@ -51,9 +51,11 @@ def train(config: TrainConfig) -> StyleTransfer:
         style_crop_size=config.style_crop_size,
         random_scale=config.random_scale,
         fixed_draws=(config.cache_contents, config.cache_styles),
+        redraw_epochs=config.redraw_epochs,
         seed=config.seed,
         workers=config.workers,
     )
+    validation = _hold_out(config, dataset)
     transfer, loss_network = build_model(config)
     trainer = AdaINTrainer(
         transfer,
@@ -121,7 +123,7 @@ def train(config: TrainConfig) -> StyleTransfer:
             trainer.views,
             keep_styles=loss_network is not transfer.encoder,
         )
-    summaries = TensorBoardLogger(config, start, transfer, _probe(dataset))
+    summaries = TensorBoardLogger(config, start, transfer, _probe(dataset), validation)
     try:
         trainer.fit(
             ((batch,) for batch in batches.batches(start, config.max_iter)),
@@ -136,6 +138,26 @@ def train(config: TrainConfig) -> StyleTransfer:
         if dataset.skipped:
             logger.warning("%d files were skipped in all", len(dataset.skipped))
     return transfer
+
+
+def _hold_out(config: TrainConfig, dataset: StyleContentDataset) -> list[dict[str, np.ndarray]]:
+    """Batches for validation, always the same ones; as many whole ones as there are pairs for."""
+    if not config.val_pairs:
+        return []
+    batch_size = min(config.batch_size, config.val_pairs)
+    if config.val_content_path:
+        source = StyleContentDataset(
+            config.val_content_path,
+            config.val_style_path,
+            batch_size=batch_size,
+            image_size=config.image_size,
+            crop_size=config.crop_size,
+            style_crop_size=config.style_crop_size,
+            random_scale=config.random_scale,
+        )
+    else:
+        source = dataset.hold_out(config.val_pairs, batch_size)
+    return [source.batch(number) for number in range(config.val_pairs // batch_size)]
 
 
 def build_model(config: TrainConfig) -> tuple[StyleTransfer, keras.Model]:
