@@ -21,6 +21,7 @@ _PUBLIC = {
     "StyleContentDataset": "training.data",
     "OptimizeConfig": "optimization.config",
     "StylizeConfig": "stylize.config",
+    "StylizeOptions": "stylize.config",
     "TrainConfig": "training.config",
     "available_presets": "presets.preset",
     "load_image": "imaging.io",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 from adain.options import (
     UsageError,
@@ -20,8 +22,90 @@ _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 @dataclass(frozen=True)
-class StylizeConfig:
-    """Settings of one stylising run. Field for field the flags of `stylize.py`."""
+class StylizeOptions:
+    """How `StylizePipeline` makes pictures: every control that is not about files.
+
+    Field for field flags of `stylize.py`, with the same defaults and checks.
+    """
+
+    checkpoint: str = shared("checkpoint")
+    engine: str = shared("engine")
+    # 0 keeps every pixel; people are surprised by results smaller than their photo.
+    content_size: int = flag(0, "resize the photo's shorter side to this (0: keep its size)")
+    # The decoder was trained on styles of about this size: larger ones give coarser strokes.
+    style_size: int = shared("style_size")
+    crop_size: int = flag(0, "cut a square of this side from the middle of both (0: no)")
+    keep_colors: str = flag(
+        "",
+        "keep the photo's colours: recolour the style first (coral, histogram), or take only the "
+        "result's lightness (luma)",
+        choices=("coral", "histogram", "luma"),
+        const="coral",
+    )
+    palette: float | None = shared("palette")
+    stroke: int = flag(
+        0,
+        "paint strokes as on a photo of this shorter side, also on larger ones: a preview of that "
+        "size and the final picture look alike (0: strokes of the same pixels at any size)",
+    )
+    passes: int = flag(1, "stylise the result again, this many times in all")
+    refine: int = flag(
+        0,
+        "polish the result of the last pass with this many steps of `adain optimize`; in one piece "
+        "whatever --tile says, and not from style cards",
+    )
+    feather: float = flag(0.0, "soften the masks' edges, by a blur of this deviation in pixels")
+    concat: bool = flag(False, "write photo, style and result side by side")
+    tile: int | None = flag(
+        None,
+        "work in tiles of this side, with the same result; 0: whole pictures (default: what "
+        "--max-memory allows)",
+        type=int,
+        affects_result=False,
+    )
+    max_memory: str = flag(
+        "",
+        "memory to use in all, such as 3GiB or 800MiB (default: half of what is free)",
+        affects_result=False,
+    )
+    max_pixels: int = shared("max_pixels")
+
+    def __post_init__(self) -> None:
+        for name in (
+            "content_size", "style_size", "crop_size", "refine", "feather", "stroke",
+        ):  # fmt: skip
+            require(self, name, _is_number(getattr(self, name)), "0 or more")
+        if self.palette is not None:
+            good = _is_number(self.palette) and self.palette <= 1
+            require(self, "palette", good, "in [0, 1]")
+        for name in ("passes", "max_pixels"):
+            require(self, name, _is_number(getattr(self, name), 1), "1 or more")
+        require(self, "stroke", self.stroke == 0 or self.stroke >= 64, "0, or 64 or more")
+        if self.tile is not None:
+            good = _is_number(self.tile) and (self.tile == 0 or self.tile >= 64)
+            require(self, "tile", good, "0, or 64 or more")
+            require(self, "tile", self.tile % 16 == 0, "a multiple of 16")
+        limit = self.memory_limit
+        good = limit is None or 0 < limit < math.inf
+        require(self, "max_memory", good, "a size such as 3GiB or 800MiB")
+        require_choices(self)
+
+    @property
+    def memory_limit(self) -> float | None:
+        """`max_memory` in bytes; None where it is left out."""
+        if not self.max_memory:
+            return None
+        number = self.max_memory.strip().upper().removesuffix("B").removesuffix("I")
+        unit = number[-1:] if number[-1:] in _UNITS else ""
+        try:
+            return float(number.removesuffix(unit)) * _UNITS[unit]
+        except ValueError:
+            return math.nan
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is stylised with what, and where it goes: first in `--help`."""
 
     content_path: tuple[str, ...] = flag(
         (),
@@ -39,7 +123,6 @@ class StylizeConfig:
         in_plan=True,
     )
     out_path: str = shared("out_path")
-    checkpoint: str = shared("checkpoint")
     alpha: tuple[float, ...] = flag(
         (1.0,),
         "strength of the style: 0 none, 1 full, above 1 exaggerated; one for all masks or one for "
@@ -65,36 +148,15 @@ class StylizeConfig:
         nargs="+",
         in_plan=True,
     )
-    feather: float = flag(0.0, "soften the masks' edges, by a blur of this deviation in pixels")
-    engine: str = shared("engine")
-    # 0 keeps every pixel; people are surprised by results smaller than their photo.
-    content_size: int = flag(0, "resize the photo's shorter side to this (0: keep its size)")
-    # The decoder was trained on styles of about this size: larger ones give coarser strokes.
-    style_size: int = shared("style_size")
-    stroke: int = flag(
-        0,
-        "paint strokes as on a photo of this shorter side, also on larger ones: a preview of that "
-        "size and the final picture look alike (0: strokes of the same pixels at any size)",
-    )
-    crop_size: int = flag(0, "cut a square of this side from the middle of both (0: no)")
-    keep_colors: str = flag(
-        "",
-        "keep the photo's colours: recolour the style first (coral, histogram), or take only the "
-        "result's lightness (luma)",
-        choices=("coral", "histogram", "luma"),
-        const="coral",
-    )
-    palette: float | None = shared("palette")
-    passes: int = flag(1, "stylise the result again, this many times in all")
-    refine: int = flag(
-        0,
-        "polish the result of the last pass with this many steps of `adain optimize`; in one piece "
-        "whatever --tile says, and not from style cards",
-    )
+
+
+@dataclass(frozen=True)
+class StylizeConfig(StylizeOptions, _Plan):
+    """Settings of one stylising run: `StylizeOptions` and files, the flags of `stylize.py`."""
+
     random: int = flag(
         0, "use this many styles, drawn at random for each photo (0: all)", in_plan=True
     )
-    concat: bool = flag(False, "write photo, style and result side by side")
     sheet: str = flag(
         "",
         "one contact sheet for each photo instead of results: steps of alpha, steps between two "
@@ -102,18 +164,6 @@ class StylizeConfig:
         choices=("alpha", "mix", "styles"),
     )
     sheet_steps: int = flag(5, "how many steps --sheet alpha and --sheet mix take", in_plan=True)
-    tile: int | None = flag(
-        None,
-        "work in tiles of this side, with the same result; 0: whole pictures (default: what "
-        "--max-memory allows)",
-        type=int,
-        affects_result=False,
-    )
-    max_memory: str = flag(
-        "",
-        "memory to use in all, such as 3GiB or 800MiB (default: half of what is free)",
-        affects_result=False,
-    )
     overwrite: bool = flag(
         False,
         "replace results that are there already; without, finished ones are skipped",
@@ -121,55 +171,30 @@ class StylizeConfig:
     )
     dry_run: bool = flag(False, "only list what would be done", affects_result=False)
     quality: int = shared("quality")
-    max_pixels: int = shared("max_pixels")
     seed: int = flag(0, "seed of --random", in_plan=True)
     json: bool = shared("json")
     quiet: bool = shared("quiet")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("content_path", "style_path"):
             as_paths(self, name)
         as_tuple(self, "mask")
         for name in ("alpha", "style_interp_weights"):
             as_numbers(self, name)
-            good = all(0 <= number < math.inf for number in getattr(self, name))
-            require(self, name, good, "0 or more")
+            require(self, name, all(map(_is_number, getattr(self, name))), "0 or more")
         require(self, "alpha", len(self.alpha) > 0, "at least one number")
-        for name in (
-            "content_size", "style_size", "crop_size", "random", "refine", "seed", "feather",
-            "stroke",
-        ):  # fmt: skip
-            value = getattr(self, name)
-            require(self, name, 0 <= value < math.inf, "0 or more")
-        if self.palette is not None:
-            require(self, "palette", 0 <= self.palette <= 1, "in [0, 1]")
+        for name in ("random", "seed"):
+            require(self, name, _is_number(getattr(self, name)), "0 or more")
         require(self, "feather", self.feather == 0 or len(self.mask) > 0, "0 without --mask")
-        require(self, "stroke", self.stroke == 0 or self.stroke >= 64, "0, or 64 or more")
         require(self, "sheet_steps", self.sheet_steps >= 2, "2 or more")
-        if self.tile is not None:
-            require(self, "tile", self.tile == 0 or self.tile >= 64, "0, or 64 or more")
-            require(self, "tile", self.tile % 16 == 0, "a multiple of 16")
-        limit = self.memory_limit
-        good = limit is None or 0 < limit < math.inf
-        require(self, "max_memory", good, "a size such as 3GiB or 800MiB")
-        require(self, "passes", self.passes >= 1, "1 or more")
-        require(self, "max_pixels", self.max_pixels >= 1, "1 or more")
         require(self, "quality", 1 <= self.quality <= 100, "in [1, 100]")
-        require_choices(self)
         if self.out_path == "-" and self.json:
             raise UsageError("`json` and a picture cannot both go to standard output.")
 
-    @property
-    def memory_limit(self) -> float | None:
-        """`max_memory` in bytes; None where it is left out."""
-        if not self.max_memory:
-            return None
-        number = self.max_memory.strip().upper().removesuffix("B").removesuffix("I")
-        unit = number[-1:] if number[-1:] in _UNITS else ""
-        try:
-            return float(number.removesuffix(unit)) * _UNITS[unit]
-        except ValueError:
-            return math.nan
+
+def _is_number(value: Any, least: float = 0) -> bool:
+    return isinstance(value, Real) and least <= value < math.inf
 
 
 @dataclass(frozen=True)
