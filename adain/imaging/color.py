@@ -14,8 +14,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from adain.imaging.io import resample
 from adain.imaging.palette import FLOOR, Palette, power
+from adain.imaging.resize import resample
 
 COLOR_METHODS = ("luma", "coral", "histogram")
 

@@ -1,47 +1,27 @@
-"""Bytes of a picture file to arrays: EXIF, profiles, depth, transparency, and every broken file.
+"""A picture file's bytes to HWC sRGB: one reader a format, then depth, profile and EXIF's turn.
 
-Pillow reads users' files: it knows EXIF, ICC, CMYK, animation and truncation. What it would cut to
-8 bits is read by OpenCV (PNG) and imagecodecs (TIFF), which also applies profiles in 16 bits.
+Pillow reads JPEG, WebP, AVIF, GIF, BMP, TGA and QOI; imagecodecs JPEG 2000 and the pixels of PNG;
+tifffile TIFF. docs/formats.md has the measurements behind this choice.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
-import math
-import threading
-import warnings
+import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageCms
 
-ORIENTATION, _EXIF_IFD, _GPS_IFD = 0x0112, 0x8769, 0x8825
-IMAGE_HISTORY = 0x9213
-"""EXIF's tag for what has been done to a picture."""
-# Tags that speak of the picture, not of how some file lays out its pixels: description, make,
-# model, resolution and its unit, software, date, artist, host, rating, copyright, Windows' XP*.
-_KEPT_TAGS = (
-    {0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746}
-    | {0x8298, _EXIF_IFD, _GPS_IFD}
-    | set(range(0x9C9B, 0x9CA0))
-)
-_BITS, _LAYOUT, _EXTRA = 0x0102, 0x011C, 0x0152
-# Where a PNG names its kind, and the one of grey with alpha.
-_PNG_KIND, _GREY_ALPHA = 25, 4
-# The formats that hold 16 bits in every mode, and whose bits `keep_depth` keeps.
-DEEP_FORMATS = ("PNG", "TIFF")
-# What Pillow's readers raise on broken files, by experience; MemoryError is not among them.
-BROKEN = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError,
-           OverflowError, RuntimeError, ZeroDivisionError, AttributeError)  # fmt: skip
-_lock = threading.Lock()
+from adain.imaging import exif as exif_blocks
+from adain.imaging import icc
+from adain.imaging.formats import FORMATS, HEAD, ImageError, format_of
+from adain.imaging.frames import Frame, Header, Reader
+from adain.imaging.pillow import BROKEN, PillowReader
+from adain.imaging.pixels import to_depth
 
-
-class ImageError(ValueError):
-    """A picture that cannot be read or written: one line with its name, the reason, the remedy."""
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,16 +29,18 @@ class ImageMeta:
     """What a file holds beside its colours, so that the result can be saved like the source.
 
     Args:
-        format: Pillow's name of the format, such as "JPEG"; "" when unknown.
-        mode: Pillow's mode in the file: "RGB", "L", "CMYK", "I;16", ...
+        format: A name of `formats.FORMATS`, such as "JPEG"; "" when unknown.
+        mode: Pillow's name of how the file stores its samples: "RGB", "L", "CMYK", "I;16", ...
         bits: Bits a channel in the file: 1, 8, 16 or 32. What is saved has those of its array.
-        exif: EXIF block without thumbnail and orientation (the turn is applied); b"" for none.
+        exif: EXIF block without thumbnail, orientation (the turn is applied) and history; b"" for
+            none.
         icc_profile: The file's RGB profile, to convert back to; b"" for sRGB or none.
         alpha: HW alpha plane, 0 transparent, uint8 or uint16 like the colours read with it; None
             for opaque formats.
         dpi: (horizontal, vertical) dots an inch, or None.
-        duration: Milliseconds that this frame of an animation stays.
-        loop: How often an animation plays, 0 for ever, None for once.
+        duration: Milliseconds that this frame of an animation is shown.
+        loop: How often an animation plays, as its format counts it: 0 for ever, None if the file
+            gives no count, which means once.
         history: ASCII text to save as EXIF's ImageHistory; not filled in by reading.
     """
 
@@ -79,349 +61,188 @@ class ImageMeta:
         return self.mode in ("1", "L", "LA", "La", "I", "F") or self.mode.startswith("I;16")
 
 
-# Reading ------------------------------------------------------------------------------------------
-
-
-def name_of(source: str | Path | bytes | BinaryIO) -> str:
-    if isinstance(source, str | Path):
-        return str(source)
-    return "<bytes>" if isinstance(source, bytes) else str(getattr(source, "name", "<stream>"))
-
-
-def read_bytes(source: str | Path | bytes | BinaryIO) -> tuple[bytes, str]:
-    name = name_of(source)
-    try:
-        if isinstance(source, bytes):
-            data = source
-        else:
-            data = Path(source).read_bytes() if isinstance(source, str | Path) else source.read()
-    except FileNotFoundError:
-        raise ImageError(f"{name}: no such file. Check the path.") from None
-    except IsADirectoryError:
-        raise ImageError(f"{name}: is a folder. Name a picture in it.") from None
-    except OSError as error:
-        raise ImageError(f"{name}: cannot be read ({error.strerror or error}).") from error
-    if not data:
-        raise ImageError(f"{name}: the file is empty. Copy or download it again.")
-    return data, name
-
-
 @contextlib.contextmanager
 def named(name: str) -> Iterator[None]:
-    """Whatever Pillow finds wrong with a file, in one line with the file's name."""
+    """Whatever a library finds wrong with a file, in one line with the file's name."""
     try:
         yield
-    except ImageError:
-        raise
+    except ImageError as error:
+        text = str(error)
+        if text.startswith(f"{name}: "):
+            raise
+        raise ImageError(f"{name}: {text}. Copy or download it again.") from error
     except BROKEN as error:
-        if "truncated" in str(error):
-            message = "the file is truncated. Copy or download it again"
+        text = str(error)
+        short = ("truncated", "stream too small", "failed to read", "end of stream")
+        if any(words in text for words in short):
+            message = "the file is truncated"
         else:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            message = f"the picture's data is broken ({reason}). Copy or download it again"
-        raise ImageError(f"{name}: {message}.") from error
+            reason = " ".join(text.split()) or type(error).__name__
+            message = f"the picture's data is broken ({reason})"
+        raise ImageError(f"{name}: {message}. Copy or download it again.") from error
 
 
-@contextlib.contextmanager
-def pillow(max_pixels: int | None) -> Iterator[None]:
-    """Our limit in place of Pillow's, and none of its warnings about odd headers.
+def open_reader(data: bytes, name: str) -> Reader:
+    """The reader of a file's format.
 
-    Both are settings of the whole process, hence the lock; decoding itself needs neither.
+    Raises:
+        ImageError: If the format is not accepted, or the header is broken.
     """
-    with _lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
+    found = format_of(data[:HEAD], name)
+    with named(name):
+        if found.name == "PNG":
+            from adain.imaging.png import PngReader
+
+            return PngReader(data)
+        if found.name == "TIFF":
+            from adain.imaging.tiff import TiffReader
+
+            return TiffReader(data)
+        if found.name == "JPEG2000":
+            from adain.imaging.jpeg2000 import Jpeg2000Reader
+
+            return Jpeg2000Reader(data)
+        if found.name == "PPM" and (deep := _netpbm_header(data)):
+            return _DeepNetpbm(data, *deep)
+        return PillowReader(data, found.name)
 
 
-def open_picture(data: bytes, name: str, max_pixels: int | None) -> Image.Image:
-    if data[:2] in (b"II", b"MM"):
-        _open_deep_grey_alpha()
-    try:
-        with pillow(max_pixels):
-            picture = Image.open(io.BytesIO(data))
-    except Image.UnidentifiedImageError:
-        if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
-            raise ImageError(f"{name}: HEIC is not read. Convert it to JPEG or PNG.") from None
+def check_pixels(header: Header, frames: int, name: str, max_pixels: int) -> None:
+    """Whether a picture, or so many frames of it, stay within the limit.
+
+    Raises:
+        ImageError: If not.
+    """
+    pixels = frames * header.height * header.width
+    if pixels > max_pixels:
+        what = f"{header.height} x {header.width}"
+        what = f"{frames} frames of {what}" if frames > 1 else what
         raise ImageError(
-            f"{name}: not a picture that can be read. Use JPEG, PNG, WebP, TIFF, GIF or AVIF."
-        ) from None
-    except Image.DecompressionBombError as error:
-        raise ImageError(
-            f"{name}: more than {max_pixels} pixels. Raise the limit with --max-pixels."
-        ) from error
-    if max_pixels is not None:
-        _check_pixels(picture, name, max_pixels)
-    return picture
-
-
-def _check_pixels(picture: Image.Image, name: str, max_pixels: int) -> None:
-    width, height = picture.size
-    if width * height > max_pixels:
-        raise ImageError(
-            f"{name}: {height} x {width} are more than {max_pixels} pixels. "
-            f"Raise the limit with --max-pixels {width * height}."
+            f"{name}: {what} are more than {max_pixels} pixels. "
+            f"Raise the limit with --max-pixels {pixels}."
         )
 
 
-def _open_deep_grey_alpha() -> None:
-    """Let Pillow open TIFF of grey with alpha in 16 bits, whose pixels `_read_tiff` reads."""
-    from PIL import TiffImagePlugin
+class Finisher:
+    """Frames of a file to HWC sRGB and `ImageMeta`: what all formats have in common.
 
-    for order in (b"II", b"MM"):
-        for extra in ((), (1,), (2,)):
-            key = (order, 1, (1,), 1, (16, 16), extra)
-            TiffImagePlugin.OPEN_INFO.setdefault(key, ("LA", "LA;16B"))
+    Args:
+        header: The file's.
+        name: What messages call it.
+        keep_depth: Whether 16 bits stay 16 bits.
+    """
 
+    def __init__(self, header: Header, name: str, keep_depth: bool):
+        self._header = header
+        self._deep = keep_depth and FORMATS[header.format].deep
+        block = exif_blocks.parse(header.exif)
+        self._turn = header.orientation or block.orientation
+        block.main.pop(exif_blocks.HISTORY, None)
+        self._exif = block.tobytes()
+        if header.note:
+            logger.warning("%s: %s", name, header.note)
 
-def decode(
-    picture: Image.Image, data: bytes, name: str, max_pixels: int, keep_depth: bool = False
-) -> tuple[np.ndarray, ImageMeta]:
-    _check_pixels(picture, name, max_pixels)
-    if picture.format in ("JPEG", "MPO") and not jpeg_is_whole(data):
-        raise ImageError(f"{name}: the file is truncated. Copy or download it again.")
-    mode, deep = picture.mode, _is_deep(picture)
-    wide = _read_tiff(picture, data) if deep and picture.format == "TIFF" else None
-    # Loading turns a TIFF. A PNG's EXIF may follow its pixels, and is known only after loading.
-    if wide is None:
-        picture.load()
-    if mode.startswith("I;16"):
-        wide = np.asarray(picture).astype(np.uint16)
-    elif deep and picture.format == "PNG" and picture.tell() == 0:
-        wide = _read_png(data)
-    with pillow(max_pixels):
-        try:
-            exif = picture.getexif()
-            orientation = exif.get(ORIENTATION, 1)
-            kept = _clean_exif(exif)
-        except BROKEN:
-            orientation, kept = 1, b""
-    profile = read_profile(picture.info.get("icc_profile"))
-    if wide is not None and keep_depth and picture.format in DEEP_FORMATS:
-        wide, alpha = _split_wide(wide)
-        colors = _wide_to_srgb(wide, profile)
-    else:
-        frame = picture if wide is None else Image.fromarray(to_depth(wide, np.uint8))
-        frame, plane = _split_alpha(frame)
-        colors = np.array(_to_srgb(frame, profile))
-        alpha = None if plane is None else np.array(plane)
-    keep_profile = profile is not None and profile.profile.xcolor_space.strip() == "RGB"
-    meta = ImageMeta(
-        format="JPEG" if picture.format == "MPO" else picture.format or "",
-        mode=mode,
-        bits=1 if mode == "1" else 16 if deep else 32 if mode in ("I", "F") else 8,
-        exif=kept,
-        icc_profile=picture.info["icc_profile"] if keep_profile else b"",
-        alpha=None if alpha is None else _turn(alpha, orientation),
-        dpi=_dpi(picture.info.get("dpi")),
-        duration=float(picture.info.get("duration", 0) or 0),
-        loop=picture.info.get("loop"),
-    )
-    return _turn(colors, orientation), meta
+    def __call__(self, frame: Frame) -> tuple[np.ndarray, ImageMeta]:
+        header, dtype = self._header, frame.colors.dtype.type
+        if not self._deep:
+            dtype = np.uint8
+        colors = _to_srgb(to_depth(frame.colors, dtype), frame.space, header.icc)
+        alpha = frame.alpha
+        if alpha is not None:
+            alpha = _turned(to_depth(alpha, dtype), self._turn)
+        keeps_profile = icc.color_space(header.icc) == "rgb" and frame.space != "cmyk"
+        meta = ImageMeta(
+            format=header.format,
+            mode=header.mode,
+            bits=header.bits,
+            exif=self._exif,
+            icc_profile=header.icc if keeps_profile else b"",
+            alpha=alpha,
+            dpi=header.dpi,
+            duration=frame.duration,
+            loop=header.loop,
+        )
+        return _turned(colors, self._turn), meta
 
 
-def jpeg_is_whole(data: bytes) -> bool:
-    """Whether an end marker follows the scan's start; thumbnails have markers of their own."""
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        if data[at + 1] == 0xDA:
-            return data.find(b"\xff\xd9", at) >= 0
-        # Any number of 0xFF may fill the room before a marker.
-        step = 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        at += 1 if data[at + 1] == 0xFF else step
-    return data.rfind(b"\xff\xd9") >= 0
+def reduced(reader: Reader, shorter_side: int) -> np.ndarray | None:
+    """A JPEG's colours, HWC uint8 and upright, not much larger than asked for; None for others."""
+    colors = reader.reduced(shorter_side) if isinstance(reader, PillowReader) else None
+    if colors is None:
+        return None
+    turn = reader.header.orientation or exif_blocks.parse(reader.header.exif).orientation
+    return _turned(colors, turn)
 
 
-def to_depth(image: np.ndarray, dtype: type[np.unsignedinteger]) -> np.ndarray:
-    """A uint8 or uint16 array in the other of the two depths; 16 bits to 8 are rounded."""
-    if image.dtype == dtype:
-        return image
-    if dtype == np.uint16:
-        return image.astype(np.uint16) * 257
-    # (image + 128) // 257, within 16 bits.
-    reduced = image // 257
-    reduced += image - reduced * 257 > 128
-    return reduced.astype(np.uint8)
+def turned_size(header: Header) -> tuple[int, int]:
+    """`(height, width)` after EXIF's turn."""
+    turn = header.orientation or exif_blocks.parse(header.exif).orientation
+    size = header.height, header.width
+    return size[::-1] if turn in (5, 6, 7, 8) else size
 
 
-def _turn(array: np.ndarray, orientation: int) -> np.ndarray:
+def _turned(array: np.ndarray, orientation: int) -> np.ndarray:
     """EXIF's eight orientations: rows become columns, then either may run backwards."""
     if orientation in (5, 6, 7, 8):
         array = array.swapaxes(0, 1)
     rows = -1 if orientation in (3, 4, 7, 8) else 1
     columns = -1 if orientation in (2, 3, 6, 7) else 1
-    return np.ascontiguousarray(array[::rows, ::columns])
+    array = np.ascontiguousarray(array[::rows, ::columns])
+    return array if array.flags.writeable else array.copy()
 
 
-def _is_deep(picture: Image.Image) -> bool:
-    if picture.format == "TIFF" and set(picture.tag_v2.get(_BITS, ())) == {16}:
-        return True
-    tiles = getattr(picture, "tile", None) or []
-    return picture.mode.startswith("I;16") or any(";16" in str(tile[3]) for tile in tiles)
+def _to_srgb(colors: np.ndarray, space: str, profile: bytes) -> np.ndarray:
+    """HWC sRGB of the same type."""
+    managed = icc.to_srgb(colors, profile, space) if profile else None
+    if managed is None and space == "lab":
+        managed = icc.lab_to_srgb(colors)
+    if managed is not None:
+        return managed
+    if space == "gray":
+        return np.stack([colors] * 3, axis=-1)
+    return _from_cmyk(colors) if space == "cmyk" else colors
 
 
-def _read_png(data: bytes) -> np.ndarray | None:
-    """The first frame's colours, or grey with alpha, HWC uint16; None where OpenCV fails."""
-    import cv2
+def _from_cmyk(inks: np.ndarray) -> np.ndarray:
+    """Inks without a profile: each takes its share of the light that black leaves."""
+    white = np.iinfo(inks.dtype).max
+    result = np.empty((*inks.shape[:2], 3), inks.dtype)
+    for row, wanted in zip(inks, result, strict=True):
+        paper = white - row.astype(np.float32)
+        wanted[...] = np.rint(paper[:, :3] * (paper[:, 3:] / white))
+    return result
 
-    # Header, transparency and pixels only: of any other chunk libpng complains on stderr.
-    parts, at = [data[:8]], 8
-    while at + 8 <= len(data):
-        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
-        if data[at + 4 : at + 8] in (b"IHDR", b"tRNS", b"IDAT", b"IEND"):
-            parts.append(data[at:end])
-        at = end
-    try:
-        wide = cv2.imdecode(np.frombuffer(b"".join(parts), np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
+
+# Netpbm of 16 bits --------------------------------------------------------------------------------
+
+
+def _netpbm_header(data: bytes) -> tuple[int, int, int, int, int] | None:
+    """(channels, width, height, most, start of the samples) of raw files of more than 8 bits."""
+    space = rb"(?:\s|#[^\n]*\n)+"
+    found = re.match(rb"P([56])" + space + rb"(\d+)" + space + rb"(\d+)" + space + rb"(\d+)\s",
+                     data)  # fmt: skip
+    if not found or not 255 < int(found[4]) < 65536:
         return None
-    if wide is None or wide.dtype != np.uint16 or wide.ndim != 3:
-        return None
-    if data[_PNG_KIND] == _GREY_ALPHA:
-        return wide[..., [0, 3]]
-    return cv2.cvtColor(wide, cv2.COLOR_BGR2RGB if wide.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+    kind, width, height, most = (int(group) for group in found.groups())
+    return 1 if kind == 5 else 3, width, height, most, found.end()
 
 
-def _read_tiff(picture: Image.Image, data: bytes) -> np.ndarray | None:
-    """Colours, or grey with alpha, HWC uint16, not turned; None for what only Pillow reads."""
-    if picture.mode not in ("RGB", "RGBA", "LA"):
-        return None
-    import imagecodecs
+class _DeepNetpbm:
+    def __init__(self, data: bytes, channels: int, width: int, height: int, most: int, start: int):
+        self._data, self._most, self._start = data, most, start
+        self._shape = (height, width) if channels == 1 else (height, width, 3)
+        mode = "I;16" if channels == 1 else "RGB"
+        self.header = Header("PPM", height, width, mode, 16)
 
-    wide = imagecodecs.tiff_decode(data)
-    if picture.tag_v2.get(_LAYOUT) == 2:
-        wide = np.moveaxis(wide, 0, -1)
-    if wide.dtype != np.uint16 or wide.ndim != 3 or {*wide.shape[:2]} != {*picture.size}:
-        return None
-    if picture.mode == "RGB":
-        # A fourth channel may mean anything.
-        return wide[..., :3]
-    if picture.tag_v2.get(_EXTRA) == (1,):
-        colors = wide[..., :-1].astype(np.uint32)
-        colors *= 65535
-        colors //= np.maximum(wide[..., -1:], 1)
-        wide[..., :-1] = np.minimum(colors, 65535, out=colors)
-    return wide
-
-
-def _split_wide(wide: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Colours HWC or grey HW, and alpha HW."""
-    if wide.ndim == 2 or wide.shape[2] == 3:
-        return np.ascontiguousarray(wide), None
-    colors = wide[..., 0] if wide.shape[2] == 2 else wide[..., :3]
-    return np.ascontiguousarray(colors), wide[..., -1].copy()
-
-
-def _split_alpha(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    if picture.mode in ("I", "F"):
-        values = np.nan_to_num(np.asarray(picture, dtype=np.float64))
-        # Integers are 16 bits in a wider box; floats run to 1, or to 255 where they pass 1.
-        scale = 1 / 257 if picture.mode == "I" else 255.0 if values.max() <= 1 else 1.0
-        return Image.fromarray(np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)), None
-    if picture.mode in ("LA", "La"):
-        picture = picture.convert("LA")
-        return picture.getchannel("L"), picture.getchannel("A")
-    if picture.mode == "1":
-        picture = picture.convert("L")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        return picture.convert("RGB"), picture.getchannel("A")
-    keep = picture.mode in ("RGB", "L", "CMYK", "LAB")
-    return (picture if keep else picture.convert("RGB")), None
-
-
-def _clean_exif(exif: Image.Exif) -> bytes:
-    clean = Image.Exif()
-    for tag in _KEPT_TAGS & set(exif):
-        clean[tag] = exif.get_ifd(tag) if tag in (_EXIF_IFD, _GPS_IFD) else exif[tag]
-    return clean.tobytes() if len(clean) else b""
-
-
-def _dpi(value: object) -> tuple[float, float] | None:
-    try:
-        across, down = (float(number) for number in value)
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None
-    # Some files say 1 dot an inch for "unknown".
-    return (across, down) if 1 < across < math.inf and 1 < down < math.inf else None
-
-
-# Colour profiles ----------------------------------------------------------------------------------
-
-
-def read_profile(data: bytes | None) -> ImageCms.ImageCmsProfile | None:
-    try:
-        return ImageCms.ImageCmsProfile(io.BytesIO(data)) if data else None
-    except (*BROKEN, ImageCms.PyCMSError):
-        return None
-
-
-def is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
-    return "srgb" in (profile.profile.profile_description or "").lower()
-
-
-def transform(
-    picture: Image.Image,
-    source: ImageCms.ImageCmsProfile,
-    target: ImageCms.ImageCmsProfile,
-) -> Image.Image | None:
-    try:
-        return ImageCms.profileToProfile(
-            picture,
-            source,
-            target,
-            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            outputMode="RGB",
-            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    def first(self) -> Frame:
+        count = int(np.prod(self._shape))
+        if len(self._data) < self._start + 2 * count:
+            raise ImageError("the file is truncated")
+        samples = np.frombuffer(self._data, ">u2", count, self._start).reshape(self._shape)
+        levels = np.minimum(samples, self._most) * (65535 / self._most)
+        return Frame(
+            np.rint(levels).astype(np.uint16), "gray" if samples.ndim == 2 else "rgb", None
         )
-    except (*BROKEN, ImageCms.PyCMSError):
-        return None
 
-
-def transform_wide(
-    colors: np.ndarray,
-    source: ImageCms.ImageCmsProfile,
-    target: ImageCms.ImageCmsProfile,
-) -> np.ndarray | None:
-    """`transform` for HWC colours or HW grey, uint16, to HWC uint16."""
-    import imagecodecs
-
-    flags = imagecodecs.CMS.FLAGS
-    try:
-        return imagecodecs.cms_transform(
-            colors,
-            source.tobytes(),
-            target.tobytes(),
-            colorspace="rgb" if colors.ndim == 3 else "gray",
-            outcolorspace="rgb",
-            intent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            # Optimised, a transform of 16 bits interpolates in a table too coarse for dark colours.
-            flags=flags.BLACKPOINTCOMPENSATION | flags.NOOPTIMIZE,
-        )
-    except BROKEN:
-        return None
-
-
-def srgb_profile() -> ImageCms.ImageCmsProfile:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-
-
-def _to_srgb(picture: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Image.Image:
-    if picture.mode == "LAB":
-        profile = profile or ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
-    managed = None
-    if profile is not None and not is_srgb(profile):
-        managed = transform(picture, profile, srgb_profile())
-    return picture.convert("RGB") if managed is None else managed
-
-
-def _wide_to_srgb(colors: np.ndarray, profile: ImageCms.ImageCmsProfile | None) -> np.ndarray:
-    managed = None
-    if profile is not None and not is_srgb(profile):
-        managed = transform_wide(colors, profile, srgb_profile())
-    if managed is None:
-        managed = colors if colors.ndim == 3 else np.stack([colors] * 3, axis=-1)
-    return managed
+    def frames(self) -> Iterator[Frame]:
+        yield self.first()

@@ -1,15 +1,52 @@
-"""Between pictures, which are integers, and what networks take: floats in [0, 1], padded."""
+"""Between pictures, which are integers, and other numbers: depths, floats, what networks take."""
 
 from __future__ import annotations
 
+import logging
+from typing import Any
+
 import numpy as np
+
+logger = logging.getLogger(__name__)
+
+_BAND = 512
+
+
+def check_picture(value: Any, name: str = "image") -> np.ndarray:
+    """A picture from what a caller has, checked.
+
+    Args:
+        value: HWC uint8 or uint16 sRGB, or a Pillow picture of any mode, whose transparency is
+            left out.
+        name: What errors call it.
+
+    Returns:
+        `(height, width, 3)` uint8 or uint16.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    # Pillow need not be imported to know its pictures.
+    if hasattr(value, "getbands") and hasattr(value, "convert"):
+        value = np.asarray(value if value.mode == "RGB" else value.convert("RGB"))
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if not isinstance(value, np.ndarray) and hasattr(value, "__array__"):
+        value = np.asarray(value)
+    good = isinstance(value, np.ndarray) and value.dtype in (np.uint8, np.uint16) and value.size
+    if not good or value.ndim != 3 or value.shape[2] != 3:
+        found = f"shape={shape}, dtype={dtype}" if shape is not None else type(value).__name__
+        raise ValueError(
+            f"`{name}` must be (height, width, 3) uint8 or uint16 sRGB, or a Pillow picture. "
+            f"Received: {found}"
+        )
+    return value
 
 
 def to_input(picture: np.ndarray, name: str, stride: int) -> np.ndarray:
     """Check a picture and pad it, by reflection, to sides the networks take.
 
     Args:
-        picture: HWC uint8 or uint16 sRGB, any size.
+        picture: HWC uint8 or uint16 sRGB, any size, or a Pillow picture.
         name: What errors call it.
         stride: Sides become multiples of this, at least two.
 
@@ -20,22 +57,6 @@ def to_input(picture: np.ndarray, name: str, stride: int) -> np.ndarray:
         ValueError: If it is not a picture.
     """
     return pad(check_picture(picture, name), stride)
-
-
-def check_picture(picture: np.ndarray, name: str) -> np.ndarray:
-    """A picture, HWC uint8 or uint16, as an array.
-
-    Raises:
-        ValueError: If it is not a picture; the message calls it `name`.
-    """
-    picture = np.asarray(picture)
-    good = picture.dtype in (np.uint8, np.uint16) and picture.ndim == 3 and picture.shape[-1] == 3
-    if not good or not picture.size:
-        raise ValueError(
-            f"`{name}` must be (height, width, 3) uint8 or uint16 sRGB. "
-            f"Received: shape={picture.shape}, dtype={picture.dtype}"
-        )
-    return picture
 
 
 def pad(picture: np.ndarray, stride: int) -> np.ndarray:
@@ -59,3 +80,62 @@ def to_picture(image: np.ndarray, dtype: np.dtype | type = np.uint8) -> np.ndarr
     top = np.iinfo(dtype).max
     levels = np.multiply(image, top, dtype="float32")
     return np.clip(np.rint(levels, out=levels), 0, top, out=levels).astype(dtype)
+
+
+def to_depth(image: np.ndarray, dtype: type[np.unsignedinteger]) -> np.ndarray:
+    """A uint8 or uint16 array in the other of the two depths; 16 bits to 8 are rounded."""
+    if image.dtype == dtype:
+        return image
+    if dtype == np.uint16:
+        return image.astype(np.uint16) * 257
+    # (image + 128) // 257, within 16 bits.
+    reduced = image // 257
+    reduced += image - reduced * 257 > 128
+    return reduced.astype(np.uint8)
+
+
+def stretch(samples: np.ndarray, bits: int) -> np.ndarray:
+    """Samples of any type as uint8 or uint16 over that type's whole range.
+
+    Integers run from 0 to the most their bits hold; what is below 0 is black. Those of 32 bits and
+    more, all of which would fit into 8 or 16, run to what those hold. Floats run from 0 to 1, and
+    what is above is white, unless most pixels are above: then to 255 or 65535. Infinity is white,
+    and what is no number is black.
+
+    Args:
+        samples: An array of any real type.
+        bits: Bits that count in it, 1 to 64.
+
+    Returns:
+        The same shape, uint8 for up to 8 bits, uint16 for more.
+    """
+    if samples.dtype == (np.uint8 if bits == 8 else np.uint16) and bits in (8, 16):
+        return samples
+    dtype = np.uint8 if bits <= 8 else np.uint16
+    top, is_float = _top(samples, bits), samples.dtype.kind == "f"
+    result = np.empty(samples.shape, dtype)
+    # In bands: doubles of a very large picture would not fit.
+    for start in range(0, len(samples), _BAND):
+        levels = samples[start : start + _BAND].astype(np.float64)
+        if is_float:
+            levels = np.nan_to_num(levels, nan=0.0, posinf=top, neginf=0.0)
+        levels = np.clip(levels, 0, top) * (np.iinfo(dtype).max / top)
+        result[start : start + _BAND] = np.rint(levels)
+    return result
+
+
+def _top(samples: np.ndarray, bits: int) -> float:
+    """What white is in samples of some type."""
+    if samples.dtype.kind == "f":
+        finite = samples[np.isfinite(samples)]
+        middle = float(np.median(finite)) if finite.size else 0.0
+        if middle <= 1:
+            return 1.0
+        top = 255.0 if finite.max() <= 255 else 65535.0
+        logger.warning("most of a float picture is above 1; taken as 0 to %d", top)
+        return top
+    top = float(2 ** (bits - (samples.dtype.kind == "i")) - 1)
+    if bits <= 16:
+        return top
+    highest = int(samples.max())
+    return 255.0 if highest <= 255 else 65535.0 if highest <= 65535 else top

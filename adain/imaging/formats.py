@@ -1,0 +1,202 @@
+"""The picture formats that are read and written: the one list, and how content tells them apart.
+
+A file's format is decided by its first bytes, never by its name, and only the formats of this list
+are handed to a decoder. Nothing here or below starts another program or an interpreter, as readers
+of PostScript, PDF, SVG or Windows metafiles do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class ImageError(ValueError):
+    """A picture that cannot be read or written: one line with its name, the reason, the remedy."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """What one format can hold, and how a file of it begins.
+
+    Args:
+        name: Pillow's name of the format, such as "JPEG".
+        suffixes: Lower-case suffixes of its files.
+        starts: Whether these bytes, the first of a file, begin such a file.
+        written: Whether results are written in it.
+        animated: Whether it holds animations.
+        deep: Whether it holds 16 bits a channel.
+        alpha: Whether it holds transparency; of GIF only all or nothing.
+        icc, exif, dpi: Whether results keep the profile, EXIF and resolution.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    starts: Callable[[bytes], bool]
+    written: bool = True
+    animated: bool = False
+    deep: bool = False
+    alpha: bool = True
+    icc: bool = False
+    exif: bool = False
+    dpi: bool = False
+
+
+def _begins(*signatures: bytes) -> Callable[[bytes], bool]:
+    return lambda head: head.startswith(signatures)
+
+
+def _is_avif(head: bytes) -> bool:
+    # Image collections name AVIF among the compatible brands that follow the major one.
+    size = min(int.from_bytes(head[:4], "big"), len(head))
+    brands = {head[at : at + 4] for at in (8, *range(16, size, 4))}
+    return head[4:8] == b"ftyp" and not brands.isdisjoint({b"avif", b"avis"})
+
+
+def _is_tga(head: bytes) -> bool:
+    """TGA has no signature: every field of the header has to make sense."""
+    if len(head) < 18:
+        return False
+    palette, kind, palette_bits, bits, flags = head[1], head[2], head[7], head[16], head[17]
+    if not any(head[12:14]) or not any(head[14:16]) or flags & 0xC0:
+        return False
+    if kind in (1, 9):
+        return palette == 1 and bits == 8 and palette_bits in (16, 24, 32)
+    allowed = {2: (16, 24, 32), 10: (16, 24, 32), 3: (8, 16), 11: (8, 16)}.get(kind, ())
+    return palette in (0, 1) and bits in allowed and (palette == 1 or not any(head[3:8]))
+
+
+FORMATS = {
+    item.name: item
+    for item in (
+        Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), _begins(b"\xff\xd8\xff"),
+               alpha=False, icc=True, exif=True, dpi=True),
+        Format("PNG", (".png", ".apng"), _begins(b"\x89PNG\r\n\x1a\n"),
+               animated=True, deep=True, icc=True, exif=True, dpi=True),
+        Format("WEBP", (".webp",), lambda head: head[:4] == b"RIFF" and head[8:12] == b"WEBP",
+               animated=True, icc=True, exif=True),
+        Format("AVIF", (".avif",), _is_avif, animated=True, icc=True, exif=True),
+        Format("GIF", (".gif",), _begins(b"GIF87a", b"GIF89a"), animated=True),
+        Format("BMP", (".bmp",), _begins(b"BM"), dpi=True),
+        Format("TIFF", (".tif", ".tiff"), _begins(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+               deep=True, icc=True, exif=True, dpi=True),
+        Format("JPEG2000", (".jp2", ".j2k"),
+               _begins(b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"), deep=True),
+        Format("PPM", (".ppm", ".pgm", ".pbm", ".pnm"),
+               lambda head: re.match(rb"P[1-6][\s#]", head) is not None, written=False, deep=True),
+        Format("QOI", (".qoi",), _begins(b"qoif"), written=False),
+        # The last: what begins like another format is no TGA.
+        Format("TGA", (".tga",), _is_tga, written=False),
+    )
+}  # fmt: skip
+"""The formats that are read, by name, in the order in which content is compared with them."""
+
+WRITERS = {
+    suffix: item.name
+    for item in FORMATS.values()
+    if item.written
+    for suffix in item.suffixes
+    if suffix != ".j2k"  # A bare code stream, which has no place for anything but pixels.
+}
+"""`{suffix: format}` of what is written."""
+
+WRITABLE_SUFFIXES = frozenset(WRITERS)
+"""Lower-case suffixes that `save_image` writes."""
+
+IMAGE_SUFFIXES = frozenset(s for item in FORMATS.values() for s in item.suffixes)
+"""Lower-case suffixes of the files that `list_images` finds."""
+
+ANIMATED_SUFFIXES = frozenset(s for s, name in WRITERS.items() if FORMATS[name].animated)
+"""Lower-case suffixes of the formats that hold animations."""
+
+HISTORY_FORMATS = tuple(item.name for item in FORMATS.values() if item.written and item.exif)
+"""Formats whose files hold EXIF, and with it how they were made."""
+
+HEAD = 4096
+"""Bytes of a file that decide its format."""
+
+_REFUSED = (
+    ("HEIC", lambda head: head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc",
+                                                                  b"heim", b"heis", b"mif1")),
+    ("JPEG XL", _begins(b"\xff\x0a", b"\0\0\0\x0cJXL ")),
+    ("PostScript", lambda head: head.startswith((b"%!", b"\xc5\xd0\xd3\xc6", b"\x04%!"))),
+    ("PDF", lambda head: b"%PDF-" in head[:1024]),
+    ("SVG", lambda head: b"<svg" in head),
+    ("a web page", lambda head: re.match(rb"\s*<(!doctype html|html)", head, re.I) is not None),
+    ("Photoshop", _begins(b"8BPS")),
+    ("a camera's raw format", lambda head: head[:4] == b"II*\0" and head[8:10] == b"CR"
+     or head.startswith((b"FUJIFILMCCD-RAW", b"IIRO", b"IIU\0"))),
+    ("OpenEXR", _begins(b"\x76\x2f\x31\x01")),
+    ("an icon", _begins(b"\0\0\1\0", b"\0\0\2\0", b"icns")),
+    ("a Windows metafile", _begins(b"\xd7\xcd\xc6\x9a", b"\x01\0\0\0\x6c\0\0\0")),
+    ("a video", lambda head: head[4:8] == b"ftyp" or head.startswith(b"\x1aE\xdf\xa3")),
+    ("a ZIP archive", _begins(b"PK\x03\x04")),
+)  # fmt: skip
+
+
+def format_of(head: bytes, name: str) -> Format:
+    """The format of a file, by its content.
+
+    Args:
+        head: Its first `HEAD` bytes, or all it has.
+        name: What errors call it.
+
+    Raises:
+        ImageError: If it is of no format of `FORMATS`.
+    """
+    refused = next((kind for kind, starts in _REFUSED if starts(head)), None)
+    found = next((item for item in FORMATS.values() if item.starts(head)), None)
+    if found is not None and not (refused and found.name in ("TGA", "TIFF")):
+        return found
+    accepted = ", ".join(FORMATS)
+    if refused:
+        raise ImageError(
+            f"{name}: is {refused}, which is not read. Convert it to JPEG or PNG "
+            f"(accepted: {accepted})."
+        )
+    raise ImageError(f"{name}: is not a picture that can be read. Accepted: {accepted}.")
+
+
+def output_format(path: str | Path) -> str | None:
+    """The format that a name asks for; None for a folder's name.
+
+    A name is a folder's if it is one, ends with a separator, or has no suffix of two to five
+    letters.
+
+    Args:
+        path: What the user gave as `--out-path`.
+
+    Returns:
+        A name of `FORMATS`.
+
+    Raises:
+        ImageError: If the suffix names a format that is not written.
+    """
+    text, path = str(path), Path(path)
+    suffix = path.suffix.lower()
+    if suffix in WRITERS and not path.is_dir():
+        return WRITERS[suffix]
+    is_file = suffix in IMAGE_SUFFIXES or re.fullmatch(r"\.([a-z]{2,5}|jp2|j2k|cr[23])", suffix)
+    if not is_file or text.endswith(("/", "\\")) or path.is_dir():
+        return None
+    raise ImageError(
+        f"{text}: {suffix} is not written. Use one of {' '.join(sorted(WRITERS))}, "
+        "or for a folder of that name, a / at its end."
+    )
+
+
+def written_format(target: str | Path) -> str:
+    """The format that a file's suffix asks for.
+
+    Raises:
+        ImageError: If it is none that is written.
+    """
+    suffix = Path(target).suffix.lower()
+    if suffix not in WRITERS:
+        raise ImageError(
+            f"{target}: cannot write {suffix or 'a file without a suffix'}. "
+            f"Use one of {' '.join(sorted(WRITERS))}."
+        )
+    return WRITERS[suffix]

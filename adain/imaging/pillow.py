@@ -1,0 +1,162 @@
+"""What Pillow reads: JPEG, WebP, AVIF, GIF, BMP, TGA, QOI, and Netpbm of 8 bits."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import math
+import re
+import threading
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image
+
+from adain.imaging.formats import FORMATS, ImageError
+from adain.imaging.frames import Frame, Header
+
+# What Pillow's readers raise on broken files, by experience; MemoryError is not among them.
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError,
+          OverflowError, RuntimeError, ZeroDivisionError, AttributeError,
+          Image.DecompressionBombError)  # fmt: skip
+_PLUGINS = {"JPEG": "Jpeg", "WEBP": "WebP", "AVIF": "Avif", "GIF": "Gif", "BMP": "Bmp",
+            "TGA": "Tga", "QOI": "Qoi", "PPM": "Ppm"}  # fmt: skip
+_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """No limit of Pillow's own, ours being checked before, and no warnings about odd headers.
+
+    Both are settings of the whole process, hence the lock; decoding stills needs neither.
+    """
+    with _lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+class PillowReader:
+    """An open picture of one of Pillow's formats.
+
+    Args:
+        data: The file.
+        format: Its name; no other of Pillow's readers gets to see the file.
+    """
+
+    def __init__(self, data: bytes, format: str):
+        self._data, self._format = data, format
+        # Without its reader Pillow would load all of them.
+        importlib.import_module(f"PIL.{_PLUGINS[format]}ImagePlugin")
+        with quiet():
+            self._picture = picture = Image.open(io.BytesIO(data), formats=(format,))
+            frames = getattr(picture, "n_frames", 1) if FORMATS[format].animated else 1
+        width, height = picture.size
+        info = picture.info
+        self.header = Header(
+            format, height, width, picture.mode,
+            1 if picture.mode == "1" else 8,
+            frames=frames,
+            loop=info.get("loop"),
+            icc=info.get("icc_profile") or b"",
+            exif=info.get("exif") or b"",
+            dpi=_dpi(info.get("dpi")),
+            orientation=_orientation_of_xmp(info.get("xmp")) if not info.get("exif") else 0,
+            note="AVIF of more than 8 bits is read as 8" if _is_deep_avif(format, data) else "",
+        )  # fmt: skip
+
+    def first(self) -> Frame:
+        """The still, or the first frame."""
+        if self._format == "JPEG" and not jpeg_is_whole(self._data):
+            raise ImageError("the file is truncated")
+        if self.header.frames == 1:
+            self._picture.load()
+            return self._frame()
+        return next(self.frames())
+
+    def frames(self) -> Iterator[Frame]:
+        if self.header.frames == 1:
+            yield self.first()
+            return
+        for index in range(self.header.frames):
+            # Frames are checked against Pillow's limit while they load.
+            with quiet():
+                self._picture.seek(index)
+                self._picture.load()
+            yield self._frame()
+
+    def reduced(self, shorter_side: int) -> np.ndarray | None:
+        """A JPEG's colours, HWC uint8, decoded at 1/2, 1/4 or 1/8 where they stay large enough.
+
+        None for other formats, CMYK, and JPEG that is not larger than needed.
+        """
+        picture = self._picture
+        if self._format != "JPEG" or picture.mode not in ("RGB", "L"):
+            return None
+        if not jpeg_is_whole(self._data):
+            raise ImageError("the file is truncated")
+        scale = min(8, min(picture.size) // max(shorter_side, 1))
+        if scale > 1:
+            picture.draft(None, tuple(side // scale for side in picture.size))
+        return np.array(picture.convert("RGB"))
+
+    def _frame(self) -> Frame:
+        picture = self._picture
+        duration = float(picture.info.get("duration", 0) or 0)
+        if picture.mode in ("I", "F"):
+            raise ImageError(f"{picture.mode} is no mode of {self._format}")
+        if picture.mode == "1":
+            picture = picture.convert("L")
+        elif picture.mode in ("LA", "La") or picture.has_transparency_data:
+            grey = picture.mode in ("LA", "La")
+            picture = picture.convert("LA" if grey else "RGBA")
+            samples = np.array(picture)
+            colors = samples[..., 0] if grey else samples[..., :3]
+            space = "gray" if grey else "rgb"
+            return Frame(np.ascontiguousarray(colors), space, samples[..., -1].copy(), duration)
+        elif picture.mode not in ("RGB", "L", "CMYK"):
+            picture = picture.convert("RGB")
+        space = {"L": "gray", "CMYK": "cmyk"}.get(picture.mode, "rgb")
+        return Frame(np.array(picture), space, None, duration)
+
+
+def jpeg_is_whole(data: bytes) -> bool:
+    """Whether an end marker follows the scan's start; thumbnails have markers of their own."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        if data[at + 1] == 0xDA:
+            return data.find(b"\xff\xd9", at) >= 0
+        # Any number of 0xFF may fill the room before a marker.
+        step = 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        at += 1 if data[at + 1] == 0xFF else step
+    return data.rfind(b"\xff\xd9") >= 0
+
+
+def _is_deep_avif(format: str, data: bytes) -> bool:
+    at = data.find(b"av1C", 0, 65536)
+    return (
+        format == "AVIF"
+        and at >= 0
+        and bool(data[at + 6 : at + 7] > b"\x3f")
+        and bool(data[at + 6] & 0x40)
+    )
+
+
+def _orientation_of_xmp(xmp: bytes | str | None) -> int:
+    text = xmp.encode() if isinstance(xmp, str) else xmp or b""
+    found = re.search(rb"tiff:Orientation(?:=\"|>)([1-8])", text)
+    return int(found[1]) if found else 1
+
+
+def _dpi(value: object) -> tuple[float, float] | None:
+    try:
+        across, down = (float(number) for number in value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    # Some files say 1 dot an inch for "unknown".
+    return (across, down) if 1 < across < math.inf and 1 < down < math.inf else None

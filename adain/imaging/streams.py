@@ -1,0 +1,115 @@
+"""A picture file's bytes: read once and within bounds, written all or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from adain import files
+from adain.constants import MAX_PIXELS
+from adain.imaging.formats import HEAD, ImageError, format_of
+
+Source = str | os.PathLike | bytes | bytearray | memoryview | BinaryIO
+"""What pictures are read from: a path, a file's bytes, or a binary file object."""
+
+_CHUNK = 1024**2
+# A picture without compression has up to 16 bytes a pixel: four channels of 32 bits.
+_BYTES_A_PIXEL, _MORE_BYTES = 16, 64 * 1024**2
+
+
+def name_of(source: Source) -> str:
+    """What messages call a source."""
+    if isinstance(source, str | os.PathLike):
+        return os.fsdecode(source)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return "<bytes>"
+    return str(getattr(source, "name", "<stream>"))
+
+
+def read_bytes(source: Source, max_pixels: int = MAX_PIXELS) -> tuple[bytes, str]:
+    """All bytes of a picture's file, and its name.
+
+    A pipe or a device is read once, from where it is; nothing but a picture's beginning is read of
+    what does not begin like one, and never more than a picture of `max_pixels` can have.
+
+    Raises:
+        ImageError: If it is missing, empty, too long, or of no accepted format.
+        TypeError: If `source` is none of `Source`.
+    """
+    name = name_of(source)
+    limit = _BYTES_A_PIXEL * max_pixels + _MORE_BYTES
+    try:
+        if isinstance(source, bytes | bytearray | memoryview):
+            data = bytes(source)
+        elif isinstance(source, str | os.PathLike):
+            with open(source, "rb") as file:
+                data = _read(file, name, limit)
+        elif hasattr(source, "read"):
+            data = _read(source, name, limit)
+        else:
+            raise TypeError(
+                "a picture must be a path, bytes or a binary file. "
+                f"Received: {type(source).__name__}"
+            )
+    except FileNotFoundError:
+        raise ImageError(f"{name}: no such file. Check the path.") from None
+    except IsADirectoryError:
+        raise ImageError(f"{name}: is a folder. Name a picture in it.") from None
+    except OSError as error:
+        raise ImageError(f"{name}: cannot be read ({error.strerror or error}).") from error
+    if not data:
+        raise ImageError(f"{name}: the file is empty. Copy or download it again.")
+    return data, name
+
+
+def _read(file: BinaryIO, name: str, limit: int) -> bytes:
+    head = b""
+    while len(head) < HEAD and (more := file.read(HEAD - len(head))):
+        head += more
+    if not head:
+        return b""
+    format_of(head, name)
+    parts, length = [head], len(head)
+    while more := file.read(_CHUNK if length < 16 * _CHUNK else 16 * _CHUNK):
+        parts.append(more)
+        length += len(more)
+        if length > limit:
+            raise ImageError(
+                f"{name}: more than {limit // 1024**2} MB. Raise the limit with --max-pixels."
+            )
+    return b"".join(parts)
+
+
+# Writing ------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def written_whole(target: str | os.PathLike | BinaryIO) -> Iterator[Any]:
+    """A file to write into, which appears under its name once it is complete and on the disk.
+
+    Args:
+        target: A path, or a binary file object, which gets the bytes in the end.
+
+    Raises:
+        ImageError: If it cannot be written; what was there before stays.
+    """
+    if not isinstance(target, str | os.PathLike):
+        with tempfile.SpooledTemporaryFile(max_size=64 * _CHUNK) as file:
+            yield file
+            file.seek(0)
+            shutil.copyfileobj(file, target, _CHUNK)
+        return
+    target = Path(target)
+    try:
+        with files.replacing(target) as file:
+            yield file
+    except files.WriteError as error:
+        raise ImageError(
+            f"{target}: cannot write into {target.parent} ({error.strerror}). "
+            f"{files.remedy(error)} (--out-path)"
+        ) from error
