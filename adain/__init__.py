@@ -22,6 +22,8 @@ _PUBLIC = {
     "OptimizeConfig": "optimization.config",
     "StylizeConfig": "stylize.config",
     "StylizeOptions": "stylize.config",
+    "StylizePipeline": "stylize.pipeline",
+    "StyleMix": "stylize.inputs",
     "TrainConfig": "training.config",
     "available_presets": "presets.preset",
     "load_image": "imaging.io",

@@ -29,7 +29,7 @@ from common import make_parser, resident, write_report
 
 from adain.engines.registry import load_stylizer
 from adain.imaging.io import load_image, resize_image, resize_shorter_side
-from adain.inference.multiscale import paint_octaves
+from adain.inference.multiscale import stylize_octaves
 
 ROOT = Path(__file__).resolve().parent.parent
 PAIRS = (("temple", "starry-night"), ("coffee", "great-wave"), ("cat", "jewel-rivers"))
@@ -108,7 +108,7 @@ def measure_strokes(options, preset: str) -> dict:
 
         preview = paint(resize_shorter_side(photo, options.preview))
         for kind, result in (
-            ("with", paint_octaves(paint, photo, options.preview)),
+            ("with", stylize_octaves(paint, photo, options.preview)),
             ("without", paint(photo)),
         ):
             found[kind].append(compare(resize_image(result, preview.shape[:2]), preview))

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from adain.imaging.io import resize_image, resize_mask
 from adain.imaging.pixels import to_input, to_picture, to_unit
 from adain.inference import tiling
-from adain.inference.multiscale import octaves, paint_octaves
+from adain.inference.multiscale import octaves, stylize_octaves
 from adain.inference.regions import Shares, to_mask
 from adain.inference.style_code import StyleCode, mix
 from adain.options import UsageError
@@ -218,7 +218,7 @@ def test_painting_nothing_keeps_the_photo(height, width, shorter, deep):
     # Far from black and white, where details are cut off.
     photo = rng.integers(top // 4, 3 * top // 4, (height // 4 + 1, width // 4 + 1, 3), dtype)
     photo = resize_image(photo, (height, width))
-    result = paint_octaves(lambda picture: picture, photo, shorter, keep=1.0)
+    result = stylize_octaves(lambda picture: picture, photo, shorter, keep=1.0)
     assert result.shape == photo.shape and result.dtype == dtype
     assert np.abs(result.astype(int) - photo).mean() <= 0.012 * top
 

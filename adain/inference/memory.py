@@ -18,7 +18,7 @@ def choose_tile(
     """The largest tile with which a picture fits into memory.
 
     Args:
-        stylizer: What is going to paint it.
+        stylizer: What is going to stylise it.
         picture: HWC.
         limit: Bytes of resident memory that this process may reach; by default half of what is
             free may be taken.

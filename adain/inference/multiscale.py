@@ -1,24 +1,25 @@
-"""Strokes of one size relative to the picture, however large it is: painted small, then enlarged.
+"""Strokes of one size relative to the picture, however large it is: stylised small, then enlarged.
 
-The networks paint strokes of some pixels, which are fine on a large photo and coarse on a preview.
-So a large photo is painted as small as its preview, and enlarged octave by octave: the enlarged
-picture is painted again, and of that only the detail is added that enlarging could not give.
+The networks draw strokes of some pixels, which are fine on a large photo and coarse on a preview.
+So a large photo is stylised as small as its preview and enlarged octave by octave: the enlarged
+picture is stylised again, and of that only the detail is added that enlarging could not give.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from adain.imaging.io import resize_image, resize_mask
 from adain.imaging.pixels import to_unit
+from adain.inference.regions import Shares
 
 _BAND = 256
 
 
 def octaves(height: int, width: int, shorter: int) -> list[tuple[int, int]]:
-    """Sizes that a photo is painted at, `(height, width)` each; the last one is its own.
+    """Sizes that a photo is stylised at, `(height, width)` each; the last one is its own.
 
     Args:
         height, width: Sides of the photo, pixels.
@@ -31,21 +32,21 @@ def octaves(height: int, width: int, shorter: int) -> list[tuple[int, int]]:
     return sizes
 
 
-def paint_octaves(
-    paint: Callable[[np.ndarray], np.ndarray],
+def stylize_octaves(
+    stylize: Callable[[np.ndarray], np.ndarray],
     content: np.ndarray,
     shorter: int,
     keep: float | np.ndarray = 0.0,
 ) -> np.ndarray:
-    """Paint a photo with the strokes that it has at another size.
+    """Stylise a photo with the strokes that it has at another size.
 
-        image_0 = paint(content_0)
-        image_k = up(image_{k-1}) + detail(paint(up(image_{k-1}) + keep * detail(content_k)))
+        image_0 = stylize(content_0)
+        image_k = up(image_{k-1}) + detail(stylize(up(image_{k-1}) + keep * detail(content_k)))
 
     with `detail(x) = x - up(down(x))`, what the next smaller size does not hold.
 
     Args:
-        paint: HWC picture to one of the same size and dtype.
+        stylize: HWC picture to one of the same size and dtype.
         content: HWC uint8 or uint16 sRGB.
         shorter: Shorter side, pixels, of the size whose strokes are wanted.
         keep: How much of the photo's own detail stays: a number in [0, 1], or `(height, width)`
@@ -53,10 +54,10 @@ def paint_octaves(
 
     Returns:
         HWC sRGB, size and dtype of `content`. Made smaller, it looks as the photo does when it is
-        made smaller and painted.
+        made smaller and stylised.
     """
     first, *sizes = octaves(*content.shape[:2], shorter)
-    image = paint(resize_image(content, first))
+    image = stylize(resize_image(content, first))
     for size in sizes:
         small = image.shape[:2]
         image = resize_image(image, size)
@@ -65,8 +66,40 @@ def paint_octaves(
             photo = resize_image(content, size)
             share = keep if np.isscalar(keep) else resize_mask(keep, size)
             source = _add_detail(image, photo, small, share)
-        image = _add_detail(image, paint(source), small, 1.0)
+        image = _add_detail(image, stylize(source), small, 1.0)
     return image
+
+
+def stylize_region_octaves(
+    stylize: Callable[[np.ndarray], np.ndarray],
+    content: np.ndarray,
+    shorter: int,
+    masks: Sequence[np.ndarray],
+    alphas: Sequence[float],
+) -> np.ndarray:
+    """`stylize_octaves` for a photo of which parts are stylised, each with a strength of its own.
+
+    Args:
+        stylize, content, shorter: As in `stylize_octaves`.
+        masks: `(height, width)` of the photo each, uint8.
+        alphas: The strength inside each.
+
+    Returns:
+        HWC sRGB, size and dtype of `content`; its very pixels where no mask reaches.
+    """
+    shares = Shares(masks)
+    strengths = np.minimum(np.float32(alphas), 1)
+    keep = np.empty(content.shape[:2], "uint8")
+    untouched = np.empty(content.shape[:2], bool)
+    for top in range(0, len(keep), _BAND):
+        rows = slice(top, top + _BAND)
+        parts = shares(rows, slice(None))
+        keep[rows] = np.rint(255 * (1 - np.tensordot(strengths, parts, 1)))
+        untouched[rows] = ~parts.any(axis=0)
+    result = stylize_octaves(stylize, content, shorter, keep)
+    # Enlarging leaves its traces where nothing is stylised, too.
+    result[untouched] = content[untouched]
+    return result
 
 
 def _add_detail(

@@ -22,7 +22,7 @@ class Statistics(NamedTuple):
 
 
 class Look(NamedTuple):
-    """How a region is painted."""
+    """How a region is stylised."""
 
     own: Statistics
     style: Statistics
@@ -47,7 +47,8 @@ class Photo:
         content: HWC uint8 or uint16 sRGB, any size.
         masks: `(height, width)` each, uint8 or float32 in [0, 1]; None: one region, all of it.
         tile: Side of the tiles, pixels, a multiple of the stride; 0: the whole picture at once.
-        tick: Called after each of `2 * cuts` steps: of `statistics`, then of `paint` or `pictures`.
+        tick: Called after each of `2 * cuts` steps: of `statistics`, then of `stylize` or of
+            `pictures`.
     """
 
     def __init__(
@@ -89,10 +90,10 @@ class Photo:
         )
         return [Statistics(*region) for region in pooled]
 
-    def paint(self, looks: Sequence[Look]) -> np.ndarray:
+    def stylize(self, looks: Sequence[Look]) -> np.ndarray:
         """The result, HWC, the content's size and type."""
 
-        def paint(rows, columns):
+        def part_of(rows, columns):
             part, share = self._image[rows, columns], self._share(rows, columns)
             if share is None or share.any():
                 features = self._levels or self._networks.encode(part)[0]
@@ -106,14 +107,14 @@ class Photo:
             return part
 
         halo = self._networks.architecture.halo
-        return tiling.map_tiles(paint, self._size, self._tile, halo)[self._box]
+        return tiling.map_tiles(part_of, self._size, self._tile, halo)[self._box]
 
     # === With all of the result at hand ===
 
     def pictures(self, looks: Sequence[Look]) -> list[np.ndarray]:
         """What the decoder makes of each region, `(h, w, 3)` float32 in [0, 1], 0 elsewhere."""
 
-        def paint(rows, columns):
+        def part_of(rows, columns):
             height, width = self._image[rows, columns].shape[:2]
             share = self._share(rows, columns)
             features = self._levels or self._networks.encode(self._image[rows, columns])[0]
@@ -127,10 +128,10 @@ class Photo:
             return found
 
         if self._whole:
-            return paint(slice(None), slice(None))
+            return part_of(slice(None), slice(None))
         halo = self._networks.architecture.halo
         joined = tiling.map_tiles(
-            lambda *place: np.concatenate(paint(*place), -1), self._size, self._tile, halo
+            lambda *place: np.concatenate(part_of(*place), -1), self._size, self._tile, halo
         )
         return [np.ascontiguousarray(part) for part in np.split(joined, len(looks), -1)]
 
@@ -145,7 +146,7 @@ class Photo:
         ]
 
     def compose(self, pictures: Sequence[np.ndarray], looks: Sequence[Look]) -> np.ndarray:
-        """What `paint` would give, from what `pictures` gave."""
+        """What `stylize` would give, from what `pictures` gave."""
         share = self._share(slice(None), slice(None))
         everywhere = (slice(None), slice(None))
         placed = ((number, everywhere, picture) for number, picture in enumerate(pictures))

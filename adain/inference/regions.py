@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
 from adain.imaging.pixels import to_unit
-from adain.inference.style_code import StyleCode
 from adain.presets.architecture import Architecture
 
+# Blurred masks pass the limits by a rounding error.
 _SLACK = 1e-4
+# Of 255: a mask of whole numbers that reaches no further is hardly meant as one.
+_FAINT = 32
+
+logger = logging.getLogger(__name__)
 
 
-class Region(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Region:
     """A part of a photo with a style of its own.
 
     Example:
@@ -23,10 +32,12 @@ class Region(NamedTuple):
         >>> image = stylizer.stylize_regions(photo, regions)
     """
 
-    mask: np.ndarray
-    """`(height, width)` of the photo: bool, uint8, or float in [0, 1]; the largest is inside."""
-    style: np.ndarray | StyleCode
-    """What `Stylizer.stylize` takes."""
+    mask: Any
+    """`(height, width)` of the photo: bool, float in [0, 1], uint8 or uint16, whose largest number
+    is inside, or integers 0 and 1. `StylizePipeline` takes other sizes, pictures and files too, and
+    None for the whole photo."""
+    style: Any
+    """What `Stylizer.stylize` takes, or for a pipeline what `StylizePipeline.run` takes."""
     alpha: float = 1.0
     """Strength, as in `Stylizer.stylize`."""
 
@@ -67,24 +78,61 @@ def bounding_box(share: np.ndarray, architecture: Architecture) -> tuple[slice, 
     return box[0], box[1]
 
 
+def check_alpha(alpha: Any) -> None:
+    """Check a strength.
+
+    Raises:
+        ValueError: If it is no number of 0 or more.
+    """
+    if not (isinstance(alpha, Real) and 0 <= alpha < math.inf):
+        raise ValueError(f"`alpha` must be a number, 0 or more. Received: alpha={alpha}")
+
+
+def integers_to_mask(mask: np.ndarray, name: str) -> np.ndarray:
+    """bool, uint8, uint16, or integers 0 and 1, to uint8 of the same shape, 255 inside.
+
+    Label pictures hold 0 and 1, and are understood; where there are more labels, or the mask is
+    faint for another reason, a warning says so.
+
+    Raises:
+        ValueError: If it is of another type.
+    """
+    highest = mask.max() if mask.size and mask.dtype.kind in "bui" else None
+    if highest is not None and 0 <= mask.min() and highest <= 1:
+        return mask.astype("uint8") * np.uint8(255)
+    if mask.dtype == np.uint16:
+        mask = np.rint(mask / np.float32(257)).astype("uint8")
+    if mask.dtype != np.uint8:
+        raise ValueError(
+            f"{name} must be bool, float in [0, 1], uint8, uint16, or integers 0 and 1. "
+            f"Received: shape={mask.shape}, dtype={mask.dtype}"
+        )
+    if 0 < highest and mask.max() < _FAINT:
+        logger.warning(
+            "%s is %d of 255 where it is brightest: next to nothing is stylised. Of a picture of "
+            "labels make a mask for each, white inside.", name, mask.max(),
+        )  # fmt: skip
+    return mask
+
+
 def to_mask(mask: np.ndarray, size: tuple[int, ...], name: str = "A region's mask") -> np.ndarray:
     """Check a mask, which errors call `name`; uint8, or float32 in [0, 1]."""
     mask = np.asarray(mask)
-    if mask.dtype == bool:
-        mask = mask.astype("uint8") * 255
-    if mask.shape != size or not (mask.dtype == np.uint8 or mask.dtype.kind == "f"):
+    if mask.shape != size:
         raise ValueError(
-            f"{name} must be {size} bool, uint8 or float, as large as the picture. "
+            f"{name} must be {size} bool, integer or float, as large as the picture. "
             f"Received: shape={mask.shape}, dtype={mask.dtype}"
         )
     if mask.dtype.kind == "f":
         mask = mask.astype("float32", copy=False)
-        # Not a number is neither. Blurred masks pass the limits by a rounding error.
+        # Not a number is neither.
         if not (mask.min() >= -_SLACK and mask.max() <= 1 + _SLACK):
             raise ValueError(
                 f"{name} must hold numbers in [0, 1]. Received: {mask.min()} to {mask.max()}"
             )
         mask = np.clip(mask, 0, 1)
+    else:
+        mask = integers_to_mask(mask, name)
     if not mask.any():
         raise ValueError(f"{name} must have something inside. Received: all zeros")
     return mask

@@ -137,6 +137,12 @@ def mix(codes: Sequence[StyleCode], weights: Sequence[float] | None = None) -> S
             positive number.
     """
     codes = list(codes)
+    for code in codes:
+        if not isinstance(code, StyleCode):
+            raise ValueError(
+                "`codes` must be StyleCode: encode pictures first, with `encode_style`, or use "
+                f"StyleMix in a pipeline. Received: {type(code).__name__}"
+            )
     weights = [1.0] * len(codes) if weights is None else [float(weight) for weight in weights]
     if not codes or len(codes) != len(weights):
         raise ValueError(

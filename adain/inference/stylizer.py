@@ -6,6 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import count
+from numbers import Real
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from adain.imaging.palette import Palette, transport
 from adain.imaging.pixels import check_picture
 from adain.inference import tiling
 from adain.inference.photo import Look, Networks, Photo, Statistics, shrink
-from adain.inference.regions import Region, to_mask
+from adain.inference.regions import Region, check_alpha, to_mask
 from adain.inference.style_code import StyleCode
 from adain.presets.architecture import Architecture
 
@@ -135,7 +136,7 @@ class Stylizer(ABC):
         tile: int = 0,
         progress: Progress | None = None,
     ) -> np.ndarray:
-        """Paint a photo in a style.
+        """Stylise a photo.
 
         Args:
             content: HWC uint8 or uint16 sRGB, any size.
@@ -157,7 +158,7 @@ class Stylizer(ABC):
             ValueError: If `content` is no picture, `alpha` is negative, `palette` is not in
                 [0, 1], `tile` is no multiple of 16, or the code is not ours.
         """
-        return self._paint(content, [(style, alpha)], None, palette, tile, progress)
+        return self._stylize(content, [(style, alpha)], None, palette, tile, progress)
 
     def stylize_regions(
         self,
@@ -168,9 +169,9 @@ class Stylizer(ABC):
         tile: int = 0,
         progress: Progress | None = None,
     ) -> np.ndarray:
-        """Paint parts of a photo, each in its own style; the rest stays as it is.
+        """Stylise parts of a photo, each in its own style; the rest stays as it is.
 
-        Each part is painted with the statistics of the photo inside its mask, and laid on by the
+        Each part is stylised with the statistics of the photo inside its mask, and laid on by the
         mask: `sum_i m_i * image_i + (1 - sum_i m_i) * content`; where the masks' sum passes 1, they
         are divided by it.
 
@@ -188,13 +189,14 @@ class Stylizer(ABC):
             ValueError: As in `stylize`; if there is no region, or a mask is of another size than
                 `content`, holds anything but numbers in [0, 1], or has nothing inside.
         """
+        content = check_picture(content, "content")
         parts, masks = [], []
         for region in regions:
             parts.append((region.style, region.alpha))
-            masks.append(to_mask(region.mask, np.shape(content)[:2]))
+            masks.append(to_mask(region.mask, content.shape[:2]))
         if not parts:
             raise ValueError("`regions` must hold at least one region. Received: none")
-        return self._paint(content, parts, masks, palette, tile, progress)
+        return self._stylize(content, parts, masks, palette, tile, progress)
 
     def tile_for(self, height: int, width: int, memory: float, *, regions: int = 0) -> int:
         """The `tile` for a picture, so that the networks need no more than some memory.
@@ -214,9 +216,17 @@ class Stylizer(ABC):
         side = int((max(memory, 0) / each) ** 0.5) - 2 * self._architecture.halo
         return max(side // tiling.MULTIPLE * tiling.MULTIPLE, 64)
 
-    # === Painting ===
+    def check_code(self, code: StyleCode) -> None:
+        """Whether a style code is of these weights.
 
-    def _paint(
+        Raises:
+            ValueError: If it is not.
+        """
+        code.check(self.preset, self._fingerprint, self._widths)
+
+    # === Stylising ===
+
+    def _stylize(
         self,
         content: np.ndarray,
         parts: Sequence[tuple[np.ndarray | StyleCode, float]],
@@ -226,10 +236,9 @@ class Stylizer(ABC):
         progress: Progress | None,
     ) -> np.ndarray:
         for _, alpha in parts:
-            if not 0 <= alpha < float("inf"):
-                raise ValueError(f"`alpha` must be 0 or more. Received: alpha={alpha}")
+            check_alpha(alpha)
         palette = self.palette if palette is None else palette
-        if not 0 <= palette <= 1:
+        if not (isinstance(palette, Real) and 0 <= palette <= 1):
             raise ValueError(f"`palette` must be in [0, 1]. Received: palette={palette}")
         _check_tile(tile)
         content = check_picture(content, "content")
@@ -257,14 +266,14 @@ class Stylizer(ABC):
         photo = Photo(self._networks, content, masks, tile, tick)
         copy = None
         if not any(moves):
-            return photo.paint(look(photo))
+            return photo.stylize(look(photo))
         if content.shape[0] * content.shape[1] * len(parts) <= ONE_PASS:
             looks = look(photo)
             pictures = photo.pictures(looks)
             return photo.compose(pictures, recolored(looks, photo.palettes(pictures)))
         copy = Photo(self._networks, *shrink(content, masks, COPY), tile, tick)
         palettes = copy.palettes(copy.pictures(look(copy)))
-        return photo.paint(recolored(look(photo), palettes))
+        return photo.stylize(recolored(look(photo), palettes))
 
     def _move(self, code: StyleCode, alpha: float, palette: float) -> float:
         """How far a result's colours are moved to a style's."""
@@ -282,7 +291,7 @@ class Stylizer(ABC):
 
     def _to_code(self, style: np.ndarray | StyleCode, tile: int) -> StyleCode:
         code = style if isinstance(style, StyleCode) else self.encode_style(style, tile=tile)
-        code.check(self.preset, self._fingerprint, self._widths)
+        self.check_code(code)
         return code
 
 

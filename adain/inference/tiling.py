@@ -1,8 +1,8 @@
 """Exact tiles: large pictures in flat memory, with the result of the whole picture.
 
 AdaIN couples all positions only through the mean and deviation of each channel. So those are
-pooled over the tiles first; then each tile is painted with the statistics of the whole, and with a
-halo as wide as the networks see.
+pooled over the tiles first; then each tile is stylised with the statistics of the whole, and with
+a halo as wide as the networks see.
 """
 
 from __future__ import annotations

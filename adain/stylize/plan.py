@@ -19,6 +19,7 @@ from adain.presets import preset as presets
 from adain.sources import Source, check_outputs, find_sources, is_card, output_path, read_source
 from adain.stylize import sheets
 from adain.stylize.config import StylizeConfig
+from adain.stylize.inputs import Planes, fit_mask, to_mask
 
 _NAMES = 3
 """Names of results tell so many styles; more would make too long a name."""
@@ -162,48 +163,29 @@ def read_mask(source: Source, max_pixels: int) -> np.ndarray:
         UsageError: If it cannot be read, or all of it is black.
     """
     try:
-        picture, meta = read_source(source, max_pixels)
+        picture, meta = read_source(source, max_pixels, keep_depth=True)
     except ValueError as error:
         raise UsageError(f"--mask: {error}") from error
-    mask = np.rint(picture @ np.float32([0.299, 0.587, 0.114])).astype("uint8")
-    if meta.alpha is not None:
-        mask = np.rint(mask * (meta.alpha / np.float32(255))).astype("uint8")
-    if not mask.any():
-        raise UsageError(f"--mask {source} must have something white inside. Received: all black")
-    return mask
+    try:
+        return to_mask(Planes(picture, meta.alpha), f"--mask {source}", max_pixels)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def _check_cover(config: StylizeConfig, content: Source, source: Source, mask: np.ndarray) -> None:
     """Whether a mask still has something inside where the photo is cut out."""
     if not config.crop_size or content.path is None:
         return
+    cut = (config.content_size, config.crop_size, config.max_pixels, str(content))
     try:
-        size = imaging.read_size(content.path)
+        left = fit_mask(mask, imaging.read_size(content.path), *cut)
     except ValueError:
         return  # Told when it is the photo's turn, and the others are done.
-    if not fit_mask(config, mask, size).any():
+    if not left.any():
         raise UsageError(
             f"--mask {source} must reach into the middle of {content} that --crop-size "
             f"{config.crop_size} leaves. Received: nothing inside there"
         )
-
-
-def fit_mask(
-    config: StylizeConfig, mask: np.ndarray, size: tuple[int, int], shorter: int | None = None
-) -> np.ndarray:
-    """A mask for a photo of `(height, width)`, resized and cut as the photo is.
-
-    `shorter` is the side that the photo is resized to, by default `config.content_size`.
-    """
-    height, width = size
-    shorter = config.content_size if shorter is None else shorter
-    if shorter:
-        scale = shorter / min(size)
-        height, width = (max(1, round(side * scale)) for side in size)
-    mask = imaging.resize_mask(mask, (height, width))
-    if config.crop_size:
-        mask = imaging.center_crop(mask, (config.crop_size, config.crop_size))
-    return mask
 
 
 def _planned_results(

@@ -1,0 +1,286 @@
+"""What `StylizePipeline` takes as photo, style and mask, turned into one form of each."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import os
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from adain.imaging import io as imaging
+from adain.inference.regions import integers_to_mask
+from adain.inference.regions import to_mask as check_mask
+from adain.inference.style_code import StyleCode
+
+STYLE_CARD = ".npz"
+
+_LUMA = np.float32([0.299, 0.587, 0.114])
+_PATHS = (str, os.PathLike)
+_BYTES = (bytes, bytearray, memoryview)
+
+
+class Planes(NamedTuple):
+    """A picture, taken apart."""
+
+    colors: np.ndarray
+    """HWC uint8 or uint16 sRGB."""
+    alpha: np.ndarray | None = None
+    """`(height, width)` of the same type, 0 transparent; None: opaque."""
+
+
+@dataclass(frozen=True)
+class StyleMix:
+    """Several styles blended into one: the weighted mean of their codes.
+
+    Args:
+        styles: Anything that `StylizePipeline.run` takes as a style, also other mixes.
+        weights: One number for each style, 0 or more, not all 0; None: all count the same.
+
+    Raises:
+        ValueError: If the weights do not fit.
+
+    Example:
+        >>> image = pipeline.run("photo.jpg", adain.StyleMix(["night.jpg", "great-wave"], [3, 1]))
+    """
+
+    styles: Sequence[Any]
+    weights: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.styles, (*_PATHS, *_BYTES, np.ndarray)) or not len(self.styles):
+            raise ValueError(
+                "`styles` must be a list of one or more styles. "
+                f"Received: {type(self.styles).__name__}"
+            )
+        if self.weights is None:
+            return
+        weights = [float(weight) for weight in self.weights]
+        good = all(0 <= weight < math.inf for weight in weights) and sum(weights) > 0
+        if len(weights) != len(self.styles) or not good:
+            raise ValueError(
+                f"`weights` must be {len(self.styles)} numbers, one for each style, 0 or more and "
+                f"not all 0. Received: {weights}"
+            )
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """A style that is read when it is needed, and again if it was needed long ago.
+
+    Args:
+        key: What tells it from others.
+        load: Reads it.
+        name: What errors call it.
+        card: Whether it is a style card, which has no picture.
+    """
+
+    key: Hashable
+    load: Callable[[], Planes | StyleCode] = field(compare=False)
+    name: str = field(compare=False)
+    card: bool = field(default=False, compare=False)
+
+
+class Part(NamedTuple):
+    """One style of a mix."""
+
+    style: Lazy | StyleCode
+    weight: float
+
+
+def to_planes(value: Any, name: str, max_pixels: int) -> Planes:
+    """A picture in any form, as colours and transparency.
+
+    Args:
+        value: An array, uint8 or uint16 sRGB: `(height, width)` or `(height, width, channels)` with
+            1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) channels; a Pillow picture, turned
+            upright, in sRGB and with its transparency as if it were read from a file; or a path or
+            the bytes of a file.
+        name: What errors call it.
+        max_pixels: Refuse pictures of more pixels.
+
+    Raises:
+        ImageError: If a file cannot be read.
+        ValueError: If it is none of these.
+    """
+    name = name if name.startswith("`") else f"`{name}`"
+    if isinstance(value, Image.Image):
+        value = _from_pillow(value, name)
+    if isinstance(value, _PATHS):
+        value = Path(value)
+    elif isinstance(value, _BYTES):
+        value = bytes(value)
+    if isinstance(value, Path | bytes) or hasattr(value, "read"):
+        colors, meta = imaging.read_image(value, max_pixels=max_pixels, keep_depth=True)
+        return Planes(colors, meta.alpha)
+    array = np.asarray(value) if hasattr(value, "__array__") else value
+    good = isinstance(array, np.ndarray) and array.dtype in (np.uint8, np.uint16) and array.size
+    if good and array.ndim == 2:
+        array = array[..., None]
+    if not good or array.ndim != 3 or array.shape[2] > 4:
+        found = type(value).__name__
+        if isinstance(array, np.ndarray):
+            found = f"shape={array.shape}, dtype={array.dtype}"
+        raise ValueError(
+            f"{name} must be an array, (height, width) or (height, width, 1 to 4), uint8 or "
+            f"uint16 sRGB, a Pillow picture, or a file's path or bytes. Received: {found}"
+        )
+    channels = array.shape[2]
+    alpha = array[..., -1] if channels in (2, 4) else None
+    colors = array[..., :3] if channels > 2 else np.repeat(array[..., :1], 3, axis=2)
+    return Planes(colors, alpha)
+
+
+def _from_pillow(picture: Image.Image, name: str) -> np.ndarray | bytes:
+    """A Pillow picture as an array, or as a file where colours have to be converted."""
+    if picture.mode in ("I", "F"):
+        raise ValueError(
+            f"{name} must be a picture of 8 or 16 bits. Received: Pillow's mode {picture.mode}, "
+            "whose range is not known"
+        )
+    picture = ImageOps.exif_transpose(picture)
+    profile = picture.info.get("icc_profile")
+    if picture.mode.startswith("I;16"):
+        return np.asarray(picture).astype(np.uint16)
+    if picture.mode in ("L", "LA", "RGB", "RGBA") and not profile:
+        if "transparency" not in picture.info:
+            return np.asarray(picture)
+    if picture.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK"):
+        picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    file = io.BytesIO()
+    how: dict[str, Any] = {"icc_profile": profile} if profile else {}
+    picture.save(file, **how, **({"format": "TIFF"} if picture.mode == "CMYK" else
+                                 {"format": "PNG", "compress_level": 1}))  # fmt: skip
+    return file.getvalue()
+
+
+def to_mask(value: Any, name: str, max_pixels: int) -> np.ndarray:
+    """A mask in any form, `(height, width)` uint8, 255 inside.
+
+    Args:
+        value: `(height, width)` bool, float in [0, 1], uint8 or uint16 (the type's largest number
+            is inside), or integers 0 and 1; or a picture, as in `to_planes`, whose lightness
+            counts, times its opacity.
+        name: What errors call it.
+        max_pixels: Refuse pictures of more pixels.
+
+    Raises:
+        ValueError: If it is none of these, or has nothing inside.
+    """
+    if isinstance(value, np.ndarray) and value.ndim == 2:
+        mask = check_mask(value, value.shape, name)
+        if mask.dtype.kind == "f":
+            mask = np.rint(255 * mask).astype("uint8")
+    else:
+        planes = value if isinstance(value, Planes) else to_planes(value, name, max_pixels)
+        colors, alpha = planes
+        mask = np.rint(integers_to_mask(colors, name) @ _LUMA)
+        if alpha is not None:
+            mask = mask * (alpha / np.float32(np.iinfo(alpha.dtype).max))
+        mask = np.rint(mask).astype("uint8")
+    if not mask.any():
+        raise ValueError(f"{name} must have something white inside. Received: all black")
+    return mask
+
+
+def to_parts(
+    value: Any, name: str, max_pixels: int, library: Mapping[str, Path], share: float = 1.0
+) -> list[Part]:
+    """A style, or a mix of styles, as a list of styles whose weights sum to `share`.
+
+    Args:
+        value: A style in any form; see `StylizePipeline.run`.
+        name: What errors call it.
+        max_pixels: Refuse pictures of more pixels.
+        library: Style cards that are known by name.
+        share: What the weights sum to.
+
+    Raises:
+        ValueError: If it is no style.
+    """
+    if isinstance(value, StyleMix):
+        weights = list(map(float, value.weights or [1.0] * len(value.styles)))
+        parts = []
+        for number, (style, weight) in enumerate(zip(value.styles, weights, strict=True)):
+            inner = share * weight / sum(weights)
+            parts += to_parts(style, f"{name}.styles[{number}]", max_pixels, library, inner)
+        return parts
+    if isinstance(value, Lazy | StyleCode):
+        return [Part(value, share)]
+    if isinstance(value, _PATHS):
+        return [Part(_from_path(value, name, max_pixels, library), share)]
+    if isinstance(value, list | tuple):
+        raise ValueError(
+            f"`{name}` must be one style; for several use StyleMix(styles, weights). "
+            f"Received: {type(value).__name__}"
+        )
+    planes = to_planes(value, name, max_pixels)
+    digest = hashlib.blake2b()
+    for plane in filter(lambda plane: plane is not None, planes):
+        digest.update(f"{plane.shape}{plane.dtype}".encode())
+        digest.update(np.ascontiguousarray(plane))
+    return [Part(Lazy(digest.digest(), lambda: planes, name), share)]
+
+
+def _from_path(
+    value: str | os.PathLike, name: str, max_pixels: int, library: Mapping[str, Path]
+) -> Lazy:
+    path = Path(value)
+    if not path.exists() and str(value) in library:
+        path = library[str(value)]
+    try:
+        about = path.stat()
+    except OSError as error:
+        raise ValueError(
+            f"`{name}`: {value}: no such file, nor a style of that name ({error.strerror}). "
+            "`adain styles list` shows the names."
+        ) from error
+    key = (str(path.absolute()), about.st_mtime_ns, about.st_size)
+    if path.suffix.lower() == STYLE_CARD:
+        return Lazy(key, lambda: StyleCode.load(path), str(path), card=True)
+    return Lazy(key, lambda: to_planes(path, name, max_pixels), str(path))
+
+
+# === Sizes ===
+
+
+def fitted_size(
+    size: tuple[int, int], shorter: int, crop: int, max_pixels: int, name: str
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Size of a picture once it is resized, and once it is cut: `(height, width)` each.
+
+    Args:
+        size: `(height, width)`, pixels.
+        shorter: Shorter side to resize to, pixels; 0: none.
+        crop: Side of the square to cut out of the middle, pixels; 0: none.
+        max_pixels: The most pixels that resizing may give.
+        name: What errors call the picture.
+
+    Raises:
+        ImageError: If it would have more than `max_pixels`.
+    """
+    height, width = size
+    if shorter:
+        height, width = imaging.shorter_side_size(size, shorter, max_pixels=max_pixels, name=name)
+    resized = (height, width)
+    return resized, tuple(min(side, crop) if crop else side for side in resized)
+
+
+def fit(picture: np.ndarray, shorter: int, crop: int, max_pixels: int, name: str) -> np.ndarray:
+    """A picture, HWC or HW, resized and cut as `fitted_size` says."""
+    resized, cut = fitted_size(picture.shape[:2], shorter, crop, max_pixels, name)
+    return imaging.center_crop(imaging.resize_image(picture, resized), cut)
+
+
+def fit_mask(
+    mask: np.ndarray, size: tuple[int, int], shorter: int, crop: int, max_pixels: int, name: str
+) -> np.ndarray:
+    """A mask of any size for a photo of `(height, width)`, resized and cut as the photo is."""
+    resized, cut = fitted_size(size, shorter, crop, max_pixels, name)
+    return imaging.center_crop(imaging.resize_mask(mask, resized), cut)

@@ -1,0 +1,353 @@
+"""Every control of `adain stylize`, on arrays: photo and styles in, picture out."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from adain.imaging import color, contact_sheet
+from adain.imaging import io as imaging
+from adain.inference.multiscale import octaves, stylize_octaves, stylize_region_octaves
+from adain.inference.regions import Region
+from adain.inference.style_code import StyleCode
+from adain.inference.stylizer import Stylizer
+from adain.stylize.config import StylizeOptions
+from adain.stylize.inputs import Lazy, Planes, fit, fit_mask, to_planes
+from adain.stylize.sheets import SHEET_SIZE, Cell
+from adain.stylize.styles import Prepared, Styles
+
+Progress = Callable[[float], None]
+"""Called with how much is done, in (0, 1]. What it raises ends the run."""
+
+logger = logging.getLogger(__name__)
+
+
+class StylizePipeline:
+    """Stylises pictures with every control of `adain stylize`, which is itself built on it.
+
+    Networks are loaded once. A style is read and encoded once, whatever it comes as, and again only
+    where `keep_colors` gives it each photo's colours: photos after photos, or frames after frames,
+    cost no more than the networks' passes.
+
+    Threads may share one pipeline: the networks work on one picture at a time, all else (reading,
+    resizing, colours) runs side by side. It can be pickled; networks are loaded again then.
+
+    Args:
+        options: The controls; their defaults are those of the command line.
+        stylizer: Loaded networks, such as another pipeline's `stylizer`, which are then shared;
+            default: those of `options.checkpoint` and `options.engine`.
+        pictures: How many are going to be stylised, for the choice of an engine.
+        **changes: Fields of `StylizeOptions`, which count more than `options`.
+
+    Raises:
+        UsageError: If an option is not what it should be.
+        PresetError: If there are no such weights, or they are damaged.
+        EngineError: If the engine is not installed.
+
+    Example:
+        >>> pipeline = adain.StylizePipeline(checkpoint="adain_fast", keep_colors="luma")
+        >>> image = pipeline.run("photo.jpg", "great-wave", alpha=0.8)
+        >>> adain.save_image("result.png", image)
+    """
+
+    def __init__(
+        self,
+        options: StylizeOptions | None = None,
+        *,
+        stylizer: Stylizer | None = None,
+        pictures: int = 1,
+        **changes: Any,
+    ):
+        self.options = replace(options or StylizeOptions(), **changes)
+        if stylizer is None:
+            # Here, because importing an engine takes time that a usage error should not cost.
+            from adain.engines.registry import load_stylizer
+
+            stylizer = load_stylizer(self.options.checkpoint, self.options.engine, pictures)
+        self.stylizer = stylizer
+        self._networks = threading.RLock()
+        self._styles = Styles(self.options, stylizer, self._networks)
+        self._told: set[Hashable] = set()
+
+    def __reduce__(self):
+        return _rebuild, (self.options, self.stylizer)
+
+    # === Public ===
+
+    def run(
+        self,
+        photo: Any,
+        style: Any = None,
+        *,
+        alpha: float = 1.0,
+        regions: Sequence[Region] | None = None,
+        progress: Progress | None = None,
+    ) -> np.ndarray:
+        """Stylise a photo.
+
+        Pictures are arrays, `(height, width)` or `(height, width, channels)` uint8 or uint16 sRGB
+        with 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) channels; Pillow pictures; or paths or
+        bytes of files. Styles may also be style cards, the names that `adain styles list` gives,
+        `StyleCode`, or `StyleMix` of any of these.
+
+        Args:
+            photo: A picture.
+            style: For the whole photo. Either this or `regions`.
+            alpha: Strength of `style`: 0 none, 1 full, above 1 exaggerated.
+            regions: Parts of the photo, each a mask, a style and a strength; the rest of the photo
+                stays as it is. Masks are white inside and may have any size: `(height, width)`
+                bool, float in [0, 1], uint8, uint16, or 0 and 1, or a picture.
+            progress: Called with how much is done, in (0, 1]. What it raises ends the run and
+                comes out here; the pipeline can go on being used.
+
+        Returns:
+            `(height, width, 3)` sRGB of the photo's type, grey photos too; `(height, width, 4)`
+            where the photo has transparency, which is kept. The photo's size, unless
+            `content_size`, `crop_size` or `concat` change it.
+
+        Raises:
+            ValueError: If a picture, style, mask or strength is not what it should be; before any
+                work.
+            ImageError: If a file cannot be read, or resizing gives more than `max_pixels`.
+        """
+        if (style is None) == (regions is None):
+            raise ValueError("Give either `style` or `regions`. Received: both or neither")
+        if regions is None:
+            regions = [Region(None, style, alpha)]
+        name = "photo" if isinstance(photo, np.ndarray) else str(photo)[:200]
+        planes = to_planes(photo, "photo", self.options.max_pixels)
+        result = self.run_planes(planes, regions, progress=progress, name=name)
+        if result.alpha is None:
+            return result.colors
+        return np.dstack([result.colors, imaging.to_depth(result.alpha, result.colors.dtype.type)])
+
+    def run_planes(
+        self,
+        photo: Planes,
+        regions: Sequence[Region],
+        *,
+        progress: Progress | None = None,
+        name: str = "photo",
+    ) -> Planes:
+        """`run` for a picture that is taken apart already; a region without a mask is all of it.
+
+        Args:
+            photo: Colours and transparency, which may be of different types.
+            regions, progress: As in `run`.
+            name: What errors call the photo.
+        """
+        prepared = self._styles.prepare(regions)
+        colors = self._fit(photo.colors, name)
+        calls = _Progress(progress, self._count_calls(colors.shape[:2]))
+        result = self._stylize(colors, photo.colors.shape[:2], prepared, calls)
+        if self.options.concat:
+            return Planes(self._concat(colors, result, prepared))
+        return Planes(result, None if photo.alpha is None else self._fit(photo.alpha, name))
+
+    def run_sheet(
+        self,
+        photo: Any,
+        rows: Sequence[Sequence[Cell]],
+        *,
+        progress: Progress | None = None,
+    ) -> np.ndarray:
+        """Draw a contact sheet: one photo, stylised in many ways.
+
+        Args:
+            photo: As in `run`.
+            rows: What `alpha_steps`, `mix_steps` or `all_styles` of `adain.stylize.sheets` gave, or
+                rows of `Cell` of your own, with regions as in `run`, or one without a mask.
+            progress: As in `run`.
+
+        Returns:
+            `(height, width, 3)` uint8 sRGB. The pictures have a shorter side of `content_size`
+            pixels, 384 by default.
+
+        Raises:
+            ValueError, ImageError: As in `run`.
+        """
+        photo = to_planes(photo, "photo", self.options.max_pixels).colors
+        shorter = self.options.content_size or min(SHEET_SIZE, *photo.shape[:2])
+        pipeline = self._with(content_size=shorter)
+        original = imaging.to_depth(photo, np.uint8)
+        small = pipeline._fit(original, "photo")
+        prepared = [
+            [cell.regions and self._styles.prepare(cell.regions) for cell in row] for row in rows
+        ]
+        count = sum(bool(regions) for row in prepared for regions in row)
+        calls = _Progress(progress, count * self._count_calls(small.shape[:2]))
+        pictures = [
+            [
+                pipeline._stylize(small, original.shape[:2], regions, calls) if regions else small
+                for regions in row
+            ]
+            for row in prepared
+        ]
+        labels = [[cell.label for cell in row] for row in rows]
+        return contact_sheet.draw(pictures, labels, small.shape[:2])
+
+    def encode(self, style: Any, **about: str) -> StyleCode:
+        """The code of a style, which `run` takes in place of it.
+
+        Args:
+            style: As in `run`.
+            **about: `name`, `credit`, `license`, kept in the code of a picture.
+
+        Raises:
+            ValueError, ImageError: As in `run`.
+        """
+        return self._styles.encode(style, about)
+
+    # === Photos ===
+
+    def _fit(self, picture: np.ndarray, name: str) -> np.ndarray:
+        options = self.options
+        return fit(picture, options.content_size, options.crop_size, options.max_pixels, name)
+
+    def _stylize(
+        self,
+        photo: np.ndarray,
+        original: tuple[int, int],
+        regions: Sequence[Prepared],
+        calls: _Progress,
+    ) -> np.ndarray:
+        """All passes on a photo that was resized and cut; it had the size `original` before."""
+        masks = [self._mask(region, original) for region in regions]
+        codes = [
+            self._styles.mixed(region, photo, mask)
+            for region, mask in zip(regions, masks, strict=True)
+        ]
+        result = photo
+        for _ in range(self.options.passes):
+            result = self._run_pass(result, regions, masks, codes, calls)
+        if self.options.refine:
+            result = self._refine(photo, result, regions[0], calls)
+        return color.restore_colors(result, photo, self.options.keep_colors or None)
+
+    def _run_pass(
+        self,
+        photo: np.ndarray,
+        regions: Sequence[Prepared],
+        masks: Sequence[np.ndarray | None],
+        codes: Sequence[StyleCode],
+        calls: _Progress,
+    ) -> np.ndarray:
+        masked = masks[0] is not None
+        alphas = [region.alpha for region in regions]
+
+        def stylize(picture: np.ndarray) -> np.ndarray:
+            how = {
+                "palette": self.options.palette,
+                "tile": self._styles.tile(picture, len(masks) * masked),
+                "progress": calls.step,
+            }
+            with self._networks:
+                if masked:
+                    sized = [imaging.resize_mask(mask, picture.shape[:2]) for mask in masks]
+                    parts = list(map(Region, sized, codes, alphas))
+                    image = self.stylizer.stylize_regions(picture, parts, **how)
+                else:
+                    image = self.stylizer.stylize(picture, codes[0], alphas[0], **how)
+            calls.finish_call()
+            return image
+
+        stroke = self.options.stroke
+        if not stroke:
+            return stylize(photo)
+        if masked:
+            return stylize_region_octaves(stylize, photo, stroke, masks, alphas)
+        return stylize_octaves(stylize, photo, stroke, 1 - min(alphas[0], 1))
+
+    def _mask(self, region: Prepared, original: tuple[int, int]) -> np.ndarray | None:
+        """A region's mask, as large as the photo is now."""
+        mask, options = region.mask, self.options
+        if mask is None:
+            return None
+        if mask.shape != original and (seen := (region.mask_name, mask.shape, original)):
+            if seen not in self._told:
+                self._told.add(seen)
+                text = "%s is %d x %d, resized to the photo's %d x %d"
+                logger.warning(text, region.mask_name, *mask.shape, *original)
+        sizes = (options.content_size, options.crop_size, options.max_pixels, "photo")
+        mask = fit_mask(mask, original, *sizes)
+        if not mask.any():
+            raise ValueError(f"{region.mask_name}: this mask has nothing inside this photo.")
+        if options.feather:
+            import cv2
+
+            mask = cv2.GaussianBlur(mask, (0, 0), options.feather)
+        return mask
+
+    def _refine(
+        self, photo: np.ndarray, start: np.ndarray, region: Prepared, calls: _Progress
+    ) -> np.ndarray:
+        from adain.networks.model import load_loss_network
+        from adain.optimization.config import OptimizeConfig
+        from adain.optimization.gatys import optimize_image
+
+        style = self._styles.picture(region.parts[0].style).colors
+        steps = self.options.refine
+        with self._networks:
+            result = optimize_image(
+                load_loss_network(),
+                photo,
+                color.prepare_style(style, photo, self.options.keep_colors or None),
+                start=start,
+                # Full weight would undo a weaker alpha.
+                style_weight=region.alpha * OptimizeConfig.style_weight,
+                steps=steps,
+                on_step=lambda step, *_: calls.step(step, steps),
+            )
+        calls.finish_call()
+        return result
+
+    def _concat(
+        self, photo: np.ndarray, result: np.ndarray, regions: Sequence[Prepared]
+    ) -> np.ndarray:
+        """Photo, styles and result side by side; a card has no picture to show."""
+        height, dtype, shown = result.shape[0], photo.dtype.type, [photo]
+        styles = [part.style for region in regions for part in region.parts]
+        pictures = [style for style in styles if isinstance(style, Lazy) and not style.card]
+        for style in dict.fromkeys(pictures):
+            picture = imaging.to_depth(self._styles.picture(style).colors, dtype)
+            width = max(1, round(picture.shape[1] * height / picture.shape[0]))
+            shown.append(imaging.resize_image(picture, (height, width)))
+        return np.hstack([*shown, imaging.to_depth(result, dtype)])
+
+    # === Means ===
+
+    def _with(self, **changes: Any) -> StylizePipeline:
+        """This pipeline with other options for photos; what is known of styles is shared."""
+        other = object.__new__(StylizePipeline)
+        other.__dict__.update(self.__dict__, options=replace(self.options, **changes))
+        return other
+
+    def _count_calls(self, size: tuple[int, int]) -> int:
+        """How many times the networks run, and refining, for a photo of `(height, width)`."""
+        stroke = self.options.stroke
+        sizes = len(octaves(*size, stroke)) if stroke else 1
+        return self.options.passes * sizes + bool(self.options.refine)
+
+
+class _Progress:
+    """How much is done, from the steps of each call of the networks."""
+
+    def __init__(self, report: Progress | None, calls: int):
+        self._report = report or (lambda done: None)
+        self._calls = calls
+        self._done = 0
+
+    def step(self, done: int, total: int) -> None:
+        self._report((self._done + done / total) / self._calls)
+
+    def finish_call(self) -> None:
+        self._done += 1
+
+
+def _rebuild(options: StylizeOptions, stylizer: Stylizer) -> StylizePipeline:
+    return StylizePipeline(options, stylizer=stylizer)

@@ -1,0 +1,198 @@
+"""Styles of a pipeline: checked, read, encoded, and kept for the next photo."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from adain.imaging import color
+from adain.imaging import io as imaging
+from adain.inference.memory import choose_tile
+from adain.inference.regions import Region, check_alpha
+from adain.inference.style_code import StyleCode, mix
+from adain.inference.stylizer import Stylizer
+from adain.presets import preset as presets
+from adain.stylize.config import StylizeOptions
+from adain.stylize.inputs import Lazy, Part, fit, fit_mask, to_mask, to_parts
+
+# Pictures up to this fit into any memory; asking how much there is takes longer than they do.
+_SMALL = 512 * 512
+
+
+class Prepared(NamedTuple):
+    """A region, checked and in one form."""
+
+    parts: list[Part]
+    alpha: float
+    mask: np.ndarray | None
+    """`(height, width)` uint8; None: the whole photo."""
+    mask_name: str
+    """What messages call the mask."""
+
+
+class StylePicture(NamedTuple):
+    """A style, resized and cut."""
+
+    colors: np.ndarray
+    """HWC uint8 or uint16 sRGB."""
+    visible: np.ndarray | None
+    """`(height, width)` uint8: how much of each pixel counts; None: all of all."""
+
+
+class Styles:
+    """What a pipeline knows of styles.
+
+    Args:
+        options: Those of the pipeline.
+        stylizer: Encodes them.
+        networks: Held while it does.
+    """
+
+    def __init__(self, options: StylizeOptions, stylizer: Stylizer, networks: threading.RLock):
+        self._options = options
+        self._stylizer = stylizer
+        self._networks = networks
+        self._library = presets.find_styles(presets.find_preset(options.checkpoint))
+        self._pictures = _Cache(64)
+        self._codes = _Cache(4096)
+        color_first = options.keep_colors in ("coral", "histogram")
+        self._needs_pictures = color_first or bool(options.refine)
+
+    def prepare(self, regions: Sequence[Region]) -> list[Prepared]:
+        """Check regions; pictures of styles are not read yet.
+
+        Raises:
+            ValueError: If a style, mask or strength is not what it should be.
+        """
+        prepared = []
+        for number, region in enumerate(regions):
+            where = "" if region.mask is None else f"regions[{number}]."
+            check_alpha(region.alpha)
+            parts = self._parts(region.style, f"{where}style")
+            mask, name = region.mask, f"{where}mask"
+            if isinstance(mask, Lazy):
+                mask, name = mask.load(), mask.name
+            if mask is not None:
+                mask = to_mask(mask, f"`{name}`", self._options.max_pixels)
+            prepared.append(Prepared(parts, region.alpha, mask, name))
+        masked = [region.mask is not None for region in prepared]
+        if not prepared:
+            raise ValueError("`regions` must hold at least one region. Received: none")
+        if len(prepared) > 1 and not all(masked):
+            raise ValueError("Each of several `regions` must have a mask. Received: one without")
+        if self._options.refine and (any(masked) or len(prepared[0].parts) > 1):
+            raise ValueError("`refine` takes one style on the whole photo: no masks, no mixing.")
+        return prepared
+
+    def encode(self, style: Any, about: Mapping[str, str]) -> StyleCode:
+        """The code of a style or a mix; `about` goes into that of a single picture."""
+        parts = self._parts(style, "style")
+        if (
+            about
+            and len(parts) == 1
+            and isinstance(parts[0].style, Lazy)
+            and not parts[0].style.card
+        ):
+            return self._encode(self.picture(parts[0].style), **about)
+        return mix([self._code(part.style) for part in parts], [part.weight for part in parts])
+
+    def picture(self, style: Lazy) -> StylePicture:
+        """A style's picture, resized and cut as the options say.
+
+        Raises:
+            ImageError: If it cannot be read, is too large, or all of it is transparent.
+        """
+
+        def read() -> StylePicture:
+            options, planes = self._options, style.load()
+            how = (options.style_size, options.crop_size, options.max_pixels, style.name)
+            colors, visible = fit(planes.colors, *how), None
+            if planes.alpha is not None and planes.alpha.min() < np.iinfo(planes.alpha.dtype).max:
+                alpha = imaging.to_depth(planes.alpha, np.uint8)
+                visible = fit_mask(alpha, planes.colors.shape[:2], *how)
+                if not visible.any():
+                    raise imaging.ImageError(f"{style.name}: nothing of this style can be seen")
+            return StylePicture(colors, visible)
+
+        return self._pictures.get(style.key, read)
+
+    def mixed(self, region: Prepared, photo: np.ndarray, mask: np.ndarray | None) -> StyleCode:
+        """The code of all a region's styles; each has taken the photo's colours if asked to.
+
+        Args:
+            region: What `prepare` gave.
+            photo: HWC, resized and cut.
+            mask: `(height, width)` of the photo, uint8; None: all of it.
+        """
+        method = self._options.keep_colors
+        if method in ("coral", "histogram"):
+            # Inside the mask, as a picture one pixel wide.
+            seen = photo if mask is None else photo[mask >= min(128, mask.max())][:, None]
+            codes = []
+            for style, _ in region.parts:
+                picture = self.picture(style)
+                colors = color.prepare_style(picture.colors, seen, method)
+                codes.append(self._encode(picture._replace(colors=colors)))
+        else:
+            codes = [self._code(style) for style, _ in region.parts]
+        return mix(codes, [part.weight for part in region.parts])
+
+    def tile(self, picture: np.ndarray, regions: int = 0) -> int:
+        """The side of the tiles that a picture is processed in, pixels; 0: whole."""
+        if self._options.tile is not None:
+            return self._options.tile
+        limit = self._options.memory_limit
+        if limit is None and picture.shape[0] * picture.shape[1] <= _SMALL:
+            return 0
+        return choose_tile(self._stylizer, picture, limit=limit, regions=regions)
+
+    def _parts(self, style: Any, name: str) -> list[Part]:
+        parts = to_parts(style, name, self._options.max_pixels, self._library)
+        for style, _ in parts:
+            card = isinstance(style, StyleCode) or style.card
+            if card and self._needs_pictures:
+                raise ValueError(
+                    f"`{name}` must be a picture for refine and for keep_colors='coral' or "
+                    f"'histogram'. Received: {style.name!r}, a style card"
+                )
+            if card:
+                self._stylizer.check_code(self._code(style))
+        return parts
+
+    def _code(self, style: Lazy | StyleCode) -> StyleCode:
+        if isinstance(style, StyleCode):
+            return style
+
+        def make() -> StyleCode:
+            return style.load() if style.card else self._encode(self.picture(style))
+
+        return self._codes.get(style.key, make)
+
+    def _encode(self, picture: StylePicture, **about: str) -> StyleCode:
+        tile = self.tile(picture.colors)
+        with self._networks:
+            return self._stylizer.encode_style(
+                picture.colors, visible=picture.visible, tile=tile, **about
+            )
+
+
+class _Cache:
+    """The results that were used last; each is made once, also with several threads."""
+
+    def __init__(self, size: int):
+        self._size = size
+        self._lock = threading.RLock()
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = make()
+                if len(self._kept) > self._size:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(key)
+            return self._kept[key]
