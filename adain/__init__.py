@@ -25,6 +25,7 @@ _PUBLIC = {
     "StylizePipeline": "stylize.pipeline",
     "StyleMix": "stylize.inputs",
     "TrainConfig": "training.config",
+    "Preset": "presets.preset",
     "available_presets": "presets.preset",
     "load_image": "imaging.io",
     "save_image": "imaging.io",

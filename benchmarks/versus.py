@@ -396,19 +396,17 @@ def torch_network(preset: str):
     import torch
     from torch import nn
 
-    from adain.presets import preset as presets
+    from adain.presets.preset import Preset
 
-    folder = presets.find_preset(preset)
-    config = presets.read_config(folder)
-    if config["architecture"] != "vgg19":
+    weights = Preset.load(preset)
+    if weights.architecture.name != "vgg19":
         raise ValueError(f"--full must be full-width weights. Received: {preset}")
-    sums = config["sha256"]
     networks = []
     for part, between in (
         ("encoder", nn.MaxPool2d(2)),
         ("decoder", nn.Upsample(scale_factor=2, mode="nearest")),
     ):
-        arrays = presets.read_weights(folder, f"{part}.npz", sums[f"{part}.npz"])
+        arrays = weights.read_weights(part)
         layers, block = [], ""
         # In the order of the layers: `conv3_2` is the second of the third block.
         for name in dict.fromkeys(key.split("/")[0] for key in arrays):
@@ -472,11 +470,11 @@ def prepare(task: Mapping) -> dict:
     import adain
     from adain.evaluation import report
     from adain.imaging.io import resize_image
-    from adain.presets import preset as presets
+    from adain.presets.preset import find_preset
 
     # Before anything that takes its time.
     for preset in task["presets"].values():
-        presets.find_preset(preset)
+        find_preset(preset)
     folder, count = Path(task["folder"]), task["count"]
     photos, styles = (
         [adain.load_image(path) for path in sorted((ROOT / "images" / name).glob("*.jpg"))]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 import os
 import sys
 import tempfile
@@ -126,10 +128,11 @@ def _center(decoder, layer: str, output):
 
 
 def _make(architecture: str, seed: int, widths, preset: str, last_layer: str, alpha: float):
-    from adain.networks.model import BUILDERS, StyleTransfer
+    from adain.networks.model import StyleTransfer
+    from adain.presets.architecture import ARCHITECTURES
 
     rng = np.random.default_rng(seed)
-    builder = BUILDERS[architecture]
+    builder = ARCHITECTURES[architecture].builder
     # Also the layers that start at zero, or a style would steer nothing.
     networks = (
         _randomize(build(widths), rng) for build in (builder.build_encoder, builder.build_decoder)
@@ -192,6 +195,31 @@ def tiny_preset(make_model, tmp_path) -> Path:
     folder = tmp_path / "tiny"
     make_model().save_to_preset(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def edit_config():
+    """`edit_config(folder, change)`: call `change(config)` on a preset's `config.json`."""
+
+    def edit(folder: Path, change) -> None:
+        path = folder / "config.json"
+        config = json.loads(path.read_text(encoding="utf-8"))
+        change(config)
+        path.write_text(json.dumps(config), encoding="utf-8")
+
+    return edit
+
+
+@pytest.fixture(scope="session")
+def replace_file(edit_config):
+    """`replace_file(folder, name, content)`: one of a preset's files, and its SHA-256."""
+
+    def replace(folder: Path, name: str, content: bytes) -> None:
+        (folder / name).write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        edit_config(folder, lambda config: config["sha256"].update({name: digest}))
+
+    return replace
 
 
 @pytest.fixture

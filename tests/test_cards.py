@@ -12,7 +12,7 @@ from adain import cli
 from adain.engines.registry import load_stylizer
 from adain.imaging.io import load_image, resize_shorter_side, save_image
 from adain.inference.style_code import StyleCode
-from adain.presets import preset as presets
+from adain.presets.preset import Preset, available_presets
 from adain.stylize.config import StylizeConfig
 
 pytestmark = pytest.mark.usefixtures("exact")
@@ -95,14 +95,14 @@ def test_cards_are_listed_and_shown(save, gallery, tmp_path, capsys, tiny_preset
 # === Those that come with the weights ===
 
 
-@pytest.fixture(params=presets.available_presets())
+@pytest.fixture(params=available_presets())
 def preset(request):
     return request.param
 
 
 def test_every_preset_has_the_same_styles(preset):
-    names = presets.find_styles(presets.find_preset(preset)).keys()
-    assert names == presets.find_styles(presets.find_preset(presets.DEFAULT_PRESET)).keys()
+    names = Preset.load(preset).styles.keys()
+    assert names == Preset.load().styles.keys()
     assert {"great-wave", "starry-night", "mosaic"} <= names
 
 
@@ -110,7 +110,7 @@ def test_cards_are_of_the_shipped_weights_and_pictures(preset, root):
     """Fails where weights were trained on and `tools/make_cards.py` was not run."""
     stylizer = load_stylizer(preset)
     for name, folder in (("great-wave", "paintings"), ("mosaic", "styles")):
-        code = StyleCode.load(presets.find_styles(presets.find_preset(preset))[name])
+        code = StyleCode.load(Preset.load(preset).styles[name])
         picture = resize_shorter_side(
             load_image(root / "images" / folder / f"{name}.jpg"), StylizeConfig.style_size
         )

@@ -19,7 +19,7 @@ from adain.imaging.io import load_image
 from adain.inference.regions import Region
 from adain.inference.style_code import mix
 from adain.networks.model import StyleTransfer
-from adain.presets import preset as presets
+from adain.presets.architecture import ARCHITECTURES
 from adain.presets.graphs import GRAPHS
 from adain.presets.preset import PresetError
 
@@ -196,11 +196,11 @@ def test_missing_weights(tmp_path):
 def test_auto(monkeypatch, gpu, installed, expected):
     monkeypatch.setattr(engines, "_has_gpu", lambda: gpu)
     monkeypatch.setattr(engines, "is_installed", installed.__contains__)
-    assert resolve("auto") == resolve("auto", "compact") == expected
+    assert resolve("auto") == resolve("auto", ARCHITECTURES["compact"]) == expected
     # Many pictures make up for a slower start, where the network is small.
     many = "openvino" if "openvino" in installed and not gpu else expected
-    assert resolve("auto", "compact", pictures=500) == many
-    assert resolve("auto", "vgg19", pictures=500) == expected
+    assert resolve("auto", ARCHITECTURES["compact"], pictures=500) == many
+    assert resolve("auto", ARCHITECTURES["vgg19"], pictures=500) == expected
     # What is named is taken.
     for engine in ENGINES[1:]:
         assert resolve(engine) == engine
@@ -217,11 +217,9 @@ def cache(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def without_graphs(tiny_preset):
+def without_graphs(tiny_preset, edit_config):
     """A preset of networks that no graphs could be made of."""
-    config = presets.read_config(tiny_preset)
-    del config["sha256"][GRAPHS]
-    presets.write_config(tiny_preset, config)
+    edit_config(tiny_preset, lambda config: config["sha256"].pop(GRAPHS))
     return tiny_preset
 
 
@@ -236,7 +234,7 @@ def test_auto_does_without_graphs(without_graphs, monkeypatch, caplog):
 
 
 def test_auto_does_without_a_broken_engine(preset, monkeypatch, caplog):
-    def fail(config, files):
+    def fail(preset):
         raise ImportError("no such instruction")
 
     need("mnn")
@@ -248,18 +246,16 @@ def test_auto_does_without_a_broken_engine(preset, monkeypatch, caplog):
         load_stylizer(preset, "mnn")
 
 
-def test_a_preset_without_decoder_is_no_style_transfer(tiny_preset):
+def test_a_preset_without_decoder_is_no_style_transfer(tiny_preset, edit_config):
     """Such a preset is good for training."""
-    config = presets.read_config(tiny_preset)
-    del config["sha256"]["decoder.npz"]
-    presets.write_config(tiny_preset, config)
+    edit_config(tiny_preset, lambda config: config["sha256"].pop("decoder.npz"))
     for engine in filter(engines.is_installed, EXPORTED):
         with pytest.raises(PresetError, match=r"config\.json.*decoder\.npz"):
             load_stylizer(tiny_preset, engine)
 
 
 @pytest.mark.parametrize("engine", EXPORTED)
-@pytest.mark.parametrize("file", [GRAPHS, *presets.WEIGHT_FILES])
+@pytest.mark.parametrize("file", [GRAPHS, "encoder.npz", "decoder.npz"])
 def test_damaged_files_are_refused(tiny_preset, cache, engine, file):
     need(engine)
     path = tiny_preset / file
@@ -278,21 +274,18 @@ def test_damaged_files_are_refused(tiny_preset, cache, engine, file):
     "damage",
     [
         lambda graph: graph["nodes"].clear(),
-        lambda graph: graph["nodes"].append(["Frobnicate", ["mean"], ["z"], {}]),
+        lambda graph: graph["nodes"][0].__setitem__(0, "Frobnicate"),
         lambda graph: graph["nodes"][0].__setitem__(1, ["nowhere"]),
         lambda graph: graph["outputs"].append(["nowhere", "float32", [1]]),
     ],
     ids=["empty", "unknown operation", "unknown input", "unknown output"],
 )
-def test_graphs_that_no_engine_can_run(tiny_preset, cache, engine, damage):
+def test_graphs_that_no_engine_can_run(tiny_preset, cache, replace_file, engine, damage):
     """With the right sums: one line that names the file and the remedy."""
     need(engine)
     graphs = json.loads((tiny_preset / GRAPHS).read_text())
     damage(graphs["decode"])
-    content = json.dumps(graphs).encode()
-    config = presets.read_config(tiny_preset)
-    config["sha256"][GRAPHS] = presets.write_file(tiny_preset / GRAPHS, content)
-    presets.write_config(tiny_preset, config)
+    replace_file(tiny_preset, GRAPHS, json.dumps(graphs).encode())
     with pytest.raises(EngineError, match=rf"{engine} cannot .*graphs\.json") as found:
         load_stylizer(tiny_preset, engine)
     assert "\n" not in str(found.value)

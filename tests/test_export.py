@@ -71,12 +71,8 @@ def test_command(tiny_preset, tmp_path, capsys):
         assert f"written: {out}/{name}" in said
 
 
-def test_a_preset_without_graphs(tiny_preset, tmp_path):
-    from adain.presets import preset as presets
-
-    config = presets.read_config(tiny_preset)
-    del config["sha256"]["graphs.json"]
-    presets.write_config(tiny_preset, config)
+def test_a_preset_without_graphs(tiny_preset, tmp_path, edit_config):
+    edit_config(tiny_preset, lambda config: config["sha256"].pop("graphs.json"))
     with pytest.raises(PresetError, match=r"config\.json: the SHA-256 of graphs\.json is missing"):
         export_onnx(tiny_preset, tmp_path / "onnx")
     assert not (tmp_path / "onnx").exists()

@@ -161,11 +161,11 @@ def test_a_writer_notices_that_its_file_was_taken_for_a_leftover(tmp_path, monke
 
 def test_damage_inside_an_archive_has_a_name(tmp_path):
     """Not `<_io.BytesIO object at 0x...>`."""
-    from adain.presets import preset as presets
+    from adain.presets import npz
 
     (tmp_path / "decoder.npz").write_bytes(b"PK no archive")
-    with pytest.raises(presets.PresetError) as caught:
-        presets.read_weights(tmp_path, "decoder.npz", None)
+    with pytest.raises(ValueError, match=r"not a readable \.npz") as caught:
+        npz.load(tmp_path / "decoder.npz")
     assert str(tmp_path / "decoder.npz") in str(caught.value)
     assert "BytesIO" not in str(caught.value)
 

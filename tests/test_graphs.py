@@ -12,15 +12,14 @@ import pytest
 from adain.networks.model import StyleTransfer
 from adain.networks.onnx_graph import describe
 from adain.networks.vgg19 import get_arrays
-from adain.presets import preset as presets
-from adain.presets.graphs import GRAPHS, Graph, PresetGraphs, write_graphs
-from adain.presets.preset import PresetError
+from adain.presets.graphs import GRAPHS, Graph, PresetGraphs, to_json
+from adain.presets.preset import Preset, PresetError, available_presets
 
 onnx = pytest.importorskip("onnx")
 
 
 def read(folder) -> PresetGraphs:
-    return PresetGraphs(folder, presets.read_config(folder))
+    return PresetGraphs(Preset.load(folder))
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +29,10 @@ def preset(any_model, tmp_path_factory):
     return folder
 
 
-def rewrite(folder, text: str) -> None:
-    """Replace a preset's graphs, with the right sum."""
-    config = presets.read_config(folder)
-    config["sha256"][GRAPHS] = presets.write_file(folder / GRAPHS, text.encode())
-    presets.write_config(folder, config)
+@pytest.fixture
+def rewrite(replace_file):
+    """`rewrite(folder, text)`: replace a preset's graphs, with the right sum."""
+    return lambda folder, text: replace_file(folder, GRAPHS, text.encode())
 
 
 # === ONNX files, as the library of the format reads them ===
@@ -113,10 +111,10 @@ def test_every_weight_is_there_once_in_half_precision(preset, any_model):
 # === Graphs of a preset ===
 
 
-def test_graphs_are_read_as_they_were_written(any_model, tmp_path):
+def test_graphs_are_read_as_they_were_written(any_model):
     graphs = describe(any_model)
-    assert write_graphs(tmp_path / "a.json", graphs) == write_graphs(tmp_path / "b.json", graphs)
-    found = json.loads((tmp_path / "a.json").read_text())
+    assert to_json(graphs) == to_json(graphs)
+    found = json.loads(to_json(graphs))
     assert found == json.loads(json.dumps({name: vars(graph) for name, graph in graphs.items()}))
 
 
@@ -124,7 +122,7 @@ def test_graphs_do_not_depend_on_weights(make_any, tmp_path):
     sums = set()
     for seed in (0, 1):
         make_any(seed).save_to_preset(tmp_path / str(seed))
-        sums.add(presets.read_config(tmp_path / str(seed))["sha256"][GRAPHS])
+        sums.add(Preset.load(tmp_path / str(seed)).sums[GRAPHS])
     assert len(sums) == 1
 
 
@@ -140,12 +138,11 @@ def test_digests_go_by_contents(make_any, tmp_path):
     assert len(set(different)) == len(different)
 
 
-def test_shipped_graphs_are_those_of_the_networks(tmp_path):
+def test_shipped_graphs_are_those_of_the_networks():
     """They follow `networks`: otherwise save the presets again."""
-    for name in presets.available_presets():
-        folder = presets.find_preset(name)
-        write_graphs(tmp_path / GRAPHS, describe(StyleTransfer.from_preset(folder)))
-        assert (tmp_path / GRAPHS).read_text() == (folder / GRAPHS).read_text(), name
+    for preset in map(Preset.load, available_presets()):
+        described = to_json(describe(StyleTransfer.from_preset(preset)))
+        assert described == preset.read_file(GRAPHS), preset.name
 
 
 def test_unknown_layers_are_named(make_model, tmp_path, caplog):
@@ -161,7 +158,7 @@ def test_unknown_layers_are_named(make_model, tmp_path, caplog):
         model.save_to_preset(tmp_path)
     assert "forgetful" in caplog.text and "Only --engine keras runs" in caplog.text
     assert not (tmp_path / GRAPHS).exists()
-    assert set(presets.read_config(tmp_path)["sha256"]) == set(presets.WEIGHT_FILES)
+    assert set(Preset.load(tmp_path).sums) == {"encoder.npz", "decoder.npz"}
 
 
 def test_graphs_of_older_weights_do_not_stay(make_model, tmp_path):
@@ -185,7 +182,7 @@ def test_graphs_of_older_weights_do_not_stay(make_model, tmp_path):
         '{"encode": {"weights": {"x": ["../../secret/x", [0], [4]]}}}', "[" * 100_000,
     ],
 )  # fmt: skip
-def test_what_is_no_graph_is_refused(tiny_preset, text):
+def test_what_is_no_graph_is_refused(tiny_preset, rewrite, text):
     rewrite(tiny_preset, text)
     with pytest.raises(PresetError, match=r"graphs\.json: not the graphs of a preset") as found:
         read(tiny_preset)
@@ -214,14 +211,14 @@ def test_what_is_no_graph_is_refused(tiny_preset, text):
     ],
     ids=str,
 )
-def test_damaged_graphs_are_refused(tiny_preset, graph):
+def test_damaged_graphs_are_refused(tiny_preset, rewrite, graph):
     rewrite(tiny_preset, json.dumps({"encode": graph}))
     with pytest.raises(PresetError, match=r"graphs\.json: not the graphs of a preset") as found:
         read(tiny_preset).to_onnx("encode")
     assert "\n" not in str(found.value)
 
 
-def test_a_graph_that_is_not_there(tiny_preset):
+def test_a_graph_that_is_not_there(tiny_preset, rewrite):
     rewrite(tiny_preset, "{}")
     with pytest.raises(PresetError, match=r"graphs\.json: not the graphs .*'encode' is missing"):
         read(tiny_preset).to_onnx("encode")

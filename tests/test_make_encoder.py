@@ -8,7 +8,7 @@ import pytest
 
 from adain.imaging.io import center_crop, load_image, resize_shorter_side
 from adain.networks.vgg19 import build_encoder, get_arrays, set_arrays
-from adain.presets import preset as presets
+from adain.presets.preset import Preset
 
 
 @pytest.fixture(scope="module")
@@ -125,8 +125,7 @@ def test_shipped_encoder_is_normalised(tool, root):
     """Not exactly 1: half precision, and above all other pictures than the 250 it was made with."""
     folder = root / "weights" / "adain_vgg19"
     encoder = build_encoder()
-    sums = presets.read_config(folder)["sha256"]
-    set_arrays(encoder, presets.read_weights(folder, "encoder.npz", sums["encoder.npz"]))
+    set_arrays(encoder, Preset.load(folder).read_weights("encoder"))
 
     def crops():
         for path in sorted((root / "images" / "inputs").glob("*.jpg")):
@@ -143,7 +142,7 @@ def test_shipped_encoder_is_normalised(tool, root):
 
 def test_shipped_conv3_4_is_the_identity(root):
     """What the model card says; an encoder trained further would need another card."""
-    arrays = presets.read_weights(root / "weights" / "adain_vgg19", "encoder.npz", None)
+    arrays = Preset.load(root / "weights" / "adain_vgg19").read_weights("encoder")
     expected = np.zeros((3, 3, 256, 256), "float32")
     expected[1, 1] = np.eye(256)
     np.testing.assert_array_equal(arrays["conv3_4/kernel"], expected)

@@ -9,7 +9,6 @@ import pytest
 from adain.inference.style_code import StyleCode, mix
 from adain.networks.model import StyleTransfer
 from adain.networks.vgg19 import get_arrays, set_arrays
-from adain.presets import preset as presets
 from adain.presets.architecture import ARCHITECTURES
 from adain.presets.preset import PresetError
 
@@ -279,24 +278,23 @@ def test_preset_round_trip(make_any, content, style, tmp_path):
     assert levels(first.stylize(content, style), model.stylize(content, style)) <= 3
 
 
-def test_a_config_without_architecture_is_vgg19(tiny_preset):
+def test_a_config_without_architecture_is_vgg19(tiny_preset, edit_config):
     """Presets were written so before there was a second one."""
-    config = presets.read_config(tiny_preset)
-    del config["architecture"]
-    presets.write_config(tiny_preset, config)
+    edit_config(tiny_preset, lambda config: config.pop("architecture"))
     assert '"architecture"' not in (tiny_preset / "config.json").read_text()
     assert StyleTransfer.from_preset(tiny_preset).architecture == "vgg19"
 
 
-def test_weights_of_another_architecture_are_refused(tiny_preset, make_compact, tmp_path):
+def test_weights_of_another_architecture_are_refused(
+    tiny_preset, make_compact, tmp_path, edit_config
+):
     make_compact().save_to_preset(tmp_path / "compact")
     for folder, architecture in ((tiny_preset, "compact"), (tmp_path / "compact", "vgg19")):
-        config = presets.read_config(folder) | {"architecture": architecture}
-        presets.write_config(folder, config)
+        edit_config(folder, lambda config, kind=architecture: config.update(architecture=kind))
         with pytest.raises(PresetError, match=f"the widths of {architecture} must be . numbers"):
             StyleTransfer.from_preset(folder)
-        config["widths"] = [4, 8, 8, 16, 16][: ARCHITECTURES[architecture].taps]
-        presets.write_config(folder, config)
+        widths = [4, 8, 8, 16, 16][: ARCHITECTURES[architecture].taps]
+        edit_config(folder, lambda config, widths=widths: config.update(widths=widths))
         with pytest.raises(PresetError, match=r"encoder\.npz: The weights do not belong"):
             StyleTransfer.from_preset(folder)
 

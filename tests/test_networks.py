@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from keras import ops
 
-from adain.networks.model import BUILDERS
 from adain.networks.vgg19 import TAPS, build_decoder, build_encoder, get_arrays, set_arrays
 from adain.presets.architecture import ARCHITECTURES
 
@@ -191,7 +190,7 @@ def reached(before, after):
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_encoder_halo_covers_what_the_encoder_sees(name):
     facts = ARCHITECTURES[name]
-    encoder = transparent(BUILDERS[name].build_encoder, facts.taps)
+    encoder = transparent(facts.builder.build_encoder, facts.taps)
     image = np.ones((1, 2 * facts.stride, 320, 3), "float32")
     before = encoder.predict_on_batch(image)[-facts.levels :]
     furthest = 0
@@ -214,7 +213,7 @@ def test_decoder_halo_covers_what_the_decoder_sees(name):
     facts = ARCHITECTURES[name]
     encoder, decoder = (
         transparent(build, facts.taps)
-        for build in (BUILDERS[name].build_encoder, BUILDERS[name].build_decoder)
+        for build in (facts.builder.build_encoder, facts.builder.build_decoder)
     )
     width = 40 * facts.stride
     image = np.ones((1, 2 * facts.stride, width, 3), "float32")

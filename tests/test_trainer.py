@@ -19,7 +19,7 @@ from adain.networks.vgg19 import get_arrays
 from adain.options import UsageError
 from adain.presets import npz
 from adain.presets.preset import PresetError
-from adain.training.callbacks import TrainingError, judge
+from adain.training.callbacks import TrainingError, judge, load_state, save_state
 from adain.training.config import TrainConfig
 from adain.training.data import CONTENT, STYLE, StyleContentDataset
 from adain.training.feature_cache import FeatureCache
@@ -481,8 +481,42 @@ def test_state_of_another_model_is_refused(make_config, make_model, tmp_path):
     with pytest.raises(TrainingError, match="another optimizer"):
         train(make_config(max_iter=9))
     state.write_bytes(state.read_bytes()[:1000])
-    with pytest.raises(TrainingError, match="delete this one to start anew"):
+    with pytest.raises(TrainingError, match="delete this one to start again"):
         train(make_config(max_iter=9))
+
+
+@pytest.mark.parametrize(
+    ("about", "values", "message"),
+    [
+        ({"step": "3"}, {}, "step must be a whole number of 0 or more, received '3'"),
+        ({"step": None}, {}, "step must be a whole number of 0 or more, received None"),
+        ({"step": math.nan}, {}, "step must be a whole number of 0 or more, received nan"),
+        ({"step": 2.5}, {}, "step must be a whole number of 0 or more, received 2.5"),
+        ({"step": -3}, {}, "step must be a whole number of 0 or more, received -3"),
+        ({"step": True}, {}, "step must be a whole number of 0 or more, received True"),
+        ({"config": ["a"]}, {}, r"settings must be an object, received \['a'\]"),
+        ({}, {"decoder/0": np.nan}, "decoder/0 holds NaN or infinite numbers"),
+        ({}, {"optimizer/2": np.inf}, "optimizer/2 holds NaN or infinite numbers"),
+        ({"step": ...}, {}, "'step' is missing"),
+        ({"config": ...}, {}, "'config' is missing"),
+    ],
+    ids=str,
+)
+def test_damaged_states(make_model, make_config, tmp_path, about, values, message):
+    trainer, state = compiled(make_model()), tmp_path / "state.npz"
+    trainer.optimizer.build(trainer.trainable_variables)
+    save_state(trainer, state, 2, make_config())
+    assert load_state(trainer, state)[0] == 2
+    arrays, known = npz.load(state)
+    known = {name: value for name, value in (known | about).items() if value is not ...}
+    for name, value in values.items():
+        arrays[name] = np.full_like(arrays[name], value)
+    npz.save(state, arrays, known)
+    with pytest.raises(TrainingError, match=message) as caught:
+        load_state(trainer, state)
+    text = str(caught.value)
+    assert text.startswith(f"{state}: cannot be continued") and "\n" not in text
+    assert text.endswith("or delete this one to start again.")
 
 
 def test_same_seed_same_run(make_config, tmp_path):

@@ -17,7 +17,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 from adain.imaging.io import load_image, resize_shorter_side
 from adain.networks.model import StyleTransfer
-from adain.presets import preset as presets
+from adain.presets.preset import STYLES, Preset, available_presets
 from adain.stylize.config import StylizeConfig
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,13 +44,12 @@ def pictures() -> dict[Path, dict[str, str]]:
 
 
 def main() -> None:
-    for preset in presets.available_presets():
-        folder = presets.find_preset(preset)
+    for preset in map(Preset.load, available_presets()):
         model = StyleTransfer.from_preset(preset)
         for path, about in pictures().items():
             picture = resize_shorter_side(load_image(path), StylizeConfig.style_size)
             name = path.stem.replace("_", "-")
-            model.encode_style(picture, **about).save(folder / presets.STYLES / f"{name}.npz")
+            model.encode_style(picture, **about).save(preset.folder / STYLES / f"{name}.npz")
 
 
 if __name__ == "__main__":

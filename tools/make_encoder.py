@@ -110,7 +110,7 @@ def main() -> None:
 
     from adain.imaging import io as image
     from adain.networks import vgg19 as networks
-    from adain.presets import preset as presets
+    from adain.presets.preset import write_weights
 
     def crops():
         paths = image.list_images(args.photos)
@@ -125,7 +125,7 @@ def main() -> None:
     encoder = networks.build_encoder()
     networks.set_arrays(encoder, arrays)
     arrays = normalise(arrays, mean_activations(encoder, crops()))
-    presets.write_weights(Path(args.out) / "encoder.npz", arrays)
+    write_weights(Path(args.out) / "encoder.npz", arrays)
 
 
 if __name__ == "__main__":

@@ -40,9 +40,9 @@ def main() -> None:
 
     from adain.imaging import io as image
     from adain.networks.model import StyleTransfer
-    from adain.presets import preset as presets
+    from adain.presets.preset import available_presets
 
-    for name in presets.available_presets():
+    for name in available_presets():
         path = GOLDEN / f"{name}.png"
         image.save_image(path, paint(StyleTransfer.from_preset(name)))
         sys.stderr.write(f"{path}\n")

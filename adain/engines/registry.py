@@ -23,9 +23,9 @@ import numpy as np
 
 from adain.constants import ENGINES
 from adain.inference.stylizer import Statistics, Stylizer
-from adain.presets import preset as presets
-from adain.presets.architecture import ARCHITECTURES
+from adain.presets.architecture import Architecture
 from adain.presets.graphs import GRAPHS, PresetGraphs
+from adain.presets.preset import DEFAULT_PRESET, Preset, PresetError, write_file
 
 logger = logging.getLogger(__name__)
 
@@ -41,13 +41,13 @@ class EngineError(ValueError):
 
 
 def load_stylizer(
-    preset: str | Path = presets.DEFAULT_PRESET, engine: str = "auto", pictures: int = 1
+    preset: str | Path | Preset = DEFAULT_PRESET, engine: str = "auto", pictures: int = 1
 ) -> Stylizer:
     """Load weights into an engine.
 
     Args:
-        preset: A name from `available_presets()`, a preset's folder, or the folder a training run
-            writes to.
+        preset: A name from `available_presets()`, a preset's folder, the folder a training run
+            writes to, or what `Preset.load` returned.
         engine: One of `ENGINES`; `"auto"`: see `resolve`.
         pictures: How many it is going to paint, for `"auto"`.
 
@@ -65,21 +65,22 @@ def load_stylizer(
     """
     if engine not in ENGINES:
         raise EngineError(f"`engine` must be one of {', '.join(ENGINES)}. Received: {engine!r}")
-    folder = presets.find_preset(preset)
-    config = presets.read_config(folder)
-    chosen = resolve(engine, config["architecture"], pictures)
+    if not isinstance(preset, Preset):
+        preset = Preset.load(preset)
+    chosen = resolve(engine, preset.architecture, pictures)
     if not is_installed(chosen):
         raise EngineError(f"The engine {chosen} is not installed: pip install {chosen}")
     if chosen == "keras":
         from adain.networks.model import StyleTransfer
 
-        return StyleTransfer.from_preset(folder)
+        return StyleTransfer.from_preset(preset)
     try:
-        if GRAPHS not in config["sha256"]:
-            raise EngineError(f"{folder} has no {GRAPHS}: only Keras runs it. Use --engine keras.")
-        graphs = PresetGraphs(folder, config)
+        if GRAPHS not in preset.sums:
+            raise EngineError(
+                f"{preset.folder} has no {GRAPHS}: only Keras runs it. Use --engine keras."
+            )
         try:
-            return _STYLIZERS[chosen](config, graphs)
+            return _STYLIZERS[chosen](preset)
         except ImportError as error:
             raise EngineError(f"The engine {chosen} cannot be loaded ({error}).") from error
     except EngineError as error:
@@ -89,16 +90,16 @@ def load_stylizer(
         return load_stylizer(preset, "keras")
 
 
-def resolve(engine: str, architecture: str = "", pictures: int = 1) -> str:
+def resolve(engine: str, architecture: Architecture | None = None, pictures: int = 1) -> str:
     """What `"auto"` means on this machine.
 
     Keras where there is a GPU. Else MNN, which starts fastest, and needs half the time of the
     others for the full-width network. But while it runs, no Python does: for many pictures and
-    the compact network that costs more than OpenVINO's start (`benchmarks/versus.py`).
+    small networks that costs more than OpenVINO's start (`benchmarks/versus.py`).
 
     Args:
         engine: One of `ENGINES`.
-        architecture: One of `ARCHITECTURES`; whether it is Keras does not depend on it.
+        architecture: What is going to run; whether it is Keras does not depend on it.
         pictures: How many it is going to paint.
     """
     if engine != "auto":
@@ -106,7 +107,7 @@ def resolve(engine: str, architecture: str = "", pictures: int = 1) -> str:
     if _has_gpu():
         return "keras"
     order = ["mnn", "onnxruntime", "openvino", "keras"]
-    if architecture == "compact" and pictures >= MANY:
+    if architecture is not None and architecture.small and pictures >= MANY:
         order.insert(0, "openvino")
     return next(name for name in order if is_installed(name))
 
@@ -147,23 +148,25 @@ class OnnxStylizer(Stylizer):
 
     _engine: str
 
-    def __init__(self, config: dict, graphs: PresetGraphs):
-        architecture = ARCHITECTURES[config["architecture"]]
-        widths = presets.level_widths(config)
-        name = config["about"].get("preset", "")
-        fingerprint, palette = presets.fingerprint(config), config["palette"]
-        super().__init__(architecture, widths, name, fingerprint, palette)
-        self._graphs = graphs
+    def __init__(self, preset: Preset):
+        super().__init__(
+            preset.architecture,
+            preset.level_widths,
+            preset.name,
+            preset.fingerprint,
+            preset.palette,
+        )
+        self._graphs = PresetGraphs(preset)
         self._lock = threading.Lock()
         self._run = lru_cache(self._load_graph)
         # Colours are moved before they are rounded.
-        for name in ("encode", "decode_float" if palette else "decode"):
+        for name in ("encode", "decode_float" if preset.palette else "decode"):
             self._run(name)
 
     def _load_graph(self, name: str) -> Run:
         try:
             run = self._load(name)
-        except (presets.PresetError, ImportError):
+        except (PresetError, ImportError):
             raise
         except Exception as error:  # Each runtime has its own.
             reason = " ".join(str(error).split())
@@ -260,7 +263,7 @@ class MnnStylizer(OnnxStylizer):
                     folder = stack.enter_context(tempfile.TemporaryDirectory())
                     made = _convert_to_mnn(self._graphs.to_onnx(name), Path(folder))
                     try:
-                        presets.write_file(path, made.read_bytes())
+                        write_file(path, made.read_bytes())
                     except OSError:
                         path = made
                 # It knows the graph's own inputs and outputs.

@@ -13,7 +13,7 @@ from adain.evaluation.config import EvaluateConfig
 from adain.imaging import io as imaging
 from adain.options import UsageError
 from adain.presets import lpips_file, npz
-from adain.presets import preset as presets
+from adain.presets.preset import find_preset
 from adain.sources import Source, find_sources
 
 PHOTO, STYLE = "unchanged photo", "plain style picture"
@@ -72,7 +72,7 @@ def plan_pairs(config: EvaluateConfig) -> Plan:
         return Plan(pairs, {}, problems)
     lpips_file.read_archive(config.lpips_weights, "alexnet")
     for name in config.preset:
-        presets.find_preset(name)
+        find_preset(name)
     outputs = {}
     for item in config.outputs:
         name, _, folder = item.partition("=")

@@ -22,7 +22,7 @@ from adain.evaluation.config import EvaluateConfig
 from adain.evaluation.pairs import PHOTO, STYLE, Pair, Plan, Squares, optimize_name
 from adain.imaging import io as imaging
 from adain.presets import npz
-from adain.presets import preset as presets
+from adain.presets.preset import FULL_WIDTH_PRESET, Preset
 from adain.sources import Source
 
 TIMES = "milliseconds.json"
@@ -123,8 +123,7 @@ class _Optimized:
 
 def _encoder_sum() -> str:
     """SHA-256 of the encoder that judges."""
-    folder = presets.find_preset(presets.FULL_WIDTH_PRESET)
-    return presets.read_config(folder)["sha256"]["encoder.npz"]
+    return Preset.load(FULL_WIDTH_PRESET).sum_of("encoder.npz")
 
 
 def _timed(action: Callable):
@@ -240,7 +239,7 @@ class _Study:
         result = report.build(
             records,
             settings=asdict(self._config)
-            | {"encoder": presets.FULL_WIDTH_PRESET, "encoder_sha256": _encoder_sum()},
+            | {"encoder": FULL_WIDTH_PRESET, "encoder_sha256": _encoder_sum()},
             notes=self._squares.notes,
             problems=[*self._planned.problems, *self._squares.errors.values()],
             extra=self._art_fid.scores(),

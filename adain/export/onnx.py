@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from adain.presets import preset as presets
 from adain.presets.graphs import PresetGraphs
+from adain.presets.preset import Preset, write_file
 
 EXPORTED = ("encode", "decode")
 """The graphs that are written."""
@@ -32,11 +32,10 @@ def export_onnx(preset: str | Path, folder: str | Path) -> dict[str, str]:
     """
     import onnx
 
-    source = presets.find_preset(preset)
-    graphs = PresetGraphs(source, presets.read_config(source))
+    graphs = PresetGraphs(Preset.load(preset))
     sums = {}
     for name in EXPORTED:
         content = graphs.to_onnx(name)
         onnx.checker.check_model(content, full_check=True)
-        sums[f"{name}.onnx"] = presets.write_file(Path(folder) / f"{name}.onnx", content)
+        sums[f"{name}.onnx"] = write_file(Path(folder) / f"{name}.onnx", content)
     return sums

@@ -9,6 +9,12 @@ import numpy as np
 from adain.imaging.palette import Palette, mix_palettes
 from adain.presets import npz
 
+_ABOUT = ("preset", "encoder", "name", "credit", "license")
+_LARGEST = float(np.finfo("float16").max)
+
+_MAX_BYTES = 2**22
+"""A style card has a few kilobytes; a file that unpacks to more is something else."""
+
 
 class StyleCode:
     """What is needed of a style: the channel means and deviations at each level, and its palette.
@@ -42,15 +48,26 @@ class StyleCode:
         credit: str = "",
         license: str = "",
     ):
-        self.means = tuple(np.asarray(mean, "float32").reshape(-1) for mean in means)
-        self.stds = tuple(np.asarray(std, "float32").reshape(-1) for std in stds)
+        with np.errstate(over="ignore"):  # The check below says it better.
+            self.means = tuple(np.asarray(mean, "float32").reshape(-1) for mean in means)
+            self.stds = tuple(np.asarray(std, "float32").reshape(-1) for std in stds)
         if self.widths != tuple(std.size for std in self.stds) or not self.means:
             raise ValueError(
                 "`means` and `stds` must be equally long lists of equally long vectors. "
                 f"Received: means of {self.widths}, stds of {tuple(s.size for s in self.stds)}"
             )
-        if not all(np.isfinite(vector).all() for vector in (*self.means, *self.stds)):
-            raise ValueError("`means` and `stds` must be finite. Received: NaN or infinite numbers")
+        vectors = (*self.means, *self.stds)
+        # Features of any network here fit half precision, as its weights do; NaN fails as well.
+        if not all(np.all(np.abs(vector) <= _LARGEST) for vector in vectors):
+            raise ValueError(
+                f"`means` and `stds` must be finite, between {-_LARGEST:g} and {_LARGEST:g}. "
+                "Received: NaN, infinite or larger numbers"
+            )
+        if min(vector.min(initial=0) for vector in self.stds) < 0:
+            raise ValueError("`stds` must be 0 or more. Received: negative numbers")
+        for key, text in zip(_ABOUT, (preset, encoder, name, credit, license), strict=True):
+            if not isinstance(text, str):
+                raise ValueError(f"`{key}` must be text. Received: {key}={text!r}")
         self.palette = palette
         self.preset = preset
         self.encoder = encoder
@@ -97,8 +114,7 @@ class StyleCode:
         if self.palette is not None:
             arrays["palette_mean"] = self.palette.mean.astype("float32")
             arrays["palette_covariance"] = self.palette.covariance.astype("float32")
-        keys = ("preset", "encoder", "name", "credit", "license")
-        about = {key: getattr(self, key) for key in keys}
+        about = {key: getattr(self, key) for key in _ABOUT}
         npz.save(path, arrays, about | {"format": "adain style card 1"})
 
     @classmethod
@@ -106,9 +122,10 @@ class StyleCode:
         """Read a style card.
 
         Raises:
-            ValueError: If the file is not a style card, or holds what no picture has.
+            ValueError: If the file is not a style card, or holds what no picture can have:
+                numbers that are not finite or too large, negative deviations.
         """
-        arrays, about = npz.load(path)
+        arrays, about = npz.load(path, limit=_MAX_BYTES)
         if about.pop("format", None) != "adain style card 1":
             raise ValueError(f"{path} is not a style card. Make one with `StyleCode.save`.")
         levels = range(sum(key.startswith("mean_") for key in arrays))
@@ -119,7 +136,8 @@ class StyleCode:
                 palette = Palette(arrays["palette_mean"], arrays["palette_covariance"])
             return cls(means, stds, palette=palette, **about)
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} is a damaged style card ({error}).") from error
+            reason = str(error).rstrip(".")
+            raise ValueError(f"{path} is a damaged style card ({reason}).") from error
 
 
 def mix(codes: Sequence[StyleCode], weights: Sequence[float] | None = None) -> StyleCode:

@@ -12,18 +12,20 @@ from keras import layers, ops
 
 from adain.imaging.pixels import to_picture, to_unit
 from adain.inference.stylizer import Statistics, Stylizer
-from adain.networks import compact, onnx_graph
-from adain.networks import vgg19 as networks
+from adain.networks import onnx_graph
 from adain.networks.adain import mean_std, transfer_statistics
 from adain.networks.vgg19 import get_arrays, set_arrays
 from adain.presets import graphs
-from adain.presets import preset as presets
 from adain.presets.architecture import ARCHITECTURES
+from adain.presets.preset import (
+    DEFAULT_PRESET,
+    FULL_WIDTH_PRESET,
+    PARTS,
+    Preset,
+    PresetError,
+)
 
 logger = logging.getLogger(__name__)
-
-BUILDERS = {"vgg19": networks, "compact": compact}
-"""Where `build_encoder` and `build_decoder` of each architecture are."""
 
 
 @keras.saving.register_keras_serializable("adain")
@@ -145,12 +147,12 @@ class StyleTransfer(keras.Model, Stylizer):
     # === Weights ===
 
     @classmethod
-    def from_preset(cls, preset: str | Path = presets.DEFAULT_PRESET) -> StyleTransfer:
+    def from_preset(cls, preset: str | Path | Preset = DEFAULT_PRESET) -> StyleTransfer:
         """Load a model with its weights.
 
         Args:
-            preset: A name from `available_presets()`, a preset's folder, or the folder a
-                training run writes to.
+            preset: A name from `available_presets()`, a preset's folder, the folder a training
+                run writes to, or what `Preset.load` returned.
 
         Returns:
             A `StyleTransfer`, ready to use.
@@ -158,21 +160,23 @@ class StyleTransfer(keras.Model, Stylizer):
         Raises:
             PresetError: If there is no such preset, or its files are damaged.
         """
-        folder = presets.find_preset(preset)
-        config = presets.read_config(folder)
-        builder = BUILDERS[config["architecture"]]
-        parts = {}
-        for part, build in (("encoder", builder.build_encoder), ("decoder", builder.build_decoder)):
-            file = f"{part}.npz"
-            arrays = presets.read_weights(folder, file, config["sha256"].get(file))
-            parts[part] = build(tuple(config["widths"]), name=part)
+        if not isinstance(preset, Preset):
+            preset = Preset.load(preset)
+        builder, networks = preset.architecture.builder, {}
+        for part, build in zip(PARTS, (builder.build_encoder, builder.build_decoder), strict=True):
+            arrays = preset.read_weights(part)
+            networks[part] = build(preset.widths, name=part)
             try:
-                set_arrays(parts[part], arrays)
+                set_arrays(networks[part], arrays)
             except ValueError as error:
-                raise presets.PresetError(f"{folder / file}: {error}") from error
-        how = {key: config[key] for key in ("architecture", "about", "palette")}
-        model = cls(**parts, **how)
-        model._fingerprint = presets.fingerprint(config)
+                raise PresetError(f"{preset.folder / f'{part}.npz'}: {error}") from error
+        model = cls(
+            **networks,
+            architecture=preset.architecture.name,
+            about=dict(preset.about),
+            palette=preset.palette,
+        )
+        model._fingerprint = preset.fingerprint
         return model
 
     def save_to_preset(self, folder: str | Path) -> None:
@@ -185,26 +189,21 @@ class StyleTransfer(keras.Model, Stylizer):
             OSError: If the folder cannot be written.
         """
         folder = Path(folder)
-        sums = {}
-        for part in ("encoder", "decoder"):
-            arrays = get_arrays(getattr(self, part))
-            sums[f"{part}.npz"] = presets.write_weights(folder / f"{part}.npz", arrays)
+        files = {}
         try:
-            described = onnx_graph.describe(self)
+            files[graphs.GRAPHS] = graphs.to_json(onnx_graph.describe(self))
         except ValueError as error:
             (folder / graphs.GRAPHS).unlink(missing_ok=True)
             logger.warning("%s Only --engine keras runs the weights in %s.", error, folder)
-        else:
-            sums[graphs.GRAPHS] = graphs.write_graphs(folder / graphs.GRAPHS, described)
-        config = {
-            "architecture": self.architecture,
-            "widths": [output.shape[-1] for output in self.encoder.outputs],
-            "palette": self.palette,
-            "sha256": sums,
-            "about": self.about,
-        }
-        # Last, so that a folder that has it is complete.
-        presets.write_config(folder, config)
+        Preset.save(
+            folder,
+            architecture=self.architecture,
+            widths=tuple(output.shape[-1] for output in self.encoder.outputs),
+            weights={part: get_arrays(getattr(self, part)) for part in PARTS},
+            files=files,
+            palette=self.palette,
+            about=self.about,
+        )
 
 
 @lru_cache(maxsize=1)
@@ -214,7 +213,7 @@ def load_loss_network() -> keras.Model:
     Returns:
         Pictures `(batch, h, w, 3)` float in [0, 1], sides multiples of 8, to relu1_1..relu4_1.
     """
-    return StyleTransfer.from_preset(presets.FULL_WIDTH_PRESET).encoder
+    return StyleTransfer.from_preset(FULL_WIDTH_PRESET).encoder
 
 
 @keras.saving.register_keras_serializable("adain")

@@ -8,9 +8,9 @@ from adain.optimization.config import OptimizeConfig
 
 def optimize(config: OptimizeConfig) -> int:
     from adain.optimization import files
-    from adain.presets import preset as presets
+    from adain.presets.preset import find_preset
 
-    presets.find_preset(config.checkpoint)
+    find_preset(config.checkpoint)
     planned, problems = files.plan_jobs(config)
     complain(*problems)
     failed = len(problems)

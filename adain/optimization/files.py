@@ -15,6 +15,7 @@ from adain.imaging import io as imaging
 from adain.inference.memory import choose_tile
 from adain.optimization.config import OptimizeConfig
 from adain.options import UsageError
+from adain.presets.architecture import ARCHITECTURES
 from adain.sources import (
     STDOUT,
     Outcome,
@@ -95,7 +96,8 @@ def optimize_files(
     from adain.networks.model import StyleTransfer, load_loss_network
 
     model = StyleTransfer.from_preset(config.checkpoint)
-    encoder = load_loss_network() if model.architecture == "compact" else model.encoder
+    trained = ARCHITECTURES[model.architecture].trains_encoder
+    encoder = load_loss_network() if trained else model.encoder
     for job in jobs:
         started = time.perf_counter()
         best = {"loss": math.inf}

@@ -1,15 +1,25 @@
-"""What the code around the networks needs to know of each kind of network."""
+"""What the code around the networks needs to know of each architecture; imports no Keras."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import ModuleType
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A pair of networks around AdaIN."""
+    """A pair of networks around AdaIN.
 
+    A new one is a module with `build_encoder(widths, name)` and `build_decoder(widths, name)`, and
+    an entry in `ARCHITECTURES`. Layers of its own bring their ONNX counterparts along: see
+    `adain.networks.onnx_graph`.
+    """
+
+    name: str
+    module: str
+    """Module of `build_encoder` and `build_decoder`; imported when networks are built."""
     taps: int
     """How many taps the encoder has."""
     levels: int
@@ -17,38 +27,58 @@ class Architecture:
     stride: int
     """Pixels of the picture that one feature of the deepest level covers."""
     encoder_halo: int
-    """Pixels beyond a tile's edge that its features see, rounded up to the stride."""
+    """Pixels beyond a tile's edge that its features depend on, rounded up to the stride."""
     decoder_halo: int
     """Pixels beyond a tile's edge that the decoder's features reach, rounded up."""
     memory: Mapping[str, int]
     """Bytes for each pixel of a tile, halo included, by engine: measured, and a fifth more; of
     Keras, whose backends differ, as much as the largest."""
+    trains_encoder: bool = True
+    """Whether training changes the encoder; if not, it is VGG-19's, and also the loss network."""
+    small: bool = False
+    """Whether the networks take so little time that an engine's overhead for each picture counts.
+    """
 
     @property
     def halo(self) -> int:
         """Pixels beyond a tile's edge that its result depends on."""
         return self.encoder_halo + self.decoder_halo
 
+    @property
+    def builder(self) -> ModuleType:
+        """The module with `build_encoder` and `build_decoder`; imports Keras."""
+        return importlib.import_module(self.module)
+
 
 ARCHITECTURES = {
-    # Convolutions of the encoder see 1 feature each: 2 + 2*2 + 4*4 + 8 = 30 pixels; the three
-    # poolings 1 + 2 + 4. The decoder: 8 + 4*4 + 2*2 + 2 = 30.
-    "vgg19": Architecture(
-        taps=4,
-        levels=1,
-        stride=8,
-        encoder_halo=40,
-        decoder_halo=32,
-        memory={"mnn": 750, "openvino": 1350, "onnxruntime": 2600, "keras": 2600},
-    ),
-    # Encoder: 1 + 2 + 4 + 8 + 2 * 16 = 47. Decoder: 5 convolutions at 1/16, 2 at 1/8 and 3 at
-    # 1/4: 80 + 16 + 12 = 108; bilinear enlarging from 1/16 and 1/8: 16 + 8.
-    "compact": Architecture(
-        taps=5,
-        levels=4,
-        stride=16,
-        encoder_halo=48,
-        decoder_halo=144,
-        memory={"mnn": 140, "openvino": 165, "onnxruntime": 170, "keras": 170},
-    ),
+    architecture.name: architecture
+    for architecture in (
+        # Convolutions of the encoder see 1 feature each: 2 + 2*2 + 4*4 + 8 = 30 pixels; the three
+        # poolings 1 + 2 + 4. The decoder: 8 + 4*4 + 2*2 + 2 = 30.
+        Architecture(
+            "vgg19",
+            "adain.networks.vgg19",
+            taps=4,
+            levels=1,
+            stride=8,
+            encoder_halo=40,
+            decoder_halo=32,
+            memory={"mnn": 750, "openvino": 1350, "onnxruntime": 2600, "keras": 2600},
+            trains_encoder=False,
+        ),
+        # Encoder: 1 + 2 + 4 + 8 + 2 * 16 = 47. Decoder: 5 convolutions at 1/16, 2 at 1/8 and 3 at
+        # 1/4: 80 + 16 + 12 = 108; bilinear enlarging from 1/16 and 1/8: 16 + 8.
+        Architecture(
+            "compact",
+            "adain.networks.compact",
+            taps=5,
+            levels=4,
+            stride=16,
+            encoder_halo=48,
+            decoder_halo=144,
+            memory={"mnn": 140, "openvino": 165, "onnxruntime": 170, "keras": 170},
+            small=True,
+        ),
+    )
 }
+"""Every architecture, by its name in `config.json` and of `adain train --network`."""

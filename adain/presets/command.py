@@ -8,9 +8,9 @@ from adain.console import DONE
 
 
 def run(_: None) -> int:
-    from adain.presets import preset as presets
+    from adain.presets.preset import Preset, available_presets
 
-    for name in presets.available_presets():
-        about = presets.read_config(presets.find_preset(name))["about"]
-        sys.stdout.write(f"{name}\t{about.get('summary', '')}\t{about.get('license', '')}\n")
+    for name in available_presets():
+        preset = Preset.load(name)
+        sys.stdout.write(f"{name}\t{preset.summary}\t{preset.license}\n")
     return DONE

@@ -15,13 +15,11 @@ import json
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from adain.presets import preset as presets
-from adain.presets.preset import PresetError
+from adain.presets.preset import PARTS, Preset, PresetError
 
 GRAPHS = "graphs.json"
 OPSET = 17
@@ -136,29 +134,21 @@ class PresetGraphs:
     """The graphs of one preset, checked against the sums in its `config.json`.
 
     Args:
-        folder: The preset's folder.
-        config: Contents of its `config.json`.
+        preset: The preset.
 
     Raises:
         PresetError: If the preset has no graphs, or they are damaged.
     """
 
-    def __init__(self, folder: Path, config: Mapping[str, Any]):
-        self.path = folder / GRAPHS
-        self._folder = folder
-        self._sums = config["sha256"]
-        content = presets.read_file(folder, GRAPHS, self._sum(GRAPHS))
+    def __init__(self, preset: Preset):
+        self.path = preset.folder / GRAPHS
+        self._preset = preset
+        content = preset.read_file(GRAPHS)
         try:
             self.graphs = {name: Graph(**graph) for name, graph in json.loads(content).items()}
-            self._files = {name: _find_files(graph) for name, graph in self.graphs.items()}
+            self._parts = {name: _find_parts(graph) for name, graph in self.graphs.items()}
         except _DAMAGED as error:
             raise self._damaged(error) from error
-
-    def _sum(self, file: str) -> str:
-        if file not in self._sums:
-            path = self._folder / presets.CONFIG
-            raise PresetError(f"{path}: the SHA-256 of {file} is missing.")
-        return self._sums[file]
 
     def _damaged(self, error: Exception | str) -> PresetError:
         return PresetError(f"{self.path}: not the graphs of a preset ({error}).")
@@ -170,7 +160,8 @@ class PresetGraphs:
     def digest(self, name: str) -> str:
         """A name for what `to_onnx` returns, the same for the same graph and weights."""
         self._check(name)
-        sums = [self._sum(file) for file in (GRAPHS, *self._files[name])]
+        files = (GRAPHS, *(f"{part}.npz" for part in self._parts[name]))
+        sums = map(self._preset.sum_of, files)
         return hashlib.sha256(" ".join([_VERSION, name, *sums]).encode()).hexdigest()[:32]
 
     def to_onnx(self, name: str) -> bytes:
@@ -181,9 +172,8 @@ class PresetGraphs:
         """
         self._check(name)
         arrays = {}
-        for file in self._files[name]:
-            part = file.removesuffix(".npz")
-            found = presets.read_weights(self._folder, file, self._sum(file))
+        for part in self._parts[name]:
+            found = self._preset.read_weights(part)
             arrays |= {f"{part}/{weight}": array for weight, array in found.items()}
         try:
             return self.graphs[name].to_onnx(name, arrays)
@@ -191,22 +181,22 @@ class PresetGraphs:
             raise self._damaged(error) from error
 
 
-def _find_files(graph: Graph) -> list[str]:
-    """The files that a graph's weights are in."""
-    files = sorted({f"{weight.partition('/')[0]}.npz" for weight, *_ in graph.weights.values()})
-    if not set(files) <= set(presets.WEIGHT_FILES):
-        raise ValueError(f"weights must be in {presets.WEIGHT_FILES}, received {files}")
-    return files
+def _find_parts(graph: Graph) -> list[str]:
+    """The networks whose weights a graph uses."""
+    parts = sorted({weight.partition("/")[0] for weight, *_ in graph.weights.values()})
+    if not set(parts) <= set(PARTS):
+        raise ValueError(f"weights must be of {PARTS}, received {parts}")
+    return parts
 
 
-def write_graphs(path: Path, graphs: Mapping[str, Graph]) -> str:
-    """Write `graphs.json`, atomically; returns the file's SHA-256."""
+def to_json(graphs: Mapping[str, Graph]) -> bytes:
+    """Contents of `graphs.json`."""
     # One line for each operation, weight and constant, so that changes can be read.
     sections = []
     for name, graph in graphs.items():
         parts = [f"  {json.dumps(key)}: {_lines(value)}" for key, value in vars(graph).items()]
         sections.append(f" {json.dumps(name)}: {{\n" + ",\n".join(parts) + "\n }")
-    return presets.write_file(path, ("{\n" + ",\n".join(sections) + "\n}\n").encode())
+    return ("{\n" + ",\n".join(sections) + "\n}\n").encode()
 
 
 def _lines(entries: list | dict) -> str:

@@ -12,7 +12,7 @@ from adain.imaging.palette import Palette
 from adain.inference.memory import choose_tile
 from adain.inference.style_code import StyleCode
 from adain.options import UsageError
-from adain.presets import preset as presets
+from adain.presets.preset import Preset
 from adain.sources import (
     STYLE_CARD,
     Outcome,
@@ -78,7 +78,7 @@ def find_cards(config: ListStylesConfig | ShowStylesConfig) -> tuple[list[dict],
     Raises:
         PresetError: If there are no such weights.
     """
-    library = presets.find_styles(presets.find_preset(config.checkpoint))
+    library = Preset.load(config.checkpoint).styles
     sources, problems = find_sources(
         config.style_path or tuple(library), cards=True, library=library
     )

@@ -15,7 +15,7 @@ from adain import __version__
 from adain.imaging import io as imaging
 from adain.inference.style_code import StyleCode
 from adain.options import UsageError, recorded
-from adain.presets import preset as presets
+from adain.presets.preset import PARTS, Preset
 from adain.sources import Source, check_outputs, find_sources, is_card, output_path, read_source
 from adain.stylize import sheets
 from adain.stylize.config import StylizeConfig
@@ -89,15 +89,14 @@ def plan_results(
             name, or one would replace an input or another picture.
         PresetError: If there are no such weights.
     """
-    folder = presets.find_preset(config.checkpoint)
-    preset = presets.read_config(folder)
+    preset = Preset.load(config.checkpoint)
     contents, problems = find_sources(config.content_path)
     # Without a mix the same style twice would be the same result twice.
     mixed = config.mask or config.style_mix or config.style_interp_weights or config.sheet == "mix"
     styles, more = find_sources(
         config.style_path,
         cards=True,
-        library=presets.find_styles(folder),
+        library=preset.styles,
         repeats=bool(mixed),
     )
     if more and (config.mask or config.style_mix or config.style_interp_weights):
@@ -127,9 +126,8 @@ def plan_results(
     return ready, finished, problems
 
 
-def _check_styles(config: StylizeConfig, preset: dict, styles: Sequence[Source]) -> None:
-    name = preset["about"].get("preset", "")
-    kind = (name, presets.fingerprint(preset), presets.level_widths(preset))
+def _check_styles(config: StylizeConfig, preset: Preset, styles: Sequence[Source]) -> None:
+    kind = (preset.name, preset.fingerprint, preset.level_widths)
     for style in filter(is_card, styles):
         if config.refine:
             raise UsageError(f"--refine needs the style's picture. Received: {style}, a style card")
@@ -297,11 +295,11 @@ def _shares(weights: Sequence[float], styles: int, rows: int) -> list[tuple[floa
 # === Settings: written into results, and what tells a finished one ===
 
 
-def settings(config: StylizeConfig, preset: dict, result: PlannedResult) -> dict:
+def settings(config: StylizeConfig, preset: Preset, result: PlannedResult) -> dict:
     """Everything that makes a result what it is, for JSON; files by their names only."""
     record = {
         "program": f"adain {__version__}",
-        "preset": preset["about"].get("preset", ""),
+        "preset": preset.name,
         "weights": _checksum(preset),
         "content": _file_name(result.content),
     }
@@ -313,7 +311,7 @@ def settings(config: StylizeConfig, preset: dict, result: PlannedResult) -> dict
     else:
         record["regions"] = [_describe(region) for region in result.regions]
     # The default is the preset's, which may change.
-    record["palette"] = preset["palette"] if config.palette is None else config.palette
+    record["palette"] = preset.palette if config.palette is None else config.palette
     return record | recorded(config)
 
 
@@ -332,11 +330,11 @@ def _file_name(source: Source) -> str:
     return str(source) if source.path is None else source.path.name
 
 
-def _checksum(preset: dict) -> str:
-    return "-".join(preset["sha256"].get(file, "")[:8] for file in presets.WEIGHT_FILES)
+def _checksum(preset: Preset) -> str:
+    return "-".join(preset.sums.get(f"{part}.npz", "")[:8] for part in PARTS)
 
 
-def _is_finished(config: StylizeConfig, preset: dict, result: PlannedResult) -> bool:
+def _is_finished(config: StylizeConfig, preset: Preset, result: PlannedResult) -> bool:
     """Whether a result is there, made with these settings and no older than its inputs.
 
     Raises:

@@ -17,7 +17,7 @@ import numpy as np
 from adain.imaging import io as imaging
 from adain.inference.regions import Region
 from adain.inference.style_code import StyleCode
-from adain.presets import preset as presets
+from adain.presets.preset import Preset
 from adain.sources import STDOUT, Outcome, Source, is_card, read_source, reason_of
 from adain.stylize.config import StylizeConfig
 from adain.stylize.inputs import Lazy, Planes, StyleMix
@@ -121,7 +121,7 @@ class _Worker:
         self.pipeline = pipeline
         self.on_step = on_step
         self.mask = lru_cache(maxsize=16)(lambda source: read_mask(source, config.max_pixels))
-        self.preset = presets.read_config(presets.find_preset(config.checkpoint))
+        self.preset = Preset.load(config.checkpoint)
 
     def settings(self, result: PlannedResult) -> dict:
         return settings(self.config, self.preset, result)

@@ -47,21 +47,36 @@ def load_state(trainer: keras.Model, path: Path) -> tuple[int, dict]:
     """Restore what `save_state` wrote; returns the step and the settings it was made with.
 
     Raises:
-        TrainingError: If the file does not fit this model.
+        TrainingError: If the file is damaged, or does not fit this model.
     """
     try:
         arrays, about = npz.load(path)
+        step, config = about["step"], about["config"]
+        if type(step) is not int or step < 0:
+            raise ValueError(f"its step must be a whole number of 0 or more, received {step!r}")
+        if not isinstance(config, dict):
+            raise ValueError(f"its settings must be an object, received {config!r:.80}")
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name} holds NaN or infinite numbers")
         for part, variables in _parts(trainer).items():
             if sum(name.startswith(f"{part}/") for name in arrays) != len(variables):
                 raise ValueError(f"it holds another {part}")
             for i, variable in enumerate(variables):
                 variable.assign(arrays[f"{part}/{i}"])
-        return about["step"], about["config"]
-    except (ValueError, KeyError) as error:
-        raise TrainingError(
-            f"{path}: cannot be continued ({error}). "
-            "Choose another --checkpoint folder, or delete this one to start anew."
-        ) from error
+        return step, config
+    except KeyError as error:
+        raise _not_continued(path, f"{error} is missing") from error
+    except (ValueError, OSError) as error:
+        raise _not_continued(path, str(error)) from error
+
+
+def _not_continued(path: Path, reason: str) -> TrainingError:
+    reason = " ".join(reason.split()).removesuffix(".")
+    return TrainingError(
+        f"{path}: cannot be continued ({reason}). "
+        "Choose another --checkpoint folder, or delete this one to start again."
+    )
 
 
 def _parts(trainer: keras.Model) -> dict[str, list]:

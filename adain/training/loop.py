@@ -11,10 +11,12 @@ import keras
 import numpy as np
 
 from adain.files import remove_leftovers
-from adain.networks.model import BUILDERS, StyleTransfer
+from adain.networks import vgg19
+from adain.networks.model import StyleTransfer
 from adain.networks.vgg19 import initialize_decoder, jit_compile, set_arrays
-from adain.presets import preset as presets
 from adain.presets import vgg_files as vgg
+from adain.presets.architecture import ARCHITECTURES
+from adain.presets.preset import DEFAULT_PALETTE, Preset
 from adain.training.callbacks import STATE, Checkpoint, StopOnNaN, TensorBoardLogger, load_state
 from adain.training.config import TrainConfig
 from adain.training.data import CONTENT, STYLE, Crop, StyleContentDataset
@@ -178,31 +180,27 @@ def build_model(config: TrainConfig) -> tuple[StyleTransfer, keras.Model]:
     elif Path(config.vgg_path).is_file():
         arrays = vgg.read_vgg(config.vgg_path)
     else:
-        arrays = _read_part(config.vgg_path, "encoder")
+        arrays = Preset.load(config.vgg_path).read_weights("encoder")
     widths = tuple(arrays[f"conv{block}_1/bias"].size for block in range(1, 5))
-    builder = BUILDERS[config.network]
+    architecture = ARCHITECTURES[config.network]
+    builder, full = architecture.builder, not architecture.trains_encoder
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.precision)
     try:
-        loss_network = BUILDERS["vgg19"].build_encoder(widths)
-        full = config.network == "vgg19"
+        loss_network = vgg19.build_encoder(widths)
         encoder = loss_network if full else builder.build_encoder()
         decoder = builder.build_decoder(widths) if full else builder.build_decoder()
     finally:
         keras.config.set_dtype_policy(policy)
     set_arrays(loss_network, arrays)
     if config.init:
-        set_arrays(decoder, _read_part(config.init, "decoder"))
+        start = Preset.load(config.init)
+        set_arrays(decoder, start.read_weights("decoder"))
         if not full:
-            set_arrays(encoder, _read_part(config.init, "encoder"))
-    how = {"architecture": config.network, "about": about, "palette": presets.DEFAULT_PALETTE}
+            set_arrays(encoder, start.read_weights("encoder"))
+    how = {"architecture": config.network, "about": about, "palette": DEFAULT_PALETTE}
     model = StyleTransfer(encoder, decoder, **how)
     return model, loss_network
-
-
-def _read_part(preset: str, part: str) -> dict[str, np.ndarray]:
-    folder, file = presets.find_preset(preset), f"{part}.npz"
-    return presets.read_weights(folder, file, presets.read_config(folder)["sha256"].get(file))
 
 
 def _probe(dataset: StyleContentDataset, count: int = 4) -> list[tuple[np.ndarray, np.ndarray]]:
