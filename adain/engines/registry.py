@@ -204,7 +204,10 @@ class OnnxStylizer(Stylizer):
         feeds |= {name: vector.reshape(1, -1, 1, 1) for name, vector in vectors}
         feeds["alpha"] = np.full((1, 1, 1, 1), alpha, "float32")
         picture = self._run("decode_float" if exact else "decode")(feeds)[0][0]
-        return np.clip(picture / np.float32(255), 0, 1) if exact else picture
+        if exact:
+            picture = picture * np.float32(1 / 255)
+            np.clip(picture, 0, 1, out=picture)
+        return picture
 
 
 class OnnxRuntimeStylizer(OnnxStylizer):

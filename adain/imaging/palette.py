@@ -12,11 +12,11 @@ import numpy as np
 
 FLOOR = 1e-4
 """Added to variances: a deviation of 2.5 of 255 grey levels, about a JPEG's noise."""
-MAX_GAIN = 3.0
-"""No direction of colour is stretched more: of 99 in 100 pairs of output and style none asks for
-it, and the rest are nearly flat outputs, whose noise would be all that is seen."""
+MAX_GAIN = 4.0
+"""No direction of colour is stretched more. Of 30 pairs measured, 99 in 100 ask for less than 3;
+more would mostly enlarge the noise of flat pictures."""
 
-_BAND = 512
+_BAND = 128
 _SLACK = 1e-4
 
 
@@ -70,28 +70,33 @@ class Palette:
         Raises:
             ValueError: If all weights are 0.
         """
+        import cv2  # Here, as in `recolor`: cards and style codes do without.
+
         real = image.dtype.kind == "f"
         white = 1 if real else np.iinfo(image.dtype).max
         kind = "float32" if real else "float64"
         total, sums, products = 0.0, np.zeros(3), np.zeros((3, 3))
         # In bands: the float copies of a very large picture would not fit.
         for top in range(0, image.shape[0], _BAND):
-            band = image[top : top + _BAND].reshape(-1, 3).astype(kind, copy=False)
-            weighted = band
+            band = image[top : top + _BAND].astype(kind, copy=False)
+            # One product of two planes at a time: matrix products are slow for three columns.
+            planes = weighted = [plane.ravel() for plane in cv2.split(band)]
             if weights is None:
-                total += len(band)
+                total += planes[0].size
             else:
-                share = weights[top : top + _BAND].reshape(-1, 1).astype(kind, copy=False)
-                weighted = band * share
+                share = weights[top : top + _BAND].astype(kind).ravel()
+                weighted = [plane * share for plane in planes]
                 total += share.sum(dtype="float64")
-            sums += weighted.sum(axis=0, dtype="float64")
-            products += weighted.T @ band
+            sums += [cv2.sumElems(plane)[0] for plane in weighted]
+            for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)):
+                products[i, j] += np.dot(weighted[i], planes[j])
         if total <= 0:
             raise ValueError("`weights` must not be all 0: nothing is visible there")
+        products = np.triu(products) + np.triu(products, 1).T
         mean = sums / (total * white)
         covariance = products / (total * white**2) - np.outer(mean, mean)
         # Rounding may leave a flat picture a variance just below 0.
-        return cls(np.clip(mean, 0, 1), power((covariance + covariance.T) / 2, 1))
+        return cls(np.clip(mean, 0, 1), power(covariance, 1))
 
     def __repr__(self) -> str:
         deviations = np.round(np.sqrt(self.covariance.diagonal().clip(0)), 3).tolist()
@@ -167,7 +172,7 @@ def recolor(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     Returns:
         `(h, w, 3)` float32 in [0, 1].
     """
-    import cv2  # Here, because cards and palettes need it for nothing else.
+    import cv2
 
     moved = cv2.transform(image, matrix)
     return np.clip(moved, 0, 1, out=moved)
