@@ -15,7 +15,7 @@ from adain.inference.memory import choose_tile
 from adain.inference.regions import Region, check_alpha
 from adain.inference.style_code import StyleCode, mix
 from adain.inference.stylizer import Stylizer
-from adain.presets import preset as presets
+from adain.presets.preset import Preset
 from adain.stylize.config import StylizeOptions
 from adain.stylize.inputs import Lazy, Part, fit, fit_mask, to_mask, to_parts
 
@@ -56,7 +56,7 @@ class Styles:
         self._options = options
         self._stylizer = stylizer
         self._networks = networks
-        self._library = presets.find_styles(presets.find_preset(options.checkpoint))
+        self._library = Preset.load(options.checkpoint).styles
         self._pictures = _Cache(64)
         self._codes = _Cache(4096)
         color_first = options.keep_colors in ("coral", "histogram")
