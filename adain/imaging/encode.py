@@ -172,7 +172,7 @@ def writing(shape: tuple[int, ...], format: str) -> Iterator[None]:
         yield
     except ImageError:
         raise
-    except (*BROKEN, struct.error) as error:
+    except BROKEN as error:
         raise ImageError(
             f"a picture of {shape[0]} x {shape[1]} cannot be written as {format} "
             f"({error}). Use PNG or TIFF."

@@ -129,7 +129,8 @@ _REFUSED = (
     ("a camera's raw format", lambda head: head[:4] == b"II*\0" and head[8:10] == b"CR"
      or head.startswith((b"FUJIFILMCCD-RAW", b"IIRO", b"IIU\0"))),
     ("OpenEXR", _begins(b"\x76\x2f\x31\x01")),
-    ("an icon", _begins(b"\0\0\1\0", b"\0\0\2\0", b"icns")),
+    # A TGA has zeros where an icon has the number of its pictures.
+    ("an icon", lambda head: re.match(rb"icns|\0\0[\1\2]\0(?!\0\0)", head) is not None),
     ("a Windows metafile", _begins(b"\xd7\xcd\xc6\x9a", b"\x01\0\0\0\x6c\0\0\0")),
     ("a video", lambda head: head[4:8] == b"ftyp" or head.startswith(b"\x1aE\xdf\xa3")),
     ("a ZIP archive", _begins(b"PK\x03\x04")),

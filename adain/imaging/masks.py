@@ -28,8 +28,9 @@ def read_mask(source: Source, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """
     picture, meta = read_image(source, max_pixels=max_pixels, keep_depth=True)
     white = np.iinfo(picture.dtype).max
-    if picture.max() == 1:
-        picture = picture * np.array(white, picture.dtype)
+    # 1 of 255 is 257 of 65535.
+    if (brightest := int(picture.max())) in (1, white // 255):
+        picture = picture // brightest * np.array(white, picture.dtype)
     mask = picture @ _LUMA * np.float32(255 / white)
     if meta.alpha is not None:
         mask *= meta.alpha / np.float32(white)

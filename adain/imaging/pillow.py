@@ -7,6 +7,7 @@ import importlib
 import io
 import math
 import re
+import struct
 import threading
 import warnings
 from collections.abc import Iterator
@@ -17,8 +18,8 @@ from PIL import Image
 from adain.imaging.formats import FORMATS, ImageError
 from adain.imaging.frames import Frame, Header
 
-# What Pillow's readers raise on broken files, by experience; MemoryError is not among them.
-BROKEN = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError,
+# What libraries raise on broken files, by experience; MemoryError is not among them.
+BROKEN = (struct.error, OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError,
           OverflowError, RuntimeError, ZeroDivisionError, AttributeError,
           Image.DecompressionBombError)  # fmt: skip
 _PLUGINS = {"JPEG": "Jpeg", "WEBP": "WebP", "AVIF": "Avif", "GIF": "Gif", "BMP": "Bmp",
@@ -72,23 +73,30 @@ class PillowReader:
 
     def first(self) -> Frame:
         """The still, or the first frame."""
-        if self._format == "JPEG" and not jpeg_is_whole(self._data):
-            raise ImageError("the file is truncated")
-        if self.header.frames == 1:
-            self._picture.load()
-            return self._frame()
-        return next(self.frames())
+        if self.header.frames > 1:
+            return next(self.frames())
+        self._check_end()
+        self._picture.load()
+        return self._frame()
 
     def frames(self) -> Iterator[Frame]:
         if self.header.frames == 1:
             yield self.first()
             return
         for index in range(self.header.frames):
+            if index == self.header.frames - 1:
+                self._check_end()
             # Frames are checked against Pillow's limit while they load.
             with quiet():
                 self._picture.seek(index)
                 self._picture.load()
             yield self._frame()
+
+    def _check_end(self) -> None:
+        """Pillow shows what there is of some files, and says nothing."""
+        is_whole = {"JPEG": jpeg_is_whole, "GIF": gif_is_whole}.get(self._format)
+        if is_whole is not None and not is_whole(self._data):
+            raise ImageError("the file is truncated")
 
     def reduced(self, shorter_side: int) -> np.ndarray | None:
         """A JPEG's colours, HWC uint8, decoded at 1/2, 1/4 or 1/8 where they stay large enough.
@@ -98,8 +106,7 @@ class PillowReader:
         picture = self._picture
         if self._format != "JPEG" or picture.mode not in ("RGB", "L"):
             return None
-        if not jpeg_is_whole(self._data):
-            raise ImageError("the file is truncated")
+        self._check_end()
         scale = min(8, min(picture.size) // max(shorter_side, 1))
         if scale > 1:
             picture.draft(None, tuple(side // scale for side in picture.size))
@@ -135,6 +142,25 @@ def jpeg_is_whole(data: bytes) -> bool:
         step = 2 + int.from_bytes(data[at + 2 : at + 4], "big")
         at += 1 if data[at + 1] == 0xFF else step
     return data.rfind(b"\xff\xd9") >= 0
+
+
+def gif_is_whole(data: bytes) -> bool:
+    """Whether a file ends with its end mark, or after a block, and not inside of one."""
+    flags = data[10] if len(data) > 12 else 0
+    at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+    while at < len(data):
+        kind = data[at]
+        if kind == 0x2C:  # A picture: its place, palette and code size.
+            flags = data[at + 9] if at + 9 < len(data) else 0
+            at += 11 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+        elif kind == 0x21:
+            at += 2
+        else:  # The end, or what programs append.
+            return True
+        while at < len(data) and data[at]:
+            at += 1 + data[at]
+        at += 1
+    return at == len(data)
 
 
 def _is_deep_avif(format: str, data: bytes) -> bool:

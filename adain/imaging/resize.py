@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 from PIL import Image
 
 from adain.constants import MAX_PIXELS
 from adain.imaging.formats import ImageError
 
+logger = logging.getLogger(__name__)
+
 # What a picture may be enlarged to: so many squares of its shorter side, or so many pixels.
-_SQUARES, _AREA = 4, 1024**2
+_SQUARES, _AREA = 16, 1024**2
 
 
 def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -82,7 +86,7 @@ def shorter_side_size(
 ) -> tuple[int, int]:
     """The size of a picture whose shorter side is to be `shorter` pixels.
 
-    A long strip is not enlarged beyond 4 `shorter`^2 pixels, or a million if that is more: its
+    A long strip is not enlarged beyond 16 `shorter`^2 pixels, or a million if that is more: its
     shorter side stays below `shorter` then.
 
     Args:
@@ -133,6 +137,8 @@ def resize_shorter_side(
         ImageError: If the result would have more than `max_pixels` pixels.
     """
     size = shorter_side_size(image.shape[:2], shorter, max_pixels=max_pixels, name=name)
+    if min(size) < shorter:
+        logger.warning("%s: so long a strip is enlarged to %d x %d only", name, *size)
     return resize_image(image, size)
 
 

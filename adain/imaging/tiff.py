@@ -45,13 +45,13 @@ class TiffReader:
             raise ImageError("it is no picture of two dimensions")
         bits = page.bitspersample
         block = exif_blocks.parse(data) if not page.parent.is_bigtiff else Exif()
-        turned = page.tags.valueof(_ORIENTATION, 1)
+        turned, dpi = page.tags.valueof(_ORIENTATION, 1), block.dpi() or self._dpi()
         self.header = Header(
             "TIFF", page.imagelength, page.imagewidth, self._mode(),
             1 if bits == 1 else 8 if bits <= 8 else 16 if bits <= 16 else 32,
             icc=bytes(page.iccprofile or b""),
-            exif=block.tobytes(),
-            dpi=block.dpi() or self._dpi(),
+            exif=exif_blocks.without_resolution(block).tobytes(),
+            dpi=dpi,
             orientation=turned if turned in range(1, 9) else 1,
         )  # fmt: skip
 
