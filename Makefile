@@ -1,32 +1,44 @@
-# make demo    stylise images/inputs with images/styles into images/output
-# make test    lint, then the tests on the Keras backends that are installed
-# make bench   times and memory, as JSON
-# make clean   remove what the others made
+# make demo       stylise images/inputs with styles of images/styles into images/output
+# make lint       style, types and the direction of imports
+# make test       lint, then the tests, but for the slow ones
+# make test-all   all of that, and the slow tests: every backend, resuming, benchmarks
+# make bench      times and memory, as JSON
+# make clean      remove what the others made
 #
 # Needs Python 3.11 or later with venv; another one: make demo PYTHON=python3.12
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check -q
+# Processes that share the tests.
+WORKERS ?= 2
 
-.PHONY: demo test bench clean
+.PHONY: demo lint test test-all bench clean
 .DELETE_ON_ERROR:
 
-demo: $(VENV)/installed
-	$(BIN)/python stylize.py --content-path images/inputs --style-path images/styles \
+demo: $(VENV)/installed-core
+	$(BIN)/python stylize.py --content-path images/inputs --style-path images/styles --random 1 \
 		--out-path images/output --overwrite
 	@echo "The pictures are in $(CURDIR)/images/output"
 
-test: $(VENV)/installed-test
+lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+test: lint
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+
+test-all: test
+	$(BIN)/python -m pytest -n $(WORKERS) -m slow
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/speed.py
 
 clean:
-	rm -rf $(VENV) images/output build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) images/output build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache
 	find adain benchmarks tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -34,11 +46,15 @@ $(BIN)/python:
 		{ echo "error: $(PYTHON) is not Python 3.11 or later; try: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-# The files say what was installed last; a change of requirements installs anew.
+# The files say what was installed last; changed requirements are installed again.
+$(VENV)/installed-core: requirements-core.txt | $(BIN)/python
+	$(PIP) -r requirements-core.txt
+	@touch $@
+
 $(VENV)/installed: requirements.txt | $(BIN)/python
-	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.txt
+	$(PIP) -r requirements.txt
 	@touch $@
 
 $(VENV)/installed-test: requirements-test.txt requirements.txt | $(BIN)/python
-	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-test.txt
+	$(PIP) -r requirements-test.txt
 	@touch $@

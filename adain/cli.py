@@ -10,8 +10,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from adain import __version__
+from adain import __version__, extras
 from adain.console import FAILED, INTERRUPTED, USAGE, complain
+from adain.extras import MissingExtra
 from adain.options import UsageError
 
 
@@ -27,11 +28,16 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int
     """
     parser = build_parser(prog)
     try:
-        words = _with_config_file(sys.argv[1:] if arguments is None else list(arguments))
+        words = sys.argv[1:] if arguments is None else list(arguments)
+        _check_packages(words, prog)
+        words = _with_config_file(words)
         options = vars(parser.parse_args(words))
     except SystemExit as stop:
         return int(stop.code or 0)
     except UsageError as error:
+        complain(str(error))
+        return USAGE
+    except MissingExtra as error:
         complain(str(error))
         return USAGE
     options.pop("config")
@@ -40,7 +46,7 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int
     # It advises against pictures of many sizes, which is what people have.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     # Before Keras is imported: it fixes the backend. TensorFlow greets in many lines otherwise.
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("KERAS_BACKEND", extras.choose_backend())
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         config = command.load(command.config)(**options) if command.config else None
@@ -53,8 +59,17 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except (ValueError, OSError, ImportError) as error:
+        if isinstance(error, ModuleNotFoundError):
+            error = extras.explain(error) or error
         complain(str(error))
-        return USAGE if isinstance(error, UsageError) else FAILED
+        return USAGE if isinstance(error, UsageError | MissingExtra) else FAILED
+
+
+def _check_packages(words: list[str], prog: str | None) -> None:
+    """Refuse a command that cannot do anything here, even before its flags are read."""
+    command = COMMANDS.get(" ".join(words[:1]))
+    if command and command.extra and not {"-h", "--help"} & set(words):
+        extras.require(command.extra, prog or f"adain {words[0]}")
 
 
 def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
@@ -155,6 +170,8 @@ class Command:
     """`module:function` inside the package; it takes the settings and returns the exit status."""
     config: str = ""
     """`module:class` of its settings; none without flags."""
+    extra: str = ""
+    """The extra without which it can do nothing."""
 
     def load(self, place: str):
         """What `run` or `config` names."""
@@ -174,11 +191,13 @@ COMMANDS = {
         "Repaint photos by the slow method, or make textures of styles.",
         "optimization.command:optimize",
         "optimization.config:OptimizeConfig",
+        extra="optimize",
     ),
     "train": Command(
         "Train the decoder on photographs and paintings.",
         "training.command:run",
         "training.config:TrainConfig",
+        extra="train",
     ),
     "styles save": Command(
         "Turn pictures into style cards of a few kilobytes.",
@@ -204,6 +223,7 @@ COMMANDS = {
         "Write weights as ONNX files, for other programs.",
         "export.command:run",
         "export.config:ExportConfig",
+        extra="export",
     ),
     "presets": Command("List the weights that come with the package.", "presets.command:run"),
 }

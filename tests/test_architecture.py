@@ -23,10 +23,10 @@ ROOMS = (
     ("presets",),
     ("imaging",),
     ("console", "options", "files"),
-    ("constants",),
+    ("constants", "extras"),
 )
 
-WITH_KERAS = ("networks", "training", "optimization.gatys", "export.onnx", "evaluation.metrics")
+WITH_KERAS = ("networks", "training", "optimization.gatys", "evaluation.metrics")
 """Rooms and modules that import Keras; no other does, but inside functions."""
 
 LIGHT = ("training.config", "training.recipes", "training.command", "training.tensorboard")

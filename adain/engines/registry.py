@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib.util
 import logging
 import os
 import subprocess
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from adain import extras
 from adain.constants import ENGINES
 from adain.inference.stylizer import Statistics, Stylizer
 from adain.presets.architecture import Architecture
@@ -32,8 +32,11 @@ logger = logging.getLogger(__name__)
 MANY = 20
 """With so many pictures of 512 pixels OpenVINO has made up for its slower start."""
 
-_MODULES = {"mnn": "MNN"}
-"""Names of modules that are not those of their packages."""
+_MODULES = {"mnn": "MNN", "onnxruntime": "onnxruntime", "openvino": "openvino"}
+"""Names of the engines' modules."""
+
+_EXTRAS = {"mnn": "", "onnxruntime": "onnxruntime", "openvino": "openvino", "keras": "train"}
+"""What installs the engines: keys of `extras.EXTRAS`."""
 
 
 class EngineError(ValueError):
@@ -55,8 +58,9 @@ def load_stylizer(
         What has `encode_style` and `stylize`; of `"keras"`, a `StyleTransfer`.
 
     Raises:
-        EngineError: If the engine is not installed, or cannot run the preset; with `"auto"`, Keras
-            is used then.
+        EngineError: If the engine cannot run the preset; with `"auto"`, Keras is used then, if it
+            is installed.
+        MissingExtra: If the engine is not installed.
         PresetError: If there is no such preset, or its files are damaged.
 
     Example:
@@ -68,8 +72,6 @@ def load_stylizer(
     if not isinstance(preset, Preset):
         preset = Preset.load(preset)
     chosen = resolve(engine, preset.architecture, pictures)
-    if not is_installed(chosen):
-        raise EngineError(f"The engine {chosen} is not installed: pip install {chosen}")
     if chosen == "keras":
         from adain.networks.model import StyleTransfer
 
@@ -84,7 +86,7 @@ def load_stylizer(
         except ImportError as error:
             raise EngineError(f"The engine {chosen} cannot be loaded ({error}).") from error
     except EngineError as error:
-        if engine != "auto":
+        if engine != "auto" or not is_installed("keras"):
             raise
         logger.warning("%s", error)
         return load_stylizer(preset, "keras")
@@ -101,20 +103,28 @@ def resolve(engine: str, architecture: Architecture | None = None, pictures: int
         engine: One of `ENGINES`.
         architecture: What is going to run; whether it is Keras does not depend on it.
         pictures: How many it is going to paint.
+
+    Raises:
+        MissingExtra: If the engine is not installed.
     """
     if engine != "auto":
+        extras.require(_EXTRAS[engine], f"--engine {engine}", _needed(engine))
         return engine
-    if _has_gpu():
-        return "keras"
     order = ["mnn", "onnxruntime", "openvino", "keras"]
-    if architecture is not None and architecture.small and pictures >= MANY:
+    if _has_gpu():
+        order.insert(0, "keras")
+    elif architecture is not None and architecture.small and pictures >= MANY:
         order.insert(0, "openvino")
-    return next(name for name in order if is_installed(name))
+    return resolve(next(filter(is_installed, order), "mnn"))
 
 
 def is_installed(engine: str) -> bool:
-    """Whether an engine's package is there; nothing is imported."""
-    return importlib.util.find_spec(_MODULES.get(engine, engine)) is not None
+    """Whether the packages of an engine are there; nothing is imported."""
+    return all(map(extras.is_installed, _needed(engine)))
+
+
+def _needed(engine: str) -> tuple[str, ...]:
+    return ("keras", extras.choose_backend()) if engine == "keras" else (_MODULES[engine],)
 
 
 def _has_gpu() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
+from adain import extras
 from adain.console import DONE, FAILED, complain, load_backend
 from adain.evaluation.config import EvaluateConfig
 
@@ -13,6 +14,8 @@ def run(config: EvaluateConfig) -> int:
     from adain.evaluation import pairs, report
     from adain.evaluation import run as evaluate
 
+    if not config.write_pairs:
+        extras.require("evaluate", "adain evaluate")
     planned = pairs.plan_pairs(config)
     complain(*planned.problems)
     if config.write_pairs:

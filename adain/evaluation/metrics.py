@@ -15,15 +15,11 @@ import cv2
 import keras
 import numpy as np
 from keras import layers, ops
+from skimage.metrics import structural_similarity
 
 from adain.networks.adain import mean_std
 from adain.networks.losses import gram_matrix, normalized_content_loss
 from adain.presets.lpips_file import SCALE, SHIFT, read_archive
-
-try:
-    from skimage.metrics import structural_similarity
-except ImportError as error:
-    raise ImportError("Measuring needs scikit-image: pip install scikit-image") from error
 
 SCALES = (1.0, 0.5)
 """Sizes at which AlexNet looks: at half size grain is gone and strokes are left."""

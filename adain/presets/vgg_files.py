@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from adain import extras
 from adain.presets import npz
 
 LAYERS = (
@@ -100,9 +101,8 @@ def read_vgg(path: str | os.PathLike) -> dict[str, np.ndarray]:
         raise
     except FileNotFoundError as error:
         raise WeightsError(path, "no such file", "Check the path") from error
-    except ImportError as error:
-        remedy = f"Run `pip install {error.name}`"
-        raise WeightsError(path, f"needs the package {error.name}", remedy) from error
+    except ModuleNotFoundError as error:
+        raise extras.explain(error) or error from error
     except Exception as error:  # A damaged file can lead a reader into any exception.
         problem = f"not a readable {path.suffix} file ({type(error).__name__}: {error})"
         raise WeightsError(path, problem, f"Download it again, or: {_KNOWN}") from error

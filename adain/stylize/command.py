@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 
+from adain import extras
 from adain.console import DONE, FAILED, PictureBar, complain, finish, load_backend, report
 from adain.stylize.config import StylizeConfig
 
@@ -28,6 +29,8 @@ def stylize(config: StylizeConfig) -> int:
             _tell(config, result)
         return FAILED if failed else DONE
     if planned:
+        if config.refine:
+            extras.require("optimize", "--refine")
         if config.refine or engines.resolve(config.engine) == "keras":
             load_backend()
         with PictureBar(len(planned), config.quiet) as bar:
