@@ -26,7 +26,6 @@ lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/pyright
 
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
