@@ -209,19 +209,27 @@ def read_style(
         ImageError: If it cannot be read, or all of it is transparent.
     """
     picture, meta = read_source(source, max_pixels, keep_depth=True)
-    picture = shrink(picture, size, 0)
+    picture = shrink(picture, size, 0, max_pixels, str(source))
     visible = None
     if meta.alpha is not None and meta.alpha.min() < np.iinfo(meta.alpha.dtype).max:
         visible = imaging.resize_mask(imaging.to_depth(meta.alpha, np.uint8), picture.shape[:2])
-        visible = shrink(visible, 0, crop)
+        visible = center(visible, crop)
         if not visible.any():
             raise imaging.ImageError(f"{source}: nothing of this style can be seen")
-    return shrink(picture, 0, crop), visible
+    return center(picture, crop), visible
 
 
-def shrink(picture: np.ndarray, size: int, crop: int) -> np.ndarray:
+def shrink(picture: np.ndarray, size: int, crop: int, max_pixels: int, name: str) -> np.ndarray:
+    """A picture resized to a shorter side of `size` pixels and cut to `crop`; 0: not at all.
+
+    Raises:
+        ImageError: If it would have more than `max_pixels` pixels; the message calls it `name`.
+    """
     if size:
-        picture = imaging.resize_shorter_side(picture, size)
-    if crop:
-        picture = imaging.center_crop(picture, (crop, crop))
-    return picture
+        picture = imaging.resize_shorter_side(picture, size, max_pixels=max_pixels, name=name)
+    return center(picture, crop)
+
+
+def center(picture: np.ndarray, crop: int) -> np.ndarray:
+    """The middle square of `crop` pixels; 0: all of it."""
+    return imaging.center_crop(picture, (crop, crop)) if crop else picture

@@ -18,7 +18,7 @@ from PIL import Image
 from adain.imaging import formats
 from adain.imaging import io as imaging
 from adain.imaging.formats import FORMATS, IMAGE_SUFFIXES, WRITERS, ImageError
-from adain.imaging.masks import read_mask
+from adain.stylize.inputs import to_mask
 
 POSTSCRIPT = (
     b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(marker) (w) file closefile showpage\n"
@@ -107,7 +107,7 @@ def test_refused_kinds_start_nothing(tmp_path, no_programs, capfd, kind):
         lambda p: imaging.read_image(p, keep_depth=True),
         lambda p: next(imaging.read_frames(p)),
         lambda p: imaging.read_training_image(p, 8),
-        read_mask,
+        lambda p: to_mask(p, "mask", 10**6),
         lambda p: imaging.load_image(Path(p).read_bytes()),
     )  # fmt: skip
     for suffix in sorted(IMAGE_SUFFIXES):

@@ -98,7 +98,8 @@ def stretch(samples: np.ndarray, bits: int) -> np.ndarray:
     """Samples of any type as uint8 or uint16 over that type's whole range.
 
     Integers run from 0 to the most their bits hold; what is below 0 is black. Those of 32 bits and
-    more, all of which would fit into 8 or 16, run to what those hold. Floats run from 0 to 1, and
+    more, all of which would fit into 8 or 16, run to what those hold; nothing but 0 and 1, in what
+    is signed or of 32 bits, is black and white. Floats run from 0 to 1, and
     what is above is white, unless most pixels are above: then to 255 or 65535. Infinity is white,
     and what is no number is black.
 
@@ -134,8 +135,10 @@ def _top(samples: np.ndarray, bits: int) -> float:
         top = 255.0 if finite.max() <= 255 else 65535.0
         logger.warning("most of a float picture is above 1; taken as 0 to %d", top)
         return top
-    top = float(2 ** (bits - (samples.dtype.kind == "i")) - 1)
-    if bits <= 16:
+    signed = samples.dtype.kind == "i"
+    top = float(2 ** (bits - signed) - 1)
+    if bits <= 16 and not signed:
         return top
-    highest = int(samples.max())
-    return 255.0 if highest <= 255 else 65535.0 if highest <= 65535 else top
+    narrower = (1, 255, 65535) if bits > 16 else (1,)
+    highest = int(samples.max(initial=0))
+    return next((float(most) for most in narrower if highest <= most), top)
