@@ -13,6 +13,9 @@ from adain.inference import tiling
 from adain.inference.regions import Shares, bounding_box
 from adain.presets.architecture import Architecture
 
+_BAND = 256
+_ALL = (slice(None), slice(None))
+
 
 class Statistics(NamedTuple):
     """Channel means and deviations, `(channels of all levels,)` float32, level after level."""
@@ -128,7 +131,7 @@ class Photo:
             return found
 
         if self._whole:
-            return part_of(slice(None), slice(None))
+            return part_of(*_ALL)
         halo = self._networks.architecture.halo
         joined = tiling.map_tiles(
             lambda *place: np.concatenate(part_of(*place), -1), self._size, self._tile, halo
@@ -139,7 +142,7 @@ class Photo:
         """Those of each region, of what `pictures` gave."""
         if self._shares is None:
             return [Palette.of(picture[self._box]) for picture in pictures]
-        shares = self._share(slice(None), slice(None))
+        shares = self._share(*_ALL)
         return [
             Palette.of(picture[self._box], share[self._box])
             for picture, share in zip(pictures, shares, strict=True)
@@ -147,10 +150,14 @@ class Photo:
 
     def compose(self, pictures: Sequence[np.ndarray], looks: Sequence[Look]) -> np.ndarray:
         """What `stylize` would give, from what `pictures` gave."""
-        share = self._share(slice(None), slice(None))
-        everywhere = (slice(None), slice(None))
-        placed = ((number, everywhere, picture) for number, picture in enumerate(pictures))
-        return to_picture(_lay(self._image, placed, looks, share), self._image.dtype)[self._box]
+        result = np.empty_like(self._image)
+        # In bands: float copies of all of it would take too much memory.
+        for top in range(0, self._size[0], _BAND):
+            rows = slice(top, top + _BAND)
+            placed = ((number, _ALL, picture[rows]) for number, picture in enumerate(pictures))
+            part = _lay(self._image[rows], placed, looks, self._share(rows, slice(None)))
+            result[rows] = to_picture(part, result.dtype)
+        return result[self._box]
 
     # === Parts ===
 
@@ -166,8 +173,7 @@ class Photo:
     ) -> Iterator[tuple[int, tuple, np.ndarray]]:
         """Number, place and picture of each region that is in a part of so many rows."""
         if shares is None:
-            everywhere = (slice(None), slice(None))
-            yield 0, everywhere, self._networks.decode(levels, *looks[0][:3], exact=True)
+            yield 0, _ALL, self._networks.decode(levels, *looks[0][:3], exact=True)
             return
         for number, (look, share) in enumerate(zip(looks, shares, strict=True)):
             box = bounding_box(share, self._networks.architecture)
