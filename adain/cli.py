@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from adain import __version__, extras
 from adain.console import FAILED, INTERRUPTED, USAGE, complain
 from adain.extras import MissingExtra
+from adain.files import read_text
 from adain.options import UsageError
 
 
@@ -142,8 +143,7 @@ def _with_config_file(words: list[str]) -> list[str]:
     import tomllib
 
     try:
-        with open(path, "rb") as file:
-            table = tomllib.load(file)
+        table = tomllib.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise UsageError(f"--config {path}: {error}") from error
     more: list[str] = []

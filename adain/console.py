@@ -75,9 +75,20 @@ def complain(*messages: str) -> None:
         sys.stderr.write(f"error: {' '.join(message.split())}\n")
 
 
+def tell(*messages: str) -> None:
+    """Lines that are no errors."""
+    for message in messages:
+        sys.stderr.write(f"{' '.join(message.split())}\n")
+
+
+def shorten(lines: list[str], most: int = 20) -> list[str]:
+    """The first lines, and how many more there are."""
+    return [*lines[:most], *([f"and {len(lines) - most} more"] if len(lines) > most else [])]
+
+
 def report(outcome, write, *, as_json: bool) -> bool:
     """Tell what became of one file; whether it failed."""
-    if outcome.error:
+    if outcome.error and not outcome.told:
         source = " ".join(filter(None, (outcome.content, outcome.style and f"({outcome.style})")))
         named = any(path and path in outcome.error for path in (outcome.content, outcome.style))
         prefix = "" if named else f"{source}: "

@@ -22,6 +22,8 @@ except ImportError:  # Windows.
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 """What a full disk or quota gives: nothing else can be written there either."""
+NO_ENTRY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+"""What a folder gives that takes no files."""
 
 _PART = re.compile(r"\.[0-9a-f]{12}\.part")
 _DAY = 24 * 60 * 60
@@ -114,14 +116,18 @@ def _create(folder: Path) -> tuple[Path, BinaryIO]:
     while True:
         part = folder / f".{secrets.token_hex(6)}.part"
         file = open(part, "x+b")
-        if fcntl is None:
-            return part, file
-        with contextlib.suppress(OSError):  # Some network file systems have no locks.
-            fcntl.flock(file, fcntl.LOCK_EX)
+        lock(file)
         # Between the two lines above it may have been taken for a leftover.
-        if os.fstat(file.fileno()).st_nlink:
+        if fcntl is None or os.fstat(file.fileno()).st_nlink:
             return part, file
         file.close()
+
+
+def lock(file: BinaryIO) -> None:
+    """Keep other processes from a file until it is closed, where the system can."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):  # Some network file systems have no locks.
+            fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -118,4 +118,6 @@ def as_numbers(config: Any, name: str) -> None:
 
 def as_paths(config: Any, name: str) -> None:
     as_tuple(config, name)
-    require(config, name, len(getattr(config, name)) > 0, "at least one path")
+    paths = getattr(config, name)
+    require(config, name, len(paths) > 0, "at least one path")
+    require(config, name, all(paths), "paths that are not empty")

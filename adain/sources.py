@@ -1,73 +1,130 @@
-"""Files to files: which pictures meet which styles, where results go, and doing it."""
+"""What a user's paths mean: files, folders, patterns and streams, and reading them."""
 
 from __future__ import annotations
 
+import fnmatch
 import glob
+import hashlib
+import io
+import os
+import stat
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple
 
 import numpy as np
 
+from adain import files
+from adain.constants import MAX_PIXELS
 from adain.imaging import io as imaging
+from adain.imaging.streams import read_bytes
 from adain.options import UsageError
 
 STDIN = STDOUT = "-"
 STYLE_CARD = ".npz"
 
+# So many names make a line; more are counted.
+_NAMED = 10
+
 
 @dataclass(frozen=True)
 class Source:
-    """A picture to read, and what to call it in the names of results."""
+    """A picture or style card to read, and what to call it in the names of results."""
 
     path: Path | None
     """None: standard input."""
     name: str
     """Path below the folder it was found in, without suffix."""
+    label: str = ""
+    """For the names of results, where `name` is another source's too."""
+    found: bool = field(default=False, compare=False)
+    """Whether it was found in a folder or by a pattern; else the user named it."""
+    _kept: dict = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def title(self) -> str:
+        """The name in results, with folders."""
+        return self.label or self.name
 
     @property
     def flat(self) -> str:
         """The name without folders, for the end of another name."""
-        return self.name.replace("/", "_").replace("\\", "_")
+        return self.title.replace("/", "_").replace("\\", "_")
 
     def __str__(self) -> str:
         return STDIN if self.path is None else str(self.path)
 
+    def read(self, max_pixels: int = MAX_PIXELS) -> bytes:
+        """All bytes of a picture's file; those of a pipe or a device are read once and kept.
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a job or a style card."""
+        Raises:
+            ImageError: As in `streams.read_bytes`.
+        """
+        if "data" not in self._kept:
+            data, _ = read_bytes(sys.stdin.buffer if self.path is None else self.path, max_pixels)
+            self._kept["sha256"] = hashlib.sha256(data).hexdigest()
+            if self.path is not None and self.path.is_file():
+                return data
+            self._kept["data"] = data
+        return self._kept["data"]
 
-    content: str
-    style: str
-    output: str
-    error: str
-    seconds: float
-    losses: dict[str, float] = field(default_factory=dict)
-    """Of optimised pictures."""
-    settings: dict = field(default_factory=dict)
-    """Of stylised pictures: what made them."""
+    def open(self, max_pixels: int = MAX_PIXELS) -> io.BytesIO:
+        """What `read` gives, as a file object that has a name, for the readers of pictures."""
+        return _NamedBytes(self.read(max_pixels), "<stdin>" if self.path is None else str(self))
+
+    def digest(self, max_pixels: int = MAX_PIXELS) -> str:
+        """SHA-256 of the bytes that were read last; they are read now if they have not been.
+
+        Raises:
+            ImageError: If they cannot be read.
+        """
+        if is_card(self):
+            try:
+                with open(self.path, "rb") as file:
+                    return hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                raise imaging.ImageError(f"{self}: cannot be read ({error.strerror}).") from error
+        if "sha256" not in self._kept:
+            self.read(max_pixels)
+        return self._kept["sha256"]
 
 
-class HasOutput(Protocol):
-    """A job of any kind; its text says what is made of what."""
+class _NamedBytes(io.BytesIO):
+    def __init__(self, data: bytes, name: str):
+        super().__init__(data)
+        self.name = name
 
-    output: Path | None
+
+# === Finding ===
 
 
-# === Planning ===
+class Found(NamedTuple):
+    """What paths led to."""
+
+    sources: list[Source]
+    problems: list[str]
+    """One line for each path that led to none, or that could not be searched."""
+    notes: list[str]
+    """One line for each folder or pattern in which files were left out."""
 
 
 def find_sources(
-    paths: tuple[str, ...],
+    paths: Sequence[str],
     *,
     cards: bool = False,
     library: Mapping[str, Path] | None = None,
     repeats: bool = False,
-) -> tuple[list[Source], list[str]]:
-    """Files, folders, globs and `-` to pictures.
+    out_path: str = "",
+    is_result: Callable[[Path], bool] = lambda path: False,
+) -> Found:
+    """Files, folders, patterns and `-` to pictures.
+
+    A path that exists is taken as it is, even with brackets or stars in its name; so is the part of
+    a pattern that exists. Folders are searched to any depth. What is found there, or by a pattern,
+    must be a regular file that is called like a picture; what is named is read whatever it is.
 
     Args:
         paths: What the user named.
@@ -75,117 +132,207 @@ def find_sources(
         library: Style cards that are known by name; a file or folder of that name goes first.
         repeats: Whether a file that is named several times counts as often: masks, and the styles
             of a mix. What a folder or a pattern finds besides counts once.
+        out_path: Where results go: what is found there is no input. Where that is searched
+            itself, or a folder of it, only results are left out.
+        is_result: Tells results from other pictures.
 
     Returns:
-        The sources in order, and one line for each path that led to none.
-    """
-    sources: list[Source] = []
-    known: set[Path | None] = set()
-    problems = []
-
-    def add(source: Source, *, named: bool = True) -> None:
-        if source.path not in known or (named and repeats):
-            known.add(source.path)
-            sources.append(source)
-
-    for text in paths:
-        path = Path(text)
-        if text == STDIN:
-            add(Source(None, "stdin"))
-        elif path.is_dir():
-            found = imaging.list_images(path)
-            if cards:
-                found += sorted(path.rglob(f"*{STYLE_CARD}"))
-            if not found:
-                problems.append(f"{path}: no pictures in this folder")
-            for file in found:
-                name = str(file.relative_to(path).with_suffix(""))
-                add(Source(file, name), named=False)
-        elif path.exists():
-            add(Source(path, path.stem))
-        elif text in (library or {}):
-            add(Source(library[text], text))
-        else:
-            found = [Path(match) for match in sorted(glob.glob(text, recursive=True))]
-            found = [match for match in found if match.is_file()]
-            if not found:
-                hint = ", nor a style of that name: see `adain styles list`" if library else ""
-                problems.append(f"{path}: no such file or folder{hint}")
-            for file in found:
-                add(Source(file, file.stem), named=False)
-    return sources, problems
-
-
-def check_outputs(
-    out_path: str,
-    jobs: Sequence[HasOutput],
-    inputs: list[Source],
-    written: Callable[[HasOutput], list[Path | None]] = lambda job: [job.output],
-) -> None:
-    """Find what would go wrong with names, before any work.
-
-    Args:
-        out_path: `--out-path`.
-        jobs: All results to make.
-        inputs: All pictures that were named.
-        written: The files that one job writes.
+        The sources in order, problems and notes.
 
     Raises:
-        UsageError: If two results would have the same name, or a result would replace an input.
+        UsageError: If a path is empty.
     """
-    if is_file(out_path) and len(jobs) > 1:
-        raise UsageError(
-            f"--out-path {out_path} is one file, but there are {len(jobs)} results. Give a folder."
-        )
-    owners: dict[Path | None, HasOutput] = {}
-    paths = {source.path.resolve() for source in inputs if source.path}
-    for job in jobs:
-        for output in written(job):
-            if output in owners:
-                raise UsageError(
-                    f"{output} would be written twice: from {owners[output]}, and from {job}. "
-                    "Rename one of them."
-                )
-            if output is not None and output.resolve() in paths:
-                raise UsageError(f"{output} is an input; choose another --out-path.")
-            owners[output] = job
+    finder = _Finder(cards, out_path, is_result)
+    for text in paths:
+        if not text:
+            raise UsageError("A path must name a file or a folder. Received: an empty one")
+        path = Path(text)
+        kind, reason = _look(path)
+        if text == STDIN:
+            finder.add(Source(None, "stdin"), repeats)
+        elif kind == stat.S_IFDIR:
+            finder.search(path)
+        elif kind is not None:
+            finder.add(Source(path, path.stem), repeats)
+        elif text in (library or {}):
+            finder.add(Source(library[text], text), repeats)
+        elif reason:
+            finder.problems.append(f"{path}: {reason}")
+        elif not finder.match(text):
+            hint = ", nor a style of that name: see `adain styles list`" if library else ""
+            finder.problems.append(f"{path}: no such file or folder{hint}")
+    return Found(finder.sources, finder.problems, list(dict.fromkeys(finder.notes)))
 
 
-def is_file(out_path: str) -> bool:
-    """Whether `--out-path` names one picture and not a folder."""
-    path = Path(out_path)
-    return out_path == STDOUT or (
-        not path.is_dir() and path.suffix.lower() in imaging.IMAGE_SUFFIXES
-    )
-
-
-def output_path(out_path: str, source: Source, tail: str) -> Path | None:
-    """`OUT/{source}{tail}`, in the source's format and its sub-folder."""
-    if out_path == STDOUT:
-        return None
-    if is_file(out_path):
-        return Path(out_path)
-    suffix = source.path.suffix.lower() if source.path else ".png"
-    if suffix not in imaging.WRITABLE_SUFFIXES:
-        suffix = ".png"
-    return Path(out_path) / f"{source.name}{tail}{suffix}"
-
-
-# === Doing ===
-
-
-def reason_of(action: Callable[[], None]) -> str:
-    """Run something for one file; why it failed, in one line, or an empty string."""
+def _look(path: Path) -> tuple[int | None, str]:
+    """The kind of file, or None and the reason why that is not known ("": there is none)."""
     try:
-        action()
-    except MemoryError:
-        return "not enough memory; use a smaller --content-size (or --tile)"
+        return stat.S_IFMT(path.stat().st_mode), ""
+    except (FileNotFoundError, NotADirectoryError):
+        return None, "a link to a file that does not exist" if path.is_symlink() else ""
     except OSError as error:
-        return f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
-    except Exception as error:
-        # Backends raise types of their own when memory runs out.
-        return " ".join(str(error).split()) or type(error).__name__
-    return ""
+        return None, f"cannot be read ({error.strerror})"
+    except ValueError:  # A null character.
+        return None, ""
+
+
+class _Finder:
+    def __init__(self, cards: bool, out_path: str, is_result: Callable[[Path], bool]):
+        self.sources: list[Source] = []
+        self.problems: list[str] = []
+        self.notes: list[str] = []
+        self._suffixes = imaging.IMAGE_SUFFIXES | ({STYLE_CARD} if cards else set())
+        self._out = os.path.realpath(out_path) if out_path not in ("", STDOUT) else ""
+        self._is_result = is_result
+        self._known: set[str] = set()
+
+    def add(self, source: Source, repeats: bool = False) -> None:
+        entry = _entry(source.path)
+        if entry not in self._known or repeats:
+            self._known.add(entry)
+            self.sources.append(source)
+
+    def search(self, folder: Path) -> None:
+        """Take the pictures of a folder."""
+        inside = self._is_inside(os.path.realpath(folder))
+        found = files.Walk(folder, Path(self._out) if self._out and not inside else None)
+        self.problems += found.problems
+        taken = self._take(folder, found.files, found.special, inside)
+        for path in taken:
+            self.add(Source(path, str(path.relative_to(folder).with_suffix("")), found=True))
+        if not taken and not found.problems:
+            self.problems.append(f"{folder}: no pictures in this folder{self._but(inside)}")
+
+    def match(self, pattern: str) -> bool:
+        """Take the pictures that a pattern finds, or those of folders; whether there are any."""
+        for literal in (True, False):
+            base, parts = _split(pattern, literal)
+            matches = list(dict.fromkeys(_expand(base, parts)))
+            if matches:
+                break
+        folders = [path for path in matches if path.is_dir()]
+        if len(folders) == len(matches):
+            for folder in folders:
+                self.search(folder)
+            return bool(folders)
+        regular = [path for path in matches if path.is_file() or not path.exists()]
+        special = [path for path in matches if path not in {*regular, *folders}]
+        inside = self._is_inside(os.path.realpath(base))
+        taken = self._take(Path(pattern), regular, special, inside)
+        stems = Counter(path.stem for path in taken)
+        for path in taken:
+            # Of the same name in several folders: the folders tell them apart.
+            whole = path.relative_to(base).with_suffix("")
+            name = path.stem if stems[path.stem] == 1 else str(whole)
+            self.add(Source(path, name, found=True))
+        if not taken:
+            self.problems.append(f"{pattern}: no pictures match this{self._but(inside)}")
+        return True
+
+    def _take(
+        self, place: Path, regular: list[Path], special: list[Path], inside: bool
+    ) -> list[Path]:
+        """Pictures that are no results; the others are noted."""
+        taken, left = [], [f"{path.name} (a pipe or a device)" for path in special]
+        for path in regular:
+            if path.suffix.lower() not in self._suffixes:
+                left.append(path.name)
+            elif not self._out or not self._is_inside(_entry(path)):
+                taken.append(path)
+            elif inside and not self._is_result(path):
+                taken.append(path)
+        if left:
+            more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+            plural = "" if len(left) == 1 else "s"
+            self.notes.append(
+                f"{place}: {len(left)} file{plural} left out: {', '.join(left[:_NAMED])}{more}"
+            )
+        return taken
+
+    def _is_inside(self, real: str) -> bool:
+        """Whether a path without links is where results go, or below."""
+        return bool(self._out) and (real == self._out or real.startswith(self._out + os.sep))
+
+    def _but(self, inside: bool) -> str:
+        return "; results in the output folder are no inputs unless they are named" * inside
+
+
+def _entry(path: Path | None) -> str:
+    """One spelling for each entry of a folder; two links to a file are two entries."""
+    if path is None:
+        return STDIN
+    return os.path.join(os.path.realpath(path.parent), path.name)
+
+
+def _split(pattern: str, literal: bool) -> tuple[Path, list[str]]:
+    """A pattern's beginning, and its other parts.
+
+    The beginning has no brackets or stars, or, if `literal`, it is a folder that has them in its
+    name.
+    """
+    parts = list(Path(pattern).parts)
+    base = Path(parts.pop(0)) if Path(pattern).is_absolute() else Path()
+    while len(parts) > 1:
+        exists = literal and _look(base / parts[0])[0] == stat.S_IFDIR
+        if not exists and glob.has_magic(parts[0]):
+            break
+        base /= parts.pop(0)
+    return base, parts
+
+
+def _expand(base: Path, parts: Sequence[str]) -> Iterator[Path]:
+    """Paths that fit a pattern, in order; names that begin with a dot only where it has one."""
+    if not parts:
+        yield base
+        return
+    (head, *rest), path = parts, base / parts[0]
+    if not glob.has_magic(head):
+        if os.path.lexists(path):
+            yield from _expand(path, rest)
+    elif inside := list(_expand(path, rest)) if os.path.lexists(path) else []:
+        yield from inside
+    elif head == "**":
+        for folder in files.Walk(base).folders:
+            yield from _expand(folder, rest or ["*"])
+    else:
+        try:
+            names = sorted(os.listdir(base))
+        except OSError:
+            return
+        for name in names:
+            hidden = name.startswith(".") and not head.startswith(".")
+            if not hidden and fnmatch.fnmatch(name, head):
+                yield from _expand(base / name, rest)
+
+
+def tell_apart(
+    sources: Sequence[Source],
+    key: Callable[[Source], Hashable],
+    keeps: Callable[[Source], bool] = lambda source: False,
+) -> list[Source]:
+    """Sources whose results would have one name get their suffix as part of it: `a_tga`.
+
+    Args:
+        sources: What was found.
+        key: What is the same for two sources whose results would have one name.
+        keeps: Whether a source keeps its name all the same.
+
+    Returns:
+        The same sources, some of them with a `label`.
+    """
+    entries = {_entry(source.path): source for source in sources}
+    counts = Counter(map(key, entries.values()))
+
+    def label(source: Source) -> Source:
+        suffix = source.path.suffix[1:] if source.path is not None else ""
+        if counts[key(source)] == 1 or not suffix or keeps(source):
+            return source
+        return replace(source, label=f"{source.name}_{suffix}")
+
+    return [label(source) for source in sources]
+
+
+# === Reading ===
 
 
 def is_card(source: Source) -> bool:
@@ -193,8 +340,8 @@ def is_card(source: Source) -> bool:
 
 
 def read_source(source: Source, max_pixels: int, *, keep_depth: bool = False):
-    file = sys.stdin.buffer if source.path is None else source.path
-    return imaging.read_image(file, max_pixels=max_pixels, keep_depth=keep_depth)
+    """`imaging.read_image` of a source."""
+    return imaging.read_image(source.open(max_pixels), max_pixels=max_pixels, keep_depth=keep_depth)
 
 
 def read_style(

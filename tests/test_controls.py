@@ -329,7 +329,8 @@ def test_other_settings_are_not_written_over(place, capsys):
     assert "is there already, and it was made with other settings" in capsys.readouterr().err
     assert place.run("--alpha", 0.5, "--overwrite", styles=place.styles[:1]) == 0
     save_image(place.out / "photo_stylized_q.png", load_image(place.photo))
-    assert place.run("--alpha", 0.5) == 2
+    # A problem of one file; the other one is finished.
+    assert place.run("--alpha", 0.5) == 1
     assert "it does not tell how it was made" in capsys.readouterr().err
 
 

@@ -6,7 +6,7 @@ import logging
 import sys
 
 from adain import extras
-from adain.console import DONE, FAILED, complain, load_backend
+from adain.console import DONE, FAILED, complain, load_backend, tell
 from adain.evaluation.config import EvaluateConfig
 
 
@@ -17,9 +17,10 @@ def run(config: EvaluateConfig) -> int:
     if not config.write_pairs:
         extras.require("evaluate", "adain evaluate")
     planned = pairs.plan_pairs(config)
+    tell(*planned.notes)
     complain(*planned.problems)
     if config.write_pairs:
-        problems = pairs.write_pairs(config, planned)
+        count, problems = pairs.write_pairs(config, planned)
         where = config.write_pairs
     else:
         load_backend()
@@ -27,7 +28,7 @@ def run(config: EvaluateConfig) -> int:
         sys.stdout.write(report.to_tables(result))
         for note in result["notes"]:
             logging.info(note)
-        where = f"{config.out_path}/report.md"
+        count, where = len(result["pairs"]), f"{config.out_path}/report.md"
     complain(*problems)
-    sys.stderr.write(f"written: {where}\n")
+    tell(f"written: {where}, {count} of {len(planned.pairs)} pairs")
     return FAILED if planned.problems or problems else DONE

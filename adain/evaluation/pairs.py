@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
+from adain import files
+from adain.console import shorten
+from adain.constants import MAX_PIXELS
 from adain.evaluation.config import EvaluateConfig
 from adain.imaging import io as imaging
 from adain.options import UsageError
 from adain.presets import lpips_file, npz
 from adain.presets.preset import find_preset
-from adain.sources import Source, find_sources
+from adain.sources import Source, find_sources, read_source
 
 PHOTO, STYLE = "unchanged photo", "plain style picture"
 
@@ -40,6 +43,8 @@ class Plan:
     outputs: dict[str, dict[str, Path]]
     """Method to name of the pair to file."""
     problems: list[str]
+    notes: list[str]
+    """One line for each folder in which files were left out."""
 
 
 # === Planning ===
@@ -56,11 +61,12 @@ def plan_pairs(config: EvaluateConfig) -> Plan:
         ValueError: If there are no pairs.
     """
     if config.pairs:
-        pairs, problems = _read_pairs(Path(config.pairs)), []
+        pairs, problems, notes = _read_pairs(Path(config.pairs)), [], []
     else:
-        contents, problems = find_sources(config.content_path)
-        styles, more = find_sources(config.style_path)
+        contents, problems, notes = find_sources(config.content_path, out_path=config.out_path)
+        styles, more, more_notes = find_sources(config.style_path, out_path=config.out_path)
         problems += more
+        notes += more_notes
         pairs = [Pair(content, style) for content in contents for style in styles]
         # In this order, so that the first few of them are a fair sample too.
         order = np.random.default_rng(config.seed).permutation(len(pairs))
@@ -69,7 +75,7 @@ def plan_pairs(config: EvaluateConfig) -> Plan:
         raise ValueError("; ".join([*problems, "there is no pair to measure"]))
     _require_names(pairs)
     if config.write_pairs:
-        return Plan(pairs, {}, problems)
+        return Plan(pairs, {}, problems, notes)
     lpips_file.read_archive(config.lpips_weights, "alexnet")
     for name in config.preset:
         find_preset(name)
@@ -80,14 +86,14 @@ def plan_pairs(config: EvaluateConfig) -> Plan:
             raise UsageError(f"Two methods are called {name}. Give --outputs another NAME.")
         outputs[name], missing = _match(Path(folder), pairs)
         problems += missing
-    return Plan(pairs, outputs, problems)
+    return Plan(pairs, outputs, problems, notes)
 
 
 def _read_pairs(path: Path) -> list[Pair]:
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            lines = [(number, row) for number, row in enumerate(csv.reader(file), start=1) if row]
-    except (OSError, UnicodeDecodeError) as error:
+        text = io.StringIO(files.read_text(path), newline="")
+        lines = [(number, row) for number, row in enumerate(csv.reader(text), start=1) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path}: not a readable list of pairs ({error}).") from error
     pairs = {}
     for number, row in lines:
@@ -97,39 +103,39 @@ def _read_pairs(path: Path) -> list[Pair]:
                 f"{path}, line {number}: expected `content,style`. Received: {','.join(row)}"
             )
         # Beside the list, or from where the command was given.
-        files = [path.parent / text for text in texts]
-        files = [f if f.exists() else Path(text) for f, text in zip(files, texts, strict=True)]
-        pairs[tuple(files)] = Pair(*(Source(file, file.stem) for file in files))
+        beside = [path.parent / text for text in texts]
+        paths = [p if p.exists() else Path(text) for p, text in zip(beside, texts, strict=True)]
+        pairs[tuple(paths)] = Pair(*(Source(file, file.stem) for file in paths))
     return list(pairs.values())
 
 
 def _require_names(pairs: list[Pair]) -> None:
     """Results are told apart by name, so no two pictures may share one."""
+    wrong = []
     for kind in ("content", "style"):
         paths: dict[str, Path] = {}
-        for pair in pairs:
-            source = getattr(pair, kind)
+        for source in dict.fromkeys(getattr(pair, kind) for pair in pairs):
             if source.path is None:
                 raise UsageError("Standard input cannot be measured. Give a file.")
             other = paths.setdefault(source.flat, source.path)
             if other != source.path:
-                raise UsageError(
-                    f"{other} and {source.path} would have the same name. Rename one of them."
-                )
+                wrong.append(f"{other} and {source.path} would have the same name.")
+    if wrong:
+        raise UsageError(f"{' '.join(shorten(wrong))} Rename one of them.")
 
 
 def _match(folder: Path, pairs: list[Pair]) -> tuple[dict[str, Path], list[str]]:
     """The picture of each pair in a folder, and a line if some are missing."""
-    files = {
+    found = {
         Source(path, str(path.relative_to(folder).with_suffix(""))).flat: path
         for path in imaging.list_images(folder)
     }
-    missing = [pair.name for pair in pairs if pair.name not in files]
+    missing = [pair.name for pair in pairs if pair.name not in found]
     if len(missing) == len(pairs):
         raise UsageError(f"{folder}: expected pictures called like {missing[0]}.png, found none.")
     about = f"{folder}: no picture for {len(missing)} of {len(pairs)} pairs"
     problems = [f"{about}; the first is {missing[0]}.png"] if missing else []
-    return {pair.name: files[pair.name] for pair in pairs if pair.name in files}, problems
+    return {pair.name: found[pair.name] for pair in pairs if pair.name in found}, problems
 
 
 def optimize_name(config: EvaluateConfig) -> str:
@@ -148,16 +154,17 @@ class Squares:
         self._odd: dict[str, dict[Path, tuple[int, int]]] = {}
         self.errors: dict[Path, str] = {}
 
-    def read(self, path: Path, kind: str, *, exact: bool = False) -> np.ndarray | None:
+    def read(self, source: Source, kind: str, *, exact: bool = False) -> np.ndarray | None:
         """The middle square, HWC uint8; None, with the reason kept, if the file is broken.
 
         Args:
-            path: The file.
+            source: The file.
             kind: What the picture is, for `notes`.
             exact: Whether any other size is worth a note, or only too small a one.
         """
+        path = source.path
         try:
-            picture = imaging.load_image(path)
+            picture, _ = read_source(source, MAX_PIXELS)
         except imaging.ImageError as error:
             self.errors[path] = str(error)
             return None
@@ -181,28 +188,33 @@ class Squares:
         return lines
 
 
-def write_pairs(config: EvaluateConfig, planned: Plan) -> list[str]:
+def write_pairs(config: EvaluateConfig, planned: Plan) -> tuple[int, list[str]]:
     """Write the squares and `pairs.csv`, for another program to work on.
 
     Returns:
-        One line for each picture that could not be read.
+        How many pairs were written, and one line for each picture that could not be read.
 
     Raises:
         ImageError: If the folder cannot be written.
+        ValueError: If no pair could be read.
     """
     squares, folder = Squares(config.size), Path(config.write_pairs)
     names: dict[tuple[str, Source], str] = {}
     for kind in ("content", "style"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
         for source in dict.fromkeys(getattr(pair, kind) for pair in planned.pairs):
-            square = squares.read(source.path, kind)
+            square = squares.read(source, kind)
             if square is not None:
                 names[kind, source] = f"{kind}/{source.flat}.png"
                 imaging.save_image(folder / names[kind, source], square)
-    text = io.StringIO(newline="")
+    text, count = io.StringIO(newline=""), 0
     for pair in planned.pairs:
         row = [names.get((kind, getattr(pair, kind))) for kind in ("content", "style")]
         if all(row):
             csv.writer(text).writerow(row)
+            count += 1
+    problems = list(squares.errors.values())
+    if not count:
+        raise ValueError("; ".join([*problems, "no pair could be read, and no list is written"]))
     npz.write_atomically(folder / "pairs.csv", lambda file: file.write(text.getvalue().encode()))
-    return list(squares.errors.values())
+    return count, problems

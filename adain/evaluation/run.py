@@ -20,6 +20,7 @@ from tqdm import tqdm
 from adain.evaluation import report
 from adain.evaluation.config import EvaluateConfig
 from adain.evaluation.pairs import PHOTO, STYLE, Pair, Plan, Squares, optimize_name
+from adain.files import read_text
 from adain.imaging import io as imaging
 from adain.presets import npz
 from adain.presets.preset import FULL_WIDTH_PRESET, Preset
@@ -75,7 +76,7 @@ class _Outputs:
         self._times = {}
         if (folder / TIMES).exists():
             try:
-                times = json.loads((folder / TIMES).read_text(encoding="utf-8"))
+                times = json.loads(read_text(folder / TIMES))
                 self._times = {file: float(value) for file, value in times.items()}
             except (ValueError, TypeError, AttributeError) as error:
                 raise ValueError(
@@ -84,7 +85,9 @@ class _Outputs:
 
     def paint(self, pair: Pair, content: np.ndarray, style: np.ndarray):
         path = self._files.get(pair.name)
-        picture = path and self._squares.read(path, self._name, exact=True)
+        if path is None:
+            return None, {}
+        picture = self._squares.read(Source(path, path.stem), self._name, exact=True)
         if picture is None:
             return None, {}
         known = path.name in self._times
@@ -197,14 +200,14 @@ class _Study:
         self._sheet: dict[Pair, dict[str, np.ndarray]] = {}
         self.records: dict[Pair, dict[str, dict]] = {}
 
-    def _look_at(self, path: Path, kind: str):
-        square = self._squares.read(path, kind)
+    def _look_at(self, source: Source, kind: str):
+        square = self._squares.read(source, kind)
         return None if square is None else self._judge.look(square)
 
     def measure(self, pair: Pair, methods: dict) -> None:
         """Let each method paint a pair, and measure the pictures; broken ones are left out."""
         content, style = (
-            self._look(source.path, kind)
+            self._look(source, kind)
             for source, kind in ((pair.content, "content"), (pair.style, "style"))
         )
         if content is None or style is None:

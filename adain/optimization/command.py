@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from adain.console import complain, finish, load_backend, progress_bar, report
+from adain.console import (
+    USAGE,
+    complain,
+    finish,
+    load_backend,
+    progress_bar,
+    report,
+    shorten,
+    tell,
+)
+from adain.files import remove_leftovers
 from adain.optimization.config import OptimizeConfig
 
 
@@ -11,9 +21,13 @@ def optimize(config: OptimizeConfig) -> int:
     from adain.presets.preset import find_preset
 
     find_preset(config.checkpoint)
-    planned, problems = files.plan_jobs(config)
-    complain(*problems)
-    failed = len(problems)
+    planned, refused, problems, notes = files.plan_jobs(config)
+    tell(*notes)
+    complain(*problems, *shorten(refused))
+    if refused and not (planned or problems):
+        return USAGE
+    failed, made = len(problems) + len(refused), 0
+    remove_leftovers(job.output.parent for job in planned if job.output is not None)
     if planned:
         load_backend()
         bar = progress_bar(len(planned) * config.steps, "step", config.quiet)
@@ -27,4 +41,5 @@ def optimize(config: OptimizeConfig) -> int:
                 # L-BFGS may have stopped early.
                 bar.update(i * config.steps - bar.n)
                 failed += report(outcome, bar.write, as_json=config.json)
-    return finish(config, len(planned) + len(problems) - failed, failed)
+                made += not outcome.error
+    return finish(config, made, failed)

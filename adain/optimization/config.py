@@ -58,6 +58,7 @@ class OptimizeConfig:
     save_iter: int = flag(
         0, "also write the best picture so far every so many steps, NAME_0050.png (0: no)"
     )
+    overwrite: bool = flag(False, "replace files that are there already", affects_result=False)
     quality: int = shared("quality")
     max_pixels: int = shared("max_pixels")
     seed: int = flag(0, "seed of the noise")

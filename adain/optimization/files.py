@@ -8,25 +8,35 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from adain.files import replacing
 from adain.imaging import io as imaging
+from adain.imaging.formats import written_format
 from adain.inference.memory import choose_tile
 from adain.optimization.config import OptimizeConfig
 from adain.options import UsageError
+from adain.outputs import (
+    Obstacles,
+    Outcome,
+    check_out_path,
+    check_outputs,
+    fit_name,
+    output_path,
+    refuse_existing,
+    result_suffix,
+)
 from adain.presets.architecture import ARCHITECTURES
 from adain.sources import (
     STDOUT,
-    Outcome,
     Source,
-    check_outputs,
     find_sources,
     is_card,
-    output_path,
     read_source,
-    reason_of,
     shrink,
+    tell_apart,
 )
 
 
@@ -42,20 +52,34 @@ class Job:
         return " with ".join(str(source) for source in (self.content, self.style) if source)
 
 
-def plan_jobs(config: OptimizeConfig) -> tuple[list[Job], list[str]]:
-    """All results to make, in order, and one line for each path that led to none.
+class JobPlan(NamedTuple):
+    """What `adain optimize` is going to do."""
+
+    ready: list[Job]
+    refused: list[str]
+    """One line for each result that would replace a file."""
+    problems: list[str]
+    """One line for each path that led to no picture."""
+    notes: list[str]
+    """One line for each folder in which files were left out."""
+
+
+def plan_jobs(config: OptimizeConfig) -> JobPlan:
+    """All results to make, in order.
 
     Raises:
-        UsageError: If two files would have the same name, one would replace an input, or a style
-            is a style card.
+        UsageError: If two files would have the same name, one would replace an input, a style
+            is a style card, or `--out-path` cannot be written.
     """
-    contents, problems = find_sources(config.content_path)
-    styles, style_problems = find_sources(config.style_path)
+    check_out_path(config.out_path)
+    contents, problems, notes = find_sources(config.content_path, out_path=config.out_path)
+    styles, more, more_notes = find_sources(config.style_path, out_path=config.out_path)
     for style in filter(is_card, styles):
         raise UsageError(
             f"--style-path must name pictures. Received: {style}, a style card, which holds the "
             "statistics of one layer."
         )
+    contents, styles = _name(config, contents, styles)
     jobs = []
     # None: nothing was asked for, which is not the same as nothing found.
     for content in contents if config.content_path else [None]:
@@ -68,18 +92,37 @@ def plan_jobs(config: OptimizeConfig) -> tuple[list[Job], list[str]]:
                 source, tail = content, f"_optimized_{style.flat}"
             jobs.append(Job(content, style, output_path(config.out_path, source, tail)))
     saved = range(config.save_iter, config.steps + 1, config.save_iter) if config.save_iter else ()
-    check_outputs(
-        config.out_path,
-        jobs,
-        contents + styles,
-        lambda job: [job.output, *(step_path(job.output, step) for step in saved)],
-    )
-    return jobs, problems + style_problems
+
+    def written(job: Job) -> list[Path | None]:
+        return [job.output, *(step_path(job.output, step) for step in saved)]
+
+    check_outputs(config.out_path, jobs, contents + styles, written)
+    refused: list[str] = []
+    if not config.overwrite:
+        jobs, refused = refuse_existing(jobs, written)
+    return JobPlan(jobs, refused, problems + more, list(dict.fromkeys(notes + more_notes)))
+
+
+def _name(
+    config: OptimizeConfig, contents: list[Source], styles: list[Source]
+) -> tuple[list[Source], list[Source]]:
+    """Tell apart what would have results of one name, by their suffix and that of other files."""
+
+    def key(source: Source):
+        # Pictures of single steps are PNG, whatever the photo is.
+        return source.name, "" if config.save_iter else result_suffix(source)
+
+    def keeps(source: Source) -> bool:
+        return not config.save_iter and source.path.suffix == result_suffix(source)
+
+    if not config.content_path:
+        return contents, tell_apart(styles, key, keeps)
+    return tell_apart(contents, key, keeps), tell_apart(styles, lambda source: source.flat)
 
 
 def step_path(output: Path, step: int) -> Path:
     """`NAME_0050.png`, beside the result."""
-    return output.with_name(f"{output.stem}_{step:04}.png")
+    return output.with_name(fit_name(output.parent, output.stem, f"_{step:04}", ".png"))
 
 
 def optimize_files(
@@ -89,7 +132,7 @@ def optimize_files(
 
     Args:
         config: The settings.
-        jobs: What `plan_jobs` gave.
+        jobs: Those of `plan_jobs` that are ready.
         on_step: Called with the losses of each step.
     """
     # Here, because importing the backend takes seconds that a usage error should not cost.
@@ -98,6 +141,7 @@ def optimize_files(
     model = StyleTransfer.from_preset(config.checkpoint)
     trained = ARCHITECTURES[model.architecture].trains_encoder
     encoder = load_loss_network() if trained else model.encoder
+    obstacles = Obstacles()
     for job in jobs:
         started = time.perf_counter()
         best = {"loss": math.inf}
@@ -107,9 +151,11 @@ def optimize_files(
                 best.update(found)
             on_step(found)
 
-        error = reason_of(
-            lambda job=job, watch=watch: _optimize(config, model, encoder, job, watch)
-        )
+        def make(job=job, watch=watch):
+            obstacles.check(job.output)
+            _optimize(config, model, encoder, job, watch)
+
+        error, told = obstacles.run(make, job.output)
         yield Outcome(
             str(job.content or ""),
             str(job.style or ""),
@@ -117,6 +163,7 @@ def optimize_files(
             error,
             time.perf_counter() - started,
             {} if error else best,
+            told=told,
         )
 
 
@@ -134,12 +181,15 @@ def _optimize(config: OptimizeConfig, model, encoder, job: Job, watch) -> None:
     start: str | np.ndarray = config.start
     if start == "adain":
         start = model.stylize(content, style, tile=choose_tile(model, content))
-    if job.output is not None:
-        job.output.parent.mkdir(parents=True, exist_ok=True)
+
+    def save(output: Path, image: np.ndarray) -> None:
+        with replacing(output, make_folder=True) as file:
+            how = {"quality": config.quality, "format": written_format(output)}
+            imaging.save_image(file, image, meta=meta, **how)
 
     def on_step(step, found, picture):
         if config.save_iter and step % config.save_iter == 0:
-            imaging.save_image(step_path(job.output, step), picture(), meta=meta)
+            save(step_path(job.output, step), picture())
         watch(found)
 
     result = optimize_image(
@@ -163,4 +213,4 @@ def _optimize(config: OptimizeConfig, model, encoder, job: Job, watch) -> None:
     if job.output is None:
         imaging.save_image(sys.stdout.buffer, result, format="PNG", meta=meta)
     else:
-        imaging.save_image(job.output, result, meta=meta, quality=config.quality)
+        save(job.output, result)

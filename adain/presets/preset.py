@@ -135,7 +135,11 @@ class Preset:
     @property
     def styles(self) -> dict[str, Path]:
         """The style cards that come with the weights, by name."""
-        return {path.stem: path for path in sorted((self.folder / STYLES).glob("*.npz"))}
+        return {
+            path.stem: path
+            for path in sorted((self.folder / STYLES).glob("[!.]*"))
+            if path.suffix.lower() == ".npz" and path.is_file()
+        }
 
     def sum_of(self, file: str) -> str:
         """The SHA-256 that a file must have.

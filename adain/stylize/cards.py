@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,51 +14,82 @@ from adain.imaging.palette import Palette
 from adain.inference.memory import choose_tile
 from adain.inference.style_code import StyleCode
 from adain.options import UsageError
+from adain.outputs import (
+    Obstacles,
+    Outcome,
+    check_out_path,
+    check_outputs,
+    fit_name,
+    refuse_existing,
+)
 from adain.presets.preset import Preset
 from adain.sources import (
     STYLE_CARD,
-    Outcome,
     Source,
     find_sources,
     is_card,
     read_style,
-    reason_of,
+    tell_apart,
 )
 from adain.stylize.config import ListStylesConfig, SaveStylesConfig, ShowStylesConfig
 
 
-def plan_cards(config: SaveStylesConfig) -> tuple[dict[Path, Source], list[str]]:
-    """Which picture each style card is made of, and one line for each path that led to none.
+@dataclass(frozen=True)
+class Card:
+    """A style card to make, from which picture, and where it goes."""
+
+    source: Source
+    output: Path
+
+    def __str__(self) -> str:
+        return str(self.source)
+
+
+class CardPlan(NamedTuple):
+    """What `adain styles save` is going to do."""
+
+    ready: list[Card]
+    refused: list[str]
+    """One line for each card that would replace something."""
+    problems: list[str]
+    """One line for each path that led to no picture."""
+    notes: list[str]
+    """One line for each folder in which files were left out."""
+
+
+def plan_cards(config: SaveStylesConfig) -> CardPlan:
+    """Which style cards to make.
 
     Raises:
-        UsageError: If two cards would have the same name, or one is there already.
+        UsageError: If two cards would have the same name, or `out_path` cannot be written.
     """
-    sources, problems = find_sources(config.style_path)
-    one = config.out_path.lower().endswith(STYLE_CARD)
+    check_out_path(config.out_path, (STYLE_CARD,))
+    sources, problems, notes = find_sources(config.style_path, out_path=config.out_path)
+    one = config.out_path.lower().endswith(STYLE_CARD) and not Path(config.out_path).is_dir()
     if len(sources) > 1 and (one or config.name):
         what = f"{config.out_path} is one style card" if one else "--name is for one style card"
         raise UsageError(f"{what}, but there are {len(sources)} pictures. Give a folder.")
-    outputs: dict[Path, Source] = {}
-    for source in sources:
-        output = Path(config.out_path)
-        output = output if one else output / f"{source.name}{STYLE_CARD}"
-        if output in outputs:
-            raise UsageError(f"{output} would be written twice: {outputs[output]}, {source}.")
-        if output.exists() and not config.overwrite:
-            raise UsageError(f"{output} is there already. Use --overwrite to replace it.")
-        outputs[output] = source
-    return outputs, problems
+    cards = []
+    for source in tell_apart(sources, lambda source: source.name):
+        folder = Path(config.out_path, source.title).parent
+        name = fit_name(folder, Path(source.title).name, "", STYLE_CARD)
+        cards.append(Card(source, Path(config.out_path) if one else folder / name))
+    check_outputs("", cards, sources)
+    ready, refused = (cards, []) if config.overwrite else refuse_existing(cards)
+    return CardPlan(ready, refused, problems, notes)
 
 
-def save_cards(config: SaveStylesConfig, outputs: dict[Path, Source]) -> Iterator[Outcome]:
+def save_cards(config: SaveStylesConfig, cards: list[Card]) -> Iterator[Outcome]:
     """Write one style card for each picture; a failure of one leaves the others alone."""
     from adain.engines.registry import load_stylizer
 
     stylizer = load_stylizer(config.checkpoint, config.engine)
-    for output, source in outputs.items():
+    obstacles = Obstacles()
+    for card in cards:
         started = time.perf_counter()
 
-        def make(source=source, output=output):
+        def make(source=card.source, output=card.output):
+            obstacles.check(output)
             picture, visible = read_style(source, config.max_pixels, config.style_size)
             code = stylizer.encode_style(
                 picture,
@@ -68,18 +101,30 @@ def save_cards(config: SaveStylesConfig, outputs: dict[Path, Source]) -> Iterato
             )
             code.save(output)
 
-        error = reason_of(make)
-        yield Outcome("", str(source), str(output), error, time.perf_counter() - started)
+        error, told = obstacles.run(make, card.output)
+        yield Outcome(
+            "", str(card), str(card.output), error, time.perf_counter() - started, told=told
+        )
 
 
-def find_cards(config: ListStylesConfig | ShowStylesConfig) -> tuple[list[dict], list[str]]:
-    """What style cards tell about themselves, and one line for each path that led to none.
+class FoundCards(NamedTuple):
+    """What `adain styles list` and `show` tell."""
+
+    cards: list[dict]
+    problems: list[str]
+    """One line for each path that led to none, and each card that is broken."""
+    notes: list[str]
+    """One line for each folder in which files were left out."""
+
+
+def find_cards(config: ListStylesConfig | ShowStylesConfig) -> FoundCards:
+    """What style cards tell about themselves.
 
     Raises:
         PresetError: If there are no such weights.
     """
     library = Preset.load(config.checkpoint).styles
-    sources, problems = find_sources(
+    sources, problems, notes = find_sources(
         config.style_path or tuple(library), cards=True, library=library
     )
     found = []
@@ -102,7 +147,7 @@ def find_cards(config: ListStylesConfig | ShowStylesConfig) -> tuple[list[dict],
                 "file": str(source.path),
             }
         )
-    return found, problems
+    return FoundCards(found, problems, notes)
 
 
 def _describe(palette: Palette | None) -> dict | None:

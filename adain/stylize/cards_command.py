@@ -5,7 +5,18 @@ from __future__ import annotations
 import json
 import sys
 
-from adain.console import DONE, FAILED, NoProgress, complain, load_backend, report
+from adain.console import (
+    DONE,
+    FAILED,
+    USAGE,
+    NoProgress,
+    complain,
+    load_backend,
+    report,
+    shorten,
+    tell,
+)
+from adain.files import remove_leftovers
 from adain.stylize.config import ListStylesConfig, SaveStylesConfig, ShowStylesConfig
 
 
@@ -13,9 +24,13 @@ def save_styles(config: SaveStylesConfig) -> int:
     from adain.engines import registry as engines
     from adain.stylize import cards
 
-    planned, problems = cards.plan_cards(config)
-    complain(*problems)
-    failed, done = len(problems), 0
+    planned, refused, problems, notes = cards.plan_cards(config)
+    tell(*notes)
+    complain(*problems, *shorten(refused))
+    if refused and not (planned or problems):
+        return USAGE
+    failed, done = len(problems) + len(refused), 0
+    remove_leftovers(card.output.parent for card in planned)
     if planned:
         if engines.resolve(config.engine) == "keras":
             load_backend()
@@ -48,7 +63,8 @@ _CARD_COLUMNS = ("style", "title", "credit", "license")
 def _tell_styles(config: ListStylesConfig | ShowStylesConfig, form) -> int:
     from adain.stylize import cards
 
-    found, problems = cards.find_cards(config)
+    found, problems, notes = cards.find_cards(config)
+    tell(*notes)
     for card in found:
         sys.stdout.write((json.dumps(card) if config.json else form(card)) + "\n")
     complain(*problems)

@@ -7,7 +7,19 @@ import logging
 import sys
 
 from adain import extras
-from adain.console import DONE, FAILED, PictureBar, complain, finish, load_backend, report
+from adain.console import (
+    DONE,
+    FAILED,
+    USAGE,
+    PictureBar,
+    complain,
+    finish,
+    load_backend,
+    report,
+    shorten,
+    tell,
+)
+from adain.files import remove_leftovers
 from adain.stylize.config import StylizeConfig
 
 
@@ -19,15 +31,25 @@ def stylize(config: StylizeConfig) -> int:
     if max(config.alpha) > 1:
         text = "alpha %g exaggerates the style: expect artefacts"
         logging.warning(text, max(config.alpha))
-    planned, finished, problems = stylize_plan.plan_results(config)
-    complain(*problems)
-    failed = len(problems)
-    if finished and not config.quiet:
-        logging.info("%d finished before, skipped; --overwrite makes them anew", len(finished))
+    plan = stylize_plan.plan_results(config)
+    tell(*plan.notes)
+    complain(*plan.problems, *shorten(plan.refused))
+    failed, planned = plan.failed + len(plan.refused), plan.ready
+    if plan.refused and not (planned or plan.finished or plan.problems):
+        return USAGE
+    if plan.finished and not config.quiet:
+        logging.info("%d finished before, skipped", len(plan.finished))
+    if plan.changed:
+        tell(
+            f"{len(plan.changed)} made before from other photos, styles or masks of the same "
+            "names, and made again: " + ", ".join(shorten([str(r.output) for r in plan.changed]))
+        )
     if config.dry_run:
         for result in planned:
             _tell(config, result)
         return FAILED if failed else DONE
+    remove_leftovers(r.output.parent for r in [*planned, *plan.finished] if r.output is not None)
+    made = 0
     if planned:
         if config.refine:
             extras.require("optimize", "--refine")
@@ -37,7 +59,8 @@ def stylize(config: StylizeConfig) -> int:
             for outcome in stylize_jobs.stylize_files(config, planned, bar.move):
                 bar.finish_one()
                 failed += report(outcome, bar.write, as_json=config.json)
-    return finish(config, len(planned) + len(problems) - failed, failed)
+                made += not outcome.error
+    return finish(config, made, failed)
 
 
 def _tell(config: StylizeConfig, result) -> None:

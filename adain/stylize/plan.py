@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import math
+import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from adain import __version__
 from adain.imaging import io as imaging
 from adain.inference.style_code import StyleCode
-from adain.options import UsageError, recorded
-from adain.presets.preset import PARTS, Preset
-from adain.sources import Source, check_outputs, find_sources, is_card, output_path, read_source
+from adain.options import UsageError
+from adain.outputs import (
+    check_folder,
+    check_out_path,
+    check_outputs,
+    output_path,
+    result_suffix,
+)
+from adain.presets.preset import Preset
+from adain.sources import Source, find_sources, is_card, read_source, tell_apart
 from adain.stylize import sheets
 from adain.stylize.config import StylizeConfig
+from adain.stylize.history import History, State
 from adain.stylize.inputs import Planes, fit_mask, to_mask
 
 _NAMES = 3
@@ -76,34 +83,64 @@ class PlannedResult:
 # === Planning ===
 
 
-def plan_results(
-    config: StylizeConfig,
-) -> tuple[list[PlannedResult], list[PlannedResult], list[str]]:
-    """All results to make, those that are there already, and a line for each path without pictures.
+@dataclass(frozen=True)
+class Plan:
+    """All results of a run, by what there is where they go."""
+
+    ready: list[PlannedResult]
+    """To be made, those of `changed` among them."""
+    finished: list[PlannedResult]
+    """There already."""
+    changed: list[PlannedResult]
+    """There already, but made from other files of the same names."""
+    refused: list[str]
+    """One line for each that would replace something else."""
+    problems: list[str]
+    """One line for each path without pictures, and each folder that cannot be written."""
+    failed: int
+    """How many problems there are: each path, and each result that a folder does not take."""
+    notes: list[str]
+    """One line for each folder in which files were left out, and each style card passed over."""
+
+
+def plan_results(config: StylizeConfig) -> Plan:
+    """All results to make, and what is wrong with some of them.
 
     Everything that can be known to go wrong is found here, before any work.
 
     Raises:
         UsageError: If the numbers of styles, weights, masks and strengths do not fit; if a style
-            card is broken or of other weights, or a mask empty; if two results would have the same
-            name, or one would replace an input or another picture.
+            card that was named is broken or of other weights, or a mask empty; if results would
+            have the same name, or replace an input; if `--out-path` cannot be written.
         PresetError: If there are no such weights.
     """
+    check_out_path(config.out_path)
     preset = Preset.load(config.checkpoint)
-    contents, problems = find_sources(config.content_path)
+    history = History(config, preset)
+    where = {"out_path": config.out_path, "is_result": history.is_result}
+    contents, problems, notes = find_sources(config.content_path, **where)
     # Without a mix the same style twice would be the same result twice.
     mixed = config.mask or config.style_mix or config.style_interp_weights or config.sheet == "mix"
-    styles, more = find_sources(
+    styles, more, more_notes = find_sources(
         config.style_path,
         cards=True,
         library=preset.styles,
         repeats=bool(mixed),
+        **where,
     )
     if more and (config.mask or config.style_mix or config.style_interp_weights):
         # Their numbers must fit.
         raise UsageError(more[0])
     problems += more
-    _check_styles(config, preset, styles)
+    styles, unfit = _fitting_styles(config, preset, styles)
+    if unfit and not styles and not more:
+        problems.append(f"{' '.join(config.style_path)}: no style that can be used")
+    contents = tell_apart(
+        contents,
+        lambda source: (source.name, result_suffix(source)),
+        lambda source: source.path.suffix == result_suffix(source),
+    )
+    styles = tell_apart(styles, lambda source: source.flat)
     rng = np.random.default_rng(config.seed)
     results: list[PlannedResult] = []
     checked: set[Source] = set()
@@ -112,43 +149,96 @@ def plan_results(
         if 0 < config.random < len(styles):
             picks = rng.choice(len(styles), config.random, replace=False)
             chosen = [styles[i] for i in sorted(picks)]
-        masks = _find_masks(config, content)
+        masks = _find_masks(config, content, where)
         for mask in masks:
             if config.crop_size or mask not in checked:
                 checked.add(mask)
                 _check_cover(config, content, mask, read_mask(mask, config.max_pixels))
         results += _planned_results(config, content, chosen, masks)
     check_outputs(config.out_path, results, [*contents, *styles, *checked])
-    ready, finished = [], []
+    notes = list(dict.fromkeys([*notes, *more_notes, *unfit]))
+    return _sort_out(results, history, problems, notes)
+
+
+def _sort_out(
+    results: list[PlannedResult], history: History, problems: list[str], notes: list[str]
+) -> Plan:
+    """What to do, from what there is."""
+    ready, finished, changed, refused = [], [], [], []
+    unwritable: dict[Path, str] = {}
+    blocked: Counter[str] = Counter()
     for result in results:
-        done = not config.overwrite and _is_finished(config, preset, result)
-        (finished if done else ready).append(result)
-    return ready, finished, problems
+        state, reason = history.look(result)
+        if state is State.OTHER:
+            refused.append(reason)
+        elif state is State.FINISHED:
+            finished.append(result)
+        elif reason := _obstacle(result, unwritable):
+            blocked[reason] += 1
+        else:
+            ready.append(result)
+            if state is State.CHANGED:
+                changed.append(result)
+    failed = len(problems) + blocked.total()
+    for reason, count in blocked.items():
+        problems.append(f"{reason} {count} result{'' if count == 1 else 's'} not made.")
+    return Plan(ready, finished, changed, refused, problems, failed, notes)
 
 
-def _check_styles(config: StylizeConfig, preset: Preset, styles: Sequence[Source]) -> None:
+def _obstacle(result: PlannedResult, known: dict[Path, str]) -> str:
+    """Why nothing can be written where a result goes; "" if it can."""
+    if result.output is None:
+        return ""
+    folder = result.output.parent
+    if folder not in known:
+        known[folder] = check_folder(folder)
+    return known[folder]
+
+
+def _fitting_styles(
+    config: StylizeConfig, preset: Preset, styles: Sequence[Source]
+) -> tuple[list[Source], list[str]]:
+    """Styles without the cards that cannot be used, and a line for each of these.
+
+    Raises:
+        UsageError: If such a card was named, and not found in a folder.
+    """
     kind = (preset.name, preset.fingerprint, preset.level_widths)
-    for style in filter(is_card, styles):
-        if config.refine:
-            raise UsageError(f"--refine needs the style's picture. Received: {style}, a style card")
-        if config.keep_colors in ("coral", "histogram"):
-            raise UsageError(
-                f"--keep-colors {config.keep_colors} needs the style's picture; luma does not. "
-                f"Received: {style}, a style card"
-            )
-        try:
-            StyleCode.load(style.path).check(*kind)
-        except (ValueError, OSError) as error:
-            text = str(error)
-            raise UsageError(text if str(style) in text else f"{style}: {text}") from error
+    fitting, unfit = [], []
+    for style in styles:
+        reason = _unfit(config, style, kind) if is_card(style) else ""
+        if reason and not style.found:
+            raise UsageError(reason)
+        if reason:
+            unfit.append(f"skipped: {reason}")
+        else:
+            fitting.append(style)
+    return fitting, unfit
 
 
-def _find_masks(config: StylizeConfig, content: Source) -> list[Source]:
+def _unfit(config: StylizeConfig, style: Source, kind: tuple[str, str, tuple[int, ...]]) -> str:
+    """Why a style card cannot be used, or an empty string."""
+    if config.refine:
+        return f"--refine needs the style's picture. Received: {style}, a style card"
+    if config.keep_colors in ("coral", "histogram"):
+        return (
+            f"--keep-colors {config.keep_colors} needs the style's picture; luma does not. "
+            f"Received: {style}, a style card"
+        )
+    try:
+        StyleCode.load(style.path).check(*kind)
+    except (ValueError, OSError) as error:
+        text = str(error)
+        return text if str(style) in text else f"{style}: {text}"
+    return ""
+
+
+def _find_masks(config: StylizeConfig, content: Source, where: dict) -> list[Source]:
     paths = []
     for text in config.mask:
-        own = Path(text) / content.name
-        paths.append(str(own) if own.is_dir() else text)
-    masks, problems = find_sources(tuple(paths), repeats=True)
+        own = os.path.join(text, content.name)
+        paths.append(own if text and os.path.isdir(own) else text)
+    masks, problems, _ = find_sources(paths, repeats=True, **where)
     if problems:
         raise UsageError(f"--mask: {problems[0]}")
     return masks
@@ -172,11 +262,11 @@ def read_mask(source: Source, max_pixels: int) -> np.ndarray:
 
 def _check_cover(config: StylizeConfig, content: Source, source: Source, mask: np.ndarray) -> None:
     """Whether a mask still has something inside where the photo is cut out."""
-    if not config.crop_size or content.path is None:
+    if not config.crop_size:
         return
     cut = (config.content_size, config.crop_size, config.max_pixels, str(content))
     try:
-        left = fit_mask(mask, imaging.read_size(content.path), *cut)
+        left = fit_mask(mask, imaging.read_size(content.open(config.max_pixels)), *cut)
     except ValueError:
         return  # Told when it is the photo's turn, and the others are done.
     if not left.any():
@@ -290,71 +380,3 @@ def _shares(weights: Sequence[float], styles: int, rows: int) -> list[tuple[floa
                 f"--style-interp-weights must not be all 0. Received: {' '.join(map(str, row))}"
             )
     return [tuple(weight / sum(row) for weight in row) for row in table]
-
-
-# === Settings: written into results, and what tells a finished one ===
-
-
-def settings(config: StylizeConfig, preset: Preset, result: PlannedResult) -> dict:
-    """Everything that makes a result what it is, for JSON; files by their names only."""
-    record = {
-        "program": f"adain {__version__}",
-        "preset": preset.name,
-        "weights": _checksum(preset),
-        "content": _file_name(result.content),
-    }
-    if result.sheet:
-        record["cells"] = [
-            [[cell.label, [_describe(region) for region in cell.regions]] for cell in row]
-            for row in result.sheet
-        ]
-    else:
-        record["regions"] = [_describe(region) for region in result.regions]
-    # The default is the preset's, which may change.
-    record["palette"] = preset.palette if config.palette is None else config.palette
-    return record | recorded(config)
-
-
-def _describe(region: PlannedRegion) -> dict:
-    mixed = zip(region.styles, region.weights, strict=True)
-    about: dict = {
-        "styles": [[_file_name(style), round(weight, 6)] for style, weight in mixed],
-        "alpha": region.alpha,
-    }
-    if region.mask is not None:
-        about["mask"] = _file_name(region.mask)
-    return about
-
-
-def _file_name(source: Source) -> str:
-    return str(source) if source.path is None else source.path.name
-
-
-def _checksum(preset: Preset) -> str:
-    return "-".join(preset.sums.get(f"{part}.npz", "")[:8] for part in PARTS)
-
-
-def _is_finished(config: StylizeConfig, preset: Preset, result: PlannedResult) -> bool:
-    """Whether a result is there, made with these settings and no older than its inputs.
-
-    Raises:
-        UsageError: If another picture is there.
-    """
-    output = result.output
-    if output is None or not output.exists():
-        return False
-    try:
-        found = json.loads(imaging.read_history(output))
-    except ValueError:
-        found = None
-    if found != settings(config, preset, result):
-        made = "it was made with other settings" if found else "it does not tell how it was made"
-        raise UsageError(f"{output} is there already, and {made}. Use --overwrite to replace it.")
-    inputs = [result.content, *result.styles, *result.masks]
-    newest = max((_changed(source.path) for source in inputs if source.path), default=0.0)
-    return output.stat().st_mtime >= newest
-
-
-@lru_cache(maxsize=4096)
-def _changed(path: Path) -> float:
-    return path.stat().st_mtime if path.exists() else 0.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections import deque
@@ -11,18 +10,23 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 
+from adain.files import replacing
 from adain.imaging import io as imaging
+from adain.imaging.formats import written_format
 from adain.inference.regions import Region
 from adain.inference.style_code import StyleCode
+from adain.outputs import Obstacles, Outcome
 from adain.presets.preset import Preset
-from adain.sources import STDOUT, Outcome, Source, is_card, read_source, reason_of
+from adain.sources import STDOUT, Source, is_card, read_source
 from adain.stylize.config import StylizeConfig
+from adain.stylize.history import History
 from adain.stylize.inputs import Lazy, Planes, StyleMix
 from adain.stylize.pipeline import StylizePipeline
-from adain.stylize.plan import PlannedRegion, PlannedResult, read_mask, settings
+from adain.stylize.plan import PlannedRegion, PlannedResult, read_mask
 from adain.stylize.sheets import Cell
 
 Picture = tuple[np.ndarray, imaging.ImageMeta]
@@ -54,20 +58,44 @@ def stylize_files(
     reading: deque[Future] = deque()
     writing: deque[tuple[PlannedResult, float, Future]] = deque()
     ahead = WAITING
+    obstacles = Obstacles()
+
+    def read(result: PlannedResult) -> Picture | imaging.ImageFile:
+        obstacles.check(result.output)
+        return worker.read(result)
+
+    def stylize(result: PlannedResult, photo: Future) -> Future:
+        """Stylise here, and let a thread write; an error of any stage is in the future."""
+        done: Future = Future()
+        try:
+            obstacles.check(result.output)
+            picture = photo.result()
+            if not isinstance(picture, imaging.ImageFile):
+                return writers.submit(_timed, worker.save, result, worker.stylize(result, picture))
+            # Each frame is written before the next one is read.
+            frames = worker.stylize_frames(result, picture)
+            done.set_result(_timed(worker.save_frames, result, frames))
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
+    def finish_one() -> Outcome:
+        result, started, saving = writing.popleft()
+        return _outcome(worker, result, started, saving, obstacles)
 
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(WAITING) as writers:
         for number, group in enumerate(groups):
             for following in groups[number + len(reading) : number + 1 + ahead]:
-                reading.append(reader.submit(worker.read, following[0]))
+                reading.append(reader.submit(read, following[0]))
             photo = reading.popleft()
             ahead = 0 if _is_large(photo) else WAITING
             for result in group:
                 started = time.perf_counter()
-                writing.append((result, started, _stylize(worker, result, photo, writers)))
+                writing.append((result, started, stylize(result, photo)))
                 while len(writing) > ahead or (writing and writing[0][2].done()):
-                    yield _outcome(worker, *writing.popleft())
+                    yield finish_one()
         while writing:
-            yield _outcome(worker, *writing.popleft())
+            yield finish_one()
 
 
 def _is_large(photo: Future) -> bool:
@@ -76,38 +104,24 @@ def _is_large(photo: Future) -> bool:
     return photo.result()[0].nbytes > LARGE
 
 
-def _stylize(
-    worker: _Worker, result: PlannedResult, photo: Future, writers: ThreadPoolExecutor
-) -> Future:
-    """Stylise here, and let a thread write; an error of any stage is in the future."""
-    done: Future = Future()
-    try:
-        picture = photo.result()
-        if not isinstance(picture, imaging.ImageFile):
-            return writers.submit(_timed, worker.save, result, worker.stylize(result, picture))
-        # Each frame is written before the next one is read.
-        frames = worker.stylize_frames(result, picture)
-        done.set_result(_timed(worker.save_frames, result, frames))
-    except Exception as error:
-        done.set_exception(error)
-    return done
-
-
 def _timed(save: Callable, result: PlannedResult, pictures: Picture | Iterable[Picture]) -> float:
     save(result, pictures)
     return time.perf_counter()
 
 
-def _outcome(worker: _Worker, result: PlannedResult, started: float, saving: Future) -> Outcome:
+def _outcome(
+    worker: _Worker, result: PlannedResult, started: float, saving: Future, obstacles: Obstacles
+) -> Outcome:
     ended = [time.perf_counter()]
-    error = reason_of(lambda: ended.append(saving.result()))
+    error, told = obstacles.run(lambda: ended.append(saving.result()), result.output)
     return Outcome(
         str(result.content),
         " + ".join(map(str, result.styles)),
         STDOUT if result.output is None else str(result.output),
         error,
         ended[-1] - started,
-        settings=worker.settings(result),
+        settings=worker.history.settings(result),
+        told=told,
     )
 
 
@@ -121,17 +135,14 @@ class _Worker:
         self.pipeline = pipeline
         self.on_step = on_step
         self.mask = lru_cache(maxsize=16)(lambda source: read_mask(source, config.max_pixels))
-        self.preset = Preset.load(config.checkpoint)
-
-    def settings(self, result: PlannedResult) -> dict:
-        return settings(self.config, self.preset, result)
+        self.history = History(config, Preset.load(config.checkpoint))
 
     # === Reading ===
 
     def read(self, result: PlannedResult) -> Picture | imaging.ImageFile:
         """The photo; an animation is only opened, and its frames are read as they are stylised."""
-        file = sys.stdin.buffer if result.content.path is None else result.content.path
-        image = imaging.open_image(file, max_pixels=self.config.max_pixels)
+        limit = self.config.max_pixels
+        image = imaging.open_image(result.content.open(limit), max_pixels=limit)
         still = self.config.concat or result.sheet or result.output is None
         if still or result.output.suffix.lower() not in imaging.ANIMATED_SUFFIXES:
             return image.read(keep_depth=True)
@@ -202,18 +213,28 @@ class _Worker:
     # === Writing ===
 
     def save(self, result: PlannedResult, picture: Picture) -> None:
-        """Write a result, with the settings that made it."""
+        """Write a result, and how it was made into it or beside it."""
         image, meta = picture
-        meta = replace(meta, history=json.dumps(self.settings(result)))
+        text = self.history.describe(result)
+        meta = replace(meta, history=text)
         if result.output is None:
             imaging.save_image(sys.stdout.buffer, image, format="PNG", meta=meta)
             return
-        result.output.parent.mkdir(parents=True, exist_ok=True)
-        imaging.save_image(result.output, image, meta=meta, quality=self.config.quality)
+        with replacing(result.output, make_folder=True) as file:
+            imaging.save_image(file, image, meta=meta, **self._how(result.output))
+            self.history.keep(result.output, file, text, meta.exif)
 
     def save_frames(self, result: PlannedResult, pictures: Iterable[Picture]) -> None:
-        """Write an animation, with the settings that made it."""
-        result.output.parent.mkdir(parents=True, exist_ok=True)
-        history = json.dumps(self.settings(result))
-        frames = ((image, replace(meta, history=history)) for image, meta in pictures)
-        imaging.save_frames(result.output, frames, quality=self.config.quality)
+        """Write an animation, and how it was made into it or beside it."""
+        with replacing(result.output, make_folder=True) as file:
+            frames = self._frames(result, pictures)
+            imaging.save_frames(file, frames, **self._how(result.output))
+            self.history.keep(result.output, file, self.history.describe(result))
+
+    def _frames(self, result: PlannedResult, pictures: Iterable[Picture]) -> Iterator[Picture]:
+        for image, meta in pictures:
+            # Styles and masks have been read by now.
+            yield image, replace(meta, history=self.history.describe(result))
+
+    def _how(self, output: Path) -> dict:
+        return {"quality": self.config.quality, "format": written_format(output)}

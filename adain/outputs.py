@@ -1,0 +1,314 @@
+"""Where results go: their names, what is wrong with these before any work, and outcomes."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from adain import files
+from adain.imaging import io as imaging
+from adain.options import UsageError
+from adain.sources import STDOUT, Source
+
+# What looks like a file's suffix, and not like the end of a folder's name such as `2.5` or `v2`.
+_SUFFIX = re.compile(r"\.(?!v\d)[a-z][a-z0-9]{1,5}", re.IGNORECASE)
+# Bytes of a name, where the file system does not tell.
+_NAME_MAX = 255
+_HASH = 8
+# Zero-width joiner and variation selector, which make one sign of several.
+_JOINERS = {"\u200d", "\ufe0f"}
+# So many pairs make a line; more are counted.
+_NAMED = 20
+
+
+class HasOutput(Protocol):
+    """A job of any kind; its text says what is made of what."""
+
+    @property
+    def output(self) -> Path | None:
+        """None: standard output."""
+
+
+Job = TypeVar("Job", bound=HasOutput)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job or a style card."""
+
+    content: str
+    style: str
+    output: str
+    error: str
+    seconds: float
+    losses: dict[str, float] = field(default_factory=dict)
+    """Of optimised pictures."""
+    settings: dict = field(default_factory=dict)
+    """Of stylised pictures: what made them."""
+    told: bool = False
+    """Whether the error is that of another one before."""
+
+
+# === Names ===
+
+
+def check_out_path(
+    out_path: str, suffixes: Sequence[str] = tuple(sorted(imaging.WRITABLE_SUFFIXES))
+) -> None:
+    """Whether `--out-path` is a folder, or a file of a kind that can be written.
+
+    Raises:
+        UsageError: If it is neither; the message lists what there is.
+    """
+    if out_path == STDOUT:
+        return
+    if not out_path:
+        raise UsageError("--out-path must name a file or a folder. Received: an empty one")
+    path = Path(out_path)
+    is_folder, exists = path.is_dir(), os.path.lexists(path)
+    if is_folder or out_path.endswith(("/", os.sep)):
+        return
+    suffix = path.suffix.lower()
+    if suffix not in suffixes and (_SUFFIX.fullmatch(suffix) or path.is_file()):
+        raise UsageError(
+            f"--out-path {out_path}: {suffix or 'a file without a suffix'} cannot be written. Use "
+            f"{' '.join(suffixes)}, or a folder"
+            + ("" if exists else f", which ends with a slash: {out_path}/")
+        )
+    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+        raise UsageError(
+            f"--out-path {out_path} is a pipe or a device. Use a file, a folder, or - for "
+            "standard output"
+        )
+
+
+def is_file(out_path: str) -> bool:
+    """Whether `--out-path` names one picture and not a folder."""
+    path = Path(out_path)
+    return out_path == STDOUT or (
+        not path.is_dir()
+        and not out_path.endswith(("/", os.sep))
+        and path.suffix.lower() in imaging.WRITABLE_SUFFIXES
+    )
+
+
+def result_suffix(source: Source) -> str:
+    """The suffix of a source's results: its own, or .png for formats that are only read."""
+    suffix = source.path.suffix.lower() if source.path else ".png"
+    return suffix if suffix in imaging.WRITABLE_SUFFIXES else ".png"
+
+
+def output_path(out_path: str, source: Source, tail: str) -> Path | None:
+    """`OUT/{source}{tail}`, in the source's format and its sub-folder; None for standard output.
+
+    Names that are too long for the file system are cut, and end with a hash of the whole.
+    """
+    if out_path == STDOUT:
+        return None
+    if is_file(out_path):
+        return Path(out_path)
+    *folders, name = Path(source.title).parts or ("",)
+    folder = Path(out_path, *folders)
+    return folder / fit_name(folder, name, tail, result_suffix(source))
+
+
+def fit_name(folder: Path, name: str, tail: str, suffix: str) -> str:
+    """`{name}{tail}{suffix}`, with name and tail cut to what fits into one file name.
+
+    Args:
+        folder: Where the file is going to be; it need not exist.
+        name: The beginning, the photo's name.
+        tail: What follows, with the style's name.
+        suffix: The end, which stays whole.
+    """
+    room = _name_max(folder) - _size(suffix)
+    if _size(name) + _size(tail) > room:
+        tail = _cut(tail, max(room - _size(name), room // 2))
+        name = _cut(name, room - _size(tail))
+    return f"{name}{tail}{suffix}"
+
+
+def _name_max(folder: Path) -> int:
+    """Bytes that a name in a folder may have."""
+    for place in (folder, *folder.parents):
+        try:
+            # Some systems say "no limit" as -1, and have one.
+            limit = os.pathconf(place, "PC_NAME_MAX")
+            return min(limit, _NAME_MAX) if limit > 0 else _NAME_MAX
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, AttributeError):  # Windows has no such call.
+            break
+    return _NAME_MAX
+
+
+def _size(text: str) -> int:
+    return len(os.fsencode(text))
+
+
+def _cut(text: str, size: int) -> str:
+    """A text of that many bytes at most; where it is cut, a hash of all of it follows."""
+    if _size(text) <= size:
+        return text
+    mark = "~" + sha256(os.fsencode(text)).hexdigest()[:_HASH]
+    end = min(len(text), size)
+    while end > 0 and _size(text[:end]) > size - len(mark):
+        end -= 1
+    # Not between a letter and its accent, nor inside a joined emoji.
+    while end > 0 and (unicodedata.combining(text[end]) or {text[end], text[end - 1]} & _JOINERS):
+        end -= 1
+    return text[:end] + mark
+
+
+# === Checks before any work ===
+
+
+def check_outputs(
+    out_path: str,
+    jobs: Sequence[HasOutput],
+    inputs: Sequence[Source],
+    written: Callable[[HasOutput], list[Path | None]] = lambda job: [job.output],
+) -> None:
+    """Find what would go wrong with names, before any work.
+
+    Args:
+        out_path: `--out-path`.
+        jobs: All results to make.
+        inputs: All pictures that were named.
+        written: The files that one job writes.
+
+    Raises:
+        UsageError: If results would have the same name, or replace an input: all of them are told.
+    """
+    if is_file(out_path) and len(jobs) > 1:
+        raise UsageError(
+            f"--out-path {out_path} is one file, but there are {len(jobs)} results. Give a folder."
+        )
+    owners: dict[Path | None, HasOutput] = {}
+    paths = {os.path.realpath(source.path) for source in inputs if source.path}
+    wrong = []
+    for job in jobs:
+        for output in written(job):
+            if output in owners:
+                wrong.append(
+                    f"{output} would be written twice: from {owners[output]}, and from {job}. "
+                    "Rename one of them."
+                )
+            elif output is not None and os.path.realpath(output) in paths:
+                wrong.append(f"{output} is an input; choose another --out-path.")
+            owners.setdefault(output, job)
+    if wrong:
+        more = f" And {len(wrong) - _NAMED} more." if len(wrong) > _NAMED else ""
+        raise UsageError(" ".join(wrong[:_NAMED]) + more)
+
+
+def check_folder(folder: Path) -> str:
+    """Why results cannot be written into a folder, which may not exist yet; "" if they can."""
+    place = next(
+        (place for place in (folder, *folder.parents) if os.path.lexists(place)), Path(".")
+    )
+    if not place.is_dir():
+        return f"{folder}: cannot be made, because {place} is not a folder. Choose another."
+    # Asking writes nothing; and the administrator is told of disks that are read-only, too.
+    if not os.access(place, os.W_OK | os.X_OK):
+        read_only = hasattr(os, "statvfs") and os.statvfs(place).f_flag & os.ST_RDONLY
+        reason = "Read-only file system" if read_only else "Permission denied"
+        return f"{folder}: cannot be written ({reason}). Make it writable, or choose another."
+    return ""
+
+
+def refuse_existing(
+    jobs: Sequence[Job], written: Callable[[Job], list[Path | None]] = lambda job: [job.output]
+) -> tuple[list[Job], list[str]]:
+    """Jobs that write only new files, and a line for each of the others.
+
+    Args:
+        jobs: All results to make.
+        written: The files that one job writes.
+    """
+    ready, refused = [], []
+    for job in jobs:
+        there = [path for path in written(job) if path is not None and os.path.lexists(path)]
+        if there:
+            refused.append(f"{there[0]} is there already. Use --overwrite to replace it.")
+        else:
+            ready.append(job)
+    return ready, refused
+
+
+# === Outcomes ===
+
+
+class NotTriedError(Exception):
+    """A result that was not made, because nothing can be written where it goes."""
+
+
+class Obstacles:
+    """Where nothing can be written, as earlier results of a run have found out."""
+
+    def __init__(self):
+        self._reasons: dict[Path | None, str] = {}
+
+    def check(self, output: Path | None) -> None:
+        """Whether to try.
+
+        Raises:
+            NotTriedError: If an earlier result has failed on the same folder or the same full disk.
+        """
+        for folder in (None, output.parent if output is not None else None):
+            if folder in self._reasons:
+                raise NotTriedError(self._reasons[folder])
+
+    def run(self, action: Callable[[], object], output: Path | None) -> tuple[str, bool]:
+        """Run something for one file.
+
+        Returns:
+            Why it failed, in one line, or an empty string; and whether that has been told before.
+        """
+        told = False
+
+        def watched():
+            nonlocal told
+            try:
+                action()
+            except Exception as error:
+                told = self._meet(output, error)
+                raise
+
+        return reason_of(watched), told
+
+    def _meet(self, output: Path | None, error: Exception) -> bool:
+        """Remember an error if it stands in the way of others; whether it has been told before."""
+        if isinstance(error, NotTriedError):
+            return True
+        if output is None or not isinstance(error, files.WriteError):
+            return False
+        full = error.errno in files.NO_SPACE
+        folder = None if full else output.parent
+        told = folder in self._reasons
+        if full or error.errno in files.NO_ENTRY:
+            self._reasons.setdefault(folder, str(error))
+        return told
+
+
+def reason_of(action: Callable[[], None]) -> str:
+    """Run something for one file; why it failed, in one line, or an empty string."""
+    try:
+        action()
+    except MemoryError:
+        return "not enough memory; use a smaller --content-size (or --tile)"
+    except files.WriteError as error:
+        return str(error)
+    except OSError as error:
+        return f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
+    except Exception as error:
+        # Backends raise types of their own when memory runs out.
+        return " ".join(str(error).split()) or type(error).__name__
+    return ""

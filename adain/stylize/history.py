@@ -1,0 +1,278 @@
+"""How results were made: what is written into them or beside them, and which are finished."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Callable
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from adain import __version__, files
+from adain.imaging import io as imaging
+from adain.imaging.formats import written_format
+from adain.options import recorded
+from adain.presets.preset import PARTS, Preset
+from adain.sources import Source
+from adain.stylize.config import StylizeConfig
+
+if TYPE_CHECKING:
+    from adain.stylize.plan import PlannedRegion, PlannedResult
+
+RECORDS = ".adain.jsonl"
+"""In a folder of results, a line for each of those whose format holds no text of ours."""
+
+_INPUTS = "inputs"
+# Larger EXIF than this may have left no room in a file; then one looks.
+_ROOM = 2**15
+# Lines that are out of date, before the file is written again without them.
+_SPARE = 100
+
+
+class State(Enum):
+    """What there is where a result goes."""
+
+    NEW = "nothing"
+    FINISHED = "the result, made with the same settings from the same files"
+    CHANGED = "a result made with the same settings from other files of the same names"
+    OTHER = "something else, which stays unless the user says otherwise"
+
+
+# === Settings ===
+
+
+def settings(
+    config: StylizeConfig,
+    preset: Preset,
+    result: PlannedResult,
+    tell: Callable[[Source], str] | None = None,
+) -> dict:
+    """Everything that makes a result what it is, for JSON.
+
+    Args:
+        config: The settings of the run.
+        preset: The weights.
+        result: What is made.
+        tell: What is said of each file; by default its name.
+    """
+    tell = tell or _file_name
+    record: dict = {
+        "program": f"adain {__version__}",
+        "preset": preset.name,
+        "weights": _checksum(preset),
+        "content": tell(result.content),
+    }
+    if result.sheet:
+        record["cells"] = [
+            [[cell.label, [_describe(region, tell) for region in cell.regions]] for cell in row]
+            for row in result.sheet
+        ]
+    else:
+        record["regions"] = [_describe(region, tell) for region in result.regions]
+    # The default is the preset's, which may change.
+    record["palette"] = preset.palette if config.palette is None else config.palette
+    return record | recorded(config)
+
+
+def _describe(region: PlannedRegion, tell: Callable[[Source], str]) -> dict:
+    mixed = zip(region.styles, region.weights, strict=True)
+    about: dict = {
+        "styles": [[tell(style), round(weight, 6)] for style, weight in mixed],
+        "alpha": region.alpha,
+    }
+    if region.mask is not None:
+        about["mask"] = tell(region.mask)
+    return about
+
+
+def _file_name(source: Source) -> str:
+    return str(source) if source.path is None else source.path.name
+
+
+def _checksum(preset: Preset) -> str:
+    return "-".join(preset.sums.get(f"{part}.npz", "")[:8] for part in PARTS)
+
+
+class History:
+    """What is known of the results of a run, and of those that were there before.
+
+    A result tells how it was made in its EXIF (ImageHistory), as JSON: the settings, the names of
+    the files, and `inputs`, a digest of the settings and of the bytes of photo, styles and masks.
+    Formats without EXIF have the same text in `RECORDS`, in their folder, beside the SHA-256 of
+    the result that it belongs to.
+
+    Args:
+        config: The settings of the run.
+        preset: The weights.
+    """
+
+    def __init__(self, config: StylizeConfig, preset: Preset):
+        self._config = config
+        self._preset = preset
+        self._records = cache(_Records)
+
+    def settings(self, result: PlannedResult) -> dict:
+        """What a result tells of itself, but for `inputs`."""
+        return settings(self._config, self._preset, result)
+
+    def describe(self, result: PlannedResult) -> str:
+        """The text to write into a result, once its files have been read.
+
+        Raises:
+            ImageError: If one of them cannot be read.
+        """
+        return json.dumps(self.settings(result) | {_INPUTS: self._digest(result)})
+
+    def _digest(self, result: PlannedResult) -> str:
+        limit = self._config.max_pixels
+        made = settings(self._config, self._preset, result, lambda source: source.digest(limit))
+        del made["program"]
+        return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:32]
+
+    def look(self, result: PlannedResult) -> tuple[State, str]:
+        """What there is where a result goes, and why it stays if it is something else."""
+        output = result.output
+        if output is None or not output.exists():
+            return State.NEW, ""
+        if not stat.S_ISREG(output.stat().st_mode):
+            return State.OTHER, f"{output} is there already, and is no file. Rename it."
+        if self._config.overwrite:
+            return State.NEW, ""
+        found = self._read(output)
+        if found is None:
+            made = "it does not tell how it was made"
+        else:
+            with contextlib.suppress(imaging.ImageError):  # Told when it is the file's turn.
+                if found.get(_INPUTS) == self._digest(result):
+                    return State.FINISHED, ""
+            if _essence(found) == _essence(self.settings(result)):
+                return State.CHANGED, ""
+            made = "it was made with other settings"
+        reason = f"{output} is there already, and {made}. Use --overwrite to replace it."
+        return State.OTHER, reason
+
+    def is_result(self, path: Path) -> bool:
+        """Whether a picture was made by this program."""
+        return self._read(path) is not None
+
+    def _read(self, output: Path) -> dict | None:
+        text = ""
+        with contextlib.suppress(imaging.ImageError):
+            text = imaging.read_history(output)
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = self._records(output.parent).find(output)
+        ours = isinstance(found, dict) and str(found.get("program", "")).startswith("adain")
+        return found if ours else None
+
+    def keep(self, output: Path, file: BinaryIO, text: str, exif: bytes | None = None) -> None:
+        """Write a text beside a result whose file does not hold it.
+
+        Args:
+            output: The name that the result is going to have.
+            file: The result, complete and open for reading.
+            text: What `describe` gave, and the file was to hold.
+            exif: What it was to hold besides; None: not known.
+        """
+        if written_format(output) in imaging.HISTORY_FORMATS:
+            if exif is not None and len(exif) < _ROOM:
+                return
+            file.seek(0)
+            if imaging.read_history(file) == text:
+                return
+        self._records(output.parent).add(output.name, file, json.loads(text))
+
+
+def _essence(found: dict) -> dict:
+    """Settings without what does not change the picture, or is told by `inputs`."""
+    found = dict(found)
+    # So before 0.1.0.
+    if "layers" in found:
+        found["regions"] = found.pop("layers")
+    return {key: value for key, value in found.items() if key not in ("program", _INPUTS)}
+
+
+# === Beside the results ===
+
+
+class _Records:
+    """The lines of `RECORDS` in one folder; runs at the same time add to it one after another."""
+
+    def __init__(self, folder: Path):
+        self._path = folder / RECORDS
+        self._made: dict[str, dict[str, dict]] = {}
+        lines = _lines(self._path)
+        for line in lines:
+            self._made.setdefault(line["file"], {})[line["sha256"]] = line["made"]
+        self._spare = len(lines) - len(self._made)
+
+    def find(self, output: Path) -> dict | None:
+        """How a file was made: this one, not another of its name."""
+        made = self._made.get(output.name)
+        if made is None:
+            return None
+        try:
+            with open(output, "rb") as file:
+                return made.get(_sha256(file))
+        except OSError:
+            return None
+
+    def add(self, name: str, file: BinaryIO, made: dict) -> None:
+        """Add a line; before the file has its name, so that none is there without its line."""
+        line = {"file": name, "sha256": _sha256(file), "made": made}
+        with _locked(self._path) as records:
+            if self._spare > _SPARE + len(self._made):
+                self._spare = 0
+                latest = {line["file"]: line for line in [*_lines(self._path), line]}
+                with files.replacing(self._path) as new:
+                    new.writelines(map(_to_line, latest.values()))
+                return
+            size = records.seek(0, os.SEEK_END)
+            records.seek(max(size - 1, 0))
+            # What a killed run left of a line does not spoil this one.
+            start = b"" if records.read(1) in (b"", b"\n") else b"\n"
+            records.write(start + _to_line(line))
+            records.flush()
+            os.fsync(records.fileno())
+
+
+def _to_line(line: dict) -> bytes:
+    return json.dumps(line).encode() + b"\n"
+
+
+def _lines(path: Path) -> list[dict]:
+    """All lines that can be read."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return []
+    lines = []
+    for text in data.splitlines():
+        with contextlib.suppress(ValueError):
+            line = json.loads(text)
+            if isinstance(line, dict) and line.keys() >= {"file", "sha256", "made"}:
+                lines.append(line)
+    return lines
+
+
+@contextlib.contextmanager
+def _locked(path: Path):
+    """A file open for reading and adding, that nobody else adds to meanwhile."""
+    while True:
+        with open(path, "a+b") as file:
+            files.lock(file)
+            # It may have been replaced while this waited.
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                yield file
+                return
+
+
+def _sha256(file: BinaryIO) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()
