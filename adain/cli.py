@@ -99,21 +99,23 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         sub.add_argument(
             "--config",
             metavar="FILE.toml",
-            help="a file of flags, such as `alpha = 0.8`; flags that are given count more",
+            help="a file of flags, such as `alpha = 0.8`; the command line takes precedence",
         )
     return parser
 
 
 def _add_flags(parser: argparse.ArgumentParser, config: type) -> None:
+    """Add a dataclass' flags; those that are not given are left to its defaults."""
+    how = {"default": argparse.SUPPRESS}
     for item in fields(config):
         about = dict(item.metadata["how"])
         text = item.metadata["help"].replace("%", "%%")
         if about.pop("place", False):
-            parser.add_argument(item.name, metavar=item.name.upper(), help=text, **about)
+            parser.add_argument(item.name, metavar=item.name.upper(), help=text, **how, **about)
             continue
         flags = ["--" + item.name.replace("_", "-"), *filter(None, [about.pop("short", "")])]
         if isinstance(item.default, bool):
-            parser.add_argument(*flags, action="store_true", help=text)
+            parser.add_argument(*flags, action=argparse.BooleanOptionalAction, help=text, **how)
             continue
         if item.default not in ("", (), None) and "default:" not in text:
             default = item.default
@@ -125,11 +127,11 @@ def _add_flags(parser: argparse.ArgumentParser, config: type) -> None:
             about.setdefault("type", type(item.default))
         # A metavar of its own: choices would be listed twice.
         metavar = None if "choices" in about else item.name.upper()
-        parser.add_argument(*flags, default=item.default, help=text, metavar=metavar, **about)
+        parser.add_argument(*flags, help=text, metavar=metavar, **how, **about)
 
 
 def _with_config_file(words: list[str]) -> list[str]:
-    """The words of `--config`'s file ahead of the others, which so count more.
+    """The words of `--config`'s file before the others, which so take precedence.
 
     Raises:
         UsageError: If the file cannot be read, or holds anything but flags.
@@ -152,9 +154,9 @@ def _with_config_file(words: list[str]) -> list[str]:
         values = value if isinstance(value, list) else [value]
         if flag == "--config" or not all(isinstance(v, str | int | float) for v in values):
             raise UsageError(f"--config {path}: {key} must be a flag's value. Received: {value!r}")
-        if value is True:
-            more.append(flag)
-        elif value is not False:
+        if isinstance(value, bool):
+            more.append(flag if value else flag.replace("--", "--no-", 1))
+        else:
             more += [flag, *map(str, values)]
     # After the names of the command, and of its action.
     names = 2 if words[0] in GROUPS else 1

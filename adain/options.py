@@ -1,8 +1,12 @@
-"""Flags as fields of dataclasses: defaults, help and checks, once for commands and API."""
+"""Flags as fields of dataclasses: defaults, help, ranges and checks, once for commands and API."""
 
 from __future__ import annotations
 
-from dataclasses import field, fields
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
 from typing import Any
 
 from adain.constants import ENGINES, MAX_PIXELS
@@ -12,21 +16,71 @@ class UsageError(ValueError):
     """Settings that cannot be carried out as given; nothing has been done."""
 
 
+@dataclass(frozen=True)
+class Range:
+    """Which numbers a flag takes.
+
+    Args:
+        least, most: The smallest and the largest, themselves included.
+        above, below: The same without themselves.
+        multiple: What they are multiples of; 0: anything.
+        zero: Whether 0 is taken too, which switches something off.
+    """
+
+    least: float = -math.inf
+    most: float = math.inf
+    above: float = -math.inf
+    below: float = math.inf
+    multiple: int = 0
+    zero: bool = False
+
+    def __str__(self) -> str:
+        if self.most < math.inf:
+            text = f"in [{self.least}, {self.most}]"
+        elif self.above > -math.inf:
+            ends = f"between {self.above} and {self.below}"
+            text = ends if self.below < math.inf else f"greater than {self.above}"
+        else:
+            text = f"{self.least}" + (
+                f" or more, and less than {self.below}" if self.below < math.inf else " or more"
+            )
+        return f"0, or {text}" if self.zero else text
+
+    def holds(self, value: Real) -> bool:
+        """Whether a number is in the range; NaN and infinite numbers never are."""
+        inside = self.least <= value <= self.most and self.above < value < self.below
+        return math.isfinite(value) and (inside or (self.zero and value == 0))
+
+
 def flag(
-    default: Any, help: str, *, affects_result: bool = True, in_plan: bool = False, **how: Any
+    default: Any,
+    help: str,
+    *,
+    limits: Range | None = None,
+    affects_result: bool = True,
+    in_plan: bool = False,
+    **how: Any,
 ) -> Any:
     """A field of a dataclass that is also a flag.
 
     Args:
         default: Value when the flag is not given.
         help: Text for `--help`.
+        limits: Of a number, or of each of several.
         affects_result: Whether a picture depends on it. If so, results record its value, and an
             existing result made with another value is not up to date.
         in_plan: The plan of a run resolves it (files, styles, masks, strengths), and results
             record what it was resolved to instead of its value.
-        **how: For `argparse`, and `place` and `short` of `adain.cli`.
+        **how: For `argparse`, and `place` and `short` of `adain.cli`. `choices` may be a registry,
+            so that what is added to it is taken too.
     """
-    metadata = {"help": help, "affects_result": affects_result, "in_plan": in_plan, "how": how}
+    metadata = {
+        "help": help,
+        "limits": limits,
+        "affects_result": affects_result,
+        "in_plan": in_plan,
+        "how": how,
+    }
     return field(default=default, metadata=metadata)
 
 
@@ -42,6 +96,9 @@ def recorded(config: Any) -> dict[str, Any]:
         if (value := getattr(config, item.name)) != item.default
     }
 
+
+COUNT = Range(least=1)
+NOT_NEGATIVE = Range(least=0)
 
 SHARED = {
     "out_path": flag(
@@ -63,13 +120,18 @@ SHARED = {
         None,
         "how far the result's colours are moved to the style's palette, its mean colour and "
         "covariance: 0 not at all, 1 all the way (default: what suits the weights)",
+        limits=Range(least=0, most=1),
         in_plan=True,
         type=float,
     ),
-    "style_size": flag(512, "resize the style's shorter side to this (0: keep its size)"),
-    "quality": flag(95, "quality of JPEG and WebP results, 1 to 100"),
+    "style_size": flag(
+        512, "resize the style's shorter side to this (0: keep its size)", limits=NOT_NEGATIVE
+    ),
+    "quality": flag(
+        95, "quality of JPEG and WebP results, 1 to 100", limits=Range(least=1, most=100)
+    ),
     "max_pixels": flag(
-        MAX_PIXELS, "refuse pictures with more pixels than this", affects_result=False
+        MAX_PIXELS, "refuse pictures with more pixels than this", limits=COUNT, affects_result=False
     ),
     "json": flag(
         False, "write one line of JSON for each result to standard output", affects_result=False
@@ -85,39 +147,90 @@ def shared(name: str) -> Any:
     return field(default=item.default, metadata=item.metadata)
 
 
+class Given:
+    """Base of settings that know which of them were given, also where that is the default."""
+
+    given: frozenset[str]
+
+    def __new__(cls, *values: Any, **named: Any):
+        settings = super().__new__(cls)
+        names = [item.name for item in fields(cls)][: len(values)]
+        # Settings are frozen.
+        object.__setattr__(settings, "given", frozenset([*names, *named]))
+        return settings
+
+
+# === Checks ===
+
+
+def check(config: Any) -> None:
+    """Bring every setting to its type, and compare it with its limits and choices.
+
+    One value given where several are taken becomes a tuple of one; paths become text.
+
+    Raises:
+        UsageError: If one has another type, lies outside its limits, or is none of its choices.
+    """
+    for item in fields(config):
+        how = item.metadata["how"]
+        value = getattr(config, item.name)
+        if isinstance(item.default, tuple):
+            value = _to_tuple(value)
+            if how.get("required") or (how.get("place") and how.get("nargs") == "+"):
+                require(config, item.name, len(value) > 0, "at least one path")
+            parts = tuple(_to_type(config, item, how.get("type", str), part) for part in value)
+            object.__setattr__(config, item.name, parts)
+            require(config, item.name, "" not in parts, "paths that are not empty")
+        elif value is not None or item.default is not None:
+            kind = how.get("type") or type(item.default)
+            parts = (_to_type(config, item, kind, value),)
+            object.__setattr__(config, item.name, parts[0])
+        else:
+            continue
+        _check_limits(config, item, parts)
+        choices = how.get("choices", ())
+        # A flag that may be left out has an empty default.
+        if choices and not all(part in choices or part == item.default for part in parts):
+            require(config, item.name, False, "one of " + ", ".join(choices))
+
+
+def _check_limits(config: Any, item: Any, parts: Iterable) -> None:
+    limits: Range | None = item.metadata["limits"]
+    if limits is not None:
+        require(config, item.name, all(map(limits.holds, parts)), str(limits))
+        if limits.multiple:
+            good = all(part % limits.multiple == 0 for part in parts)
+            require(config, item.name, good, f"a multiple of {limits.multiple}")
+
+
+def _to_tuple(value: Any) -> tuple:
+    if isinstance(value, str | os.PathLike) or not isinstance(value, Iterable):
+        return (value,)
+    return tuple(value)
+
+
+_TYPES = {bool: "True or False", int: "a whole number", float: "a number", str: "text or a path"}
+
+
+def _to_type(config: Any, item: Any, kind: type, value: Any) -> Any:
+    if kind is str:
+        good = isinstance(value, str | os.PathLike)
+    elif kind is bool:
+        good = isinstance(value, bool)
+    else:
+        good = isinstance(value, Integral if kind is int else Real) and not isinstance(value, bool)
+    if not good:
+        limits = item.metadata["limits"]
+        # Numbers of another kind, such as NaN, are out of any limits.
+        lost = isinstance(value, Real) and not math.isfinite(value)
+        expected = str(limits) if limits and lost else _TYPES[kind]
+        require(config, item.name, False, expected)
+    return os.fspath(value) if kind is str else kind(value)
+
+
 def require(config: Any, name: str, holds: bool, expected: str) -> None:
+    """Raise a UsageError that tells what a setting must be, unless it is."""
     if not holds:
         value = getattr(config, name)
         shown = " ".join(map(str, value)) if isinstance(value, tuple) else repr(value)
         raise UsageError(f"`{name}` must be {expected}. Received: {name}={shown}")
-
-
-def require_choices(config: Any) -> None:
-    for item in fields(config):
-        choices = item.metadata["how"].get("choices")
-        if not choices:
-            continue
-        value = getattr(config, item.name)
-        for part in value if isinstance(value, tuple) else (value,):
-            # A flag that may be left out has an empty default.
-            if part not in (*choices, item.default):
-                require(config, item.name, False, "one of " + ", ".join(choices))
-
-
-def as_tuple(config: Any, name: str) -> None:
-    value = getattr(config, name)
-    words = (value,) if isinstance(value, str) else tuple(map(str, value))
-    object.__setattr__(config, name, words)
-
-
-def as_numbers(config: Any, name: str) -> None:
-    value = getattr(config, name)
-    numbers = (value,) if isinstance(value, int | float) else tuple(value)
-    object.__setattr__(config, name, tuple(map(float, numbers)))
-
-
-def as_paths(config: Any, name: str) -> None:
-    as_tuple(config, name)
-    paths = getattr(config, name)
-    require(config, name, len(paths) > 0, "at least one path")
-    require(config, name, all(paths), "paths that are not empty")

@@ -12,7 +12,13 @@ import pytest
 WITH_KERAS = ("networks", "training", "optimization.gatys", "evaluation.metrics")
 """Rooms and modules that import Keras; no other does, but inside functions."""
 
-LIGHT = ("training.config", "training.recipes", "training.command", "training.tensorboard")
+LIGHT = (
+    "networks.style_losses",
+    "training.config",
+    "training.recipes",
+    "training.command",
+    "training.tensorboard",
+)
 """Modules of those rooms that do not."""
 
 

@@ -39,10 +39,44 @@ def test_stages_follow_each_other(name):
     assert all(run.workers == 3 and not run.recipe for run in runs)
 
 
-def test_given_flags_count_more():
+def test_given_settings_take_precedence():
     runs = recipes.stages(TrainConfig(**FOLDERS, recipe="adain_vgg19", batch_size=2))
     assert {run.batch_size for run in runs} == {2}
     assert len({run.crop_size for run in runs}) > 1
+
+
+def test_settings_given_at_their_default_take_precedence():
+    default = TrainConfig(**FOLDERS)
+    given = {"ema": default.ema, "batch_size": default.batch_size, "normalized_content": False}
+    runs = recipes.stages(TrainConfig(**FOLDERS, recipe="adain_fast", **given))
+    for run in runs:
+        assert {name: getattr(run, name) for name in given} == given
+    # Positions count as well, and what is not given is the recipe's.
+    positional = TrainConfig(("photos",), ("paintings",), "adain_fast")
+    assert positional.given == {"content_path", "style_path", "recipe"}
+    assert {run.ema for run in recipes.stages(positional)} == {0.99}
+
+
+@pytest.mark.parametrize(
+    ("file", "words", "expected"),
+    [
+        ("", [], (0.99, True, "relative")),
+        ("", ["--ema", "0", "--style-loss", "sum"], (0.0, True, "sum")),
+        ("", ["--no-normalized-content"], (0.99, False, "relative")),
+        ("ema = 0.0\nnormalized_content = false", [], (0.0, False, "relative")),
+        ("ema = 0.5\nnormalized_content = false", ["--ema", "0"], (0.0, False, "relative")),
+        ("normalized_content = false", ["--normalized-content"], (0.99, True, "relative")),
+    ],
+)
+def test_flags_given_at_their_default_take_precedence(tmp_path, monkeypatch, file, words, expected):
+    found = []
+    monkeypatch.setattr("adain.training.command.run", lambda config: found.append(config) or 0)
+    path = tmp_path / "flags.toml"
+    path.write_text(file)
+    flags = ["--content-path", "a", "--style-path", "b", "--recipe", "adain_fast"]
+    assert cli.main(["train", *flags, "--config", str(path), *words]) == 0
+    for run in recipes.stages(found[0]):
+        assert (run.ema, run.normalized_content, run.style_loss) == expected
 
 
 def test_replay(tmp_path, write_pictures, tiny_preset):
@@ -59,6 +93,6 @@ def test_replay(tmp_path, write_pictures, tiny_preset):
     assert [stage.name for stage in stages] == ["out"] + [
         f"stage{i}" for i in range(1, len(recipes.RECIPES["adain_vgg19"]))
     ]
-    # Each begins where the one before ended, and not anew.
+    # Each begins where the one before ended.
     inits = [npz.load(stage / "state.npz")[1]["config"]["init"] for stage in stages]
     assert inits == [str(stages[-1]), "", *map(str, stages[1:-1])]

@@ -133,7 +133,7 @@ def test_losses_are_chosen_one_by_one(make_model, dataset):
     model, batch = make_model(), dataset.batch(0)
     plain = evaluate(compiled(model), batch)
     normalized = evaluate(compiled(model, normalized_content=True), batch)
-    balanced = evaluate(compiled(model, balanced=True), batch)
+    balanced = evaluate(compiled(model, style_loss="balanced"), batch)
     assert normalized["style_loss"] == pytest.approx(plain["style_loss"])
     assert normalized["content_loss"] != pytest.approx(plain["content_loss"], 1e-2)
     assert balanced["content_loss"] == pytest.approx(plain["content_loss"])
@@ -399,7 +399,7 @@ def test_weights_of_another_architecture_start_no_run(make_config, tiny_preset):
         ({"cache_contents": 1, "cache_styles": 1}, "`cache_contents` must be 0 without --network"),
         (COMPACT | {"cache_styles": 0}, "`cache_contents` must be 0 without --cache-styles"),
         (COMPACT | {"cache_contents": -1}, "`cache_contents` must be 0 or more"),
-        (COMPACT | {"gram": True}, "`gram` must be off where cache_styles is on"),
+        (COMPACT | {"style_loss": "gram"}, "`cache_styles` must be 0 with --style-loss gram"),
     ],
 )
 def test_settings_that_cannot_be(make_config, settings, message):
@@ -544,14 +544,15 @@ def test_init_starts_from_a_decoder(make_config, tiny_preset, tmp_path):
     "kwargs",
     [
         {"cache_styles": 2},
-        {"gram": True, "style_weight": 1e-4},
+        {"style_loss": "gram", "style_weight": 1e-4},
         {"clip_norm": 1.0, "lr_schedule": "cosine", "warmup_iter": 2, "beta_2": 0.99},
         {"style_crop_size": 48, "alpha": 0.5, "tv_weight": 1e-4},
-        {"coarse_weight": 1.0, "gram": True, "style_weight": 1e-4, "random_scale": 1.5},
+        {"coarse_weight": 1.0, "style_loss": "gram", "style_weight": 1e-4, "random_scale": 1.5},
         {"coarse_weight": 1.0, "cache_styles": 1, "identity_weight": 50.0, "ema": 0.9},
         {"coarse_weight": 1.0, "coarse_levels": 2, "crop_size": 64},
         COMPACT,
-        COMPACT | {"cache_contents": 0, "cache_styles": 0, "gram": True, "style_weight": 1e-4},
+        COMPACT
+        | {"cache_contents": 0, "cache_styles": 0, "style_loss": "gram", "style_weight": 1e-4},
         COMPACT | {"cache_contents": 0, "alpha": 0.5, "detail_size": 0, "style_crop_size": 128},
         {"network": "compact", "precision": "mixed_bfloat16", "cache_styles": 1},
     ],

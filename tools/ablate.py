@@ -20,11 +20,11 @@ COMMON = (
     "--image-size 256 --crop-size 48 --style-crop-size 64 --batch-size 4 --learning-rate 4e-4 "
     "--lr-schedule cosine --warmup-iter 10 --beta-2 0.99 --clip-norm 1 --seed 7"
 ).split()
-BASE = "--normalized-content --balanced --style-weight 1.5".split()
+BASE = "--normalized-content --style-loss balanced --style-weight 1.5".split()
 VARIANTS = {
     "paper": ["--style-weight", "1e-2"],
     "normalized_content": ["--style-weight", "1e-2", "--normalized-content"],
-    "balanced": ["--style-weight", "1.5", "--balanced"],
+    "balanced": ["--style-weight", "1.5", "--style-loss", "balanced"],
     "base": BASE,
     "base_identity": [*BASE, "--identity-weight", "50"],
     "base_ema": [*BASE, "--ema", "0.95"],

@@ -166,6 +166,18 @@ def gram_loss(taps: Sequence, grams: Sequence):
     return total
 
 
+def gram_scale(gram):
+    """The `gram_loss` of an output without any features, averaged over the batch.
+
+    Args:
+        gram: Gram matrices of the style, `(batch, channels, channels)` float32.
+
+    Returns:
+        Scalar float32.
+    """
+    return ops.mean(ops.sum(ops.square(gram), axis=(1, 2))) / gram.shape[-1]
+
+
 def total_variation_loss(image):
     """Squared differences of neighbouring pixels: how restless the picture is.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from adain.constants import LAYERS
-from adain.options import UsageError, as_tuple, flag, require, require_choices, shared
+from adain.networks.style_losses import STYLE_LOSSES
+from adain.options import COUNT, NOT_NEGATIVE, Range, UsageError, check, flag, require, shared
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,9 @@ class OptimizeConfig:
     )
     size: str = flag("512", "size of textures in pixels: HEIGHTxWIDTH, or one number for both")
     # Not the photo's own size: a step at 12 megapixels takes minutes, and too much memory.
-    content_size: int = flag(512, "resize the photo's shorter side to this (0: keep its size)")
+    content_size: int = flag(
+        512, "resize the photo's shorter side to this (0: keep its size)", limits=NOT_NEGATIVE
+    )
     style_size: int = shared("style_size")
     content_layers: tuple[str, ...] = flag(
         ("relu4_1",), "layers that see the photo (default: relu4_1)", nargs="+", choices=LAYERS
@@ -39,35 +41,47 @@ class OptimizeConfig:
     )
     style_loss: str = flag(
         "gram",
-        "what is matched: Gram matrices, or channel means and deviations",
-        choices=("gram", "statistics"),
+        "what is matched: "
+        + "; ".join(
+            f"{name}: {loss.help}" for name, loss in STYLE_LOSSES.items() if loss.proportional
+        ),
+        choices=[name for name, loss in STYLE_LOSSES.items() if loss.proportional],
     )
     content_weight: float = flag(
-        1.0, "weight of the content loss (squared error over the photo's variance)"
+        1.0,
+        "weight of the content loss (squared error over the photo's variance)",
+        limits=NOT_NEGATIVE,
     )
     # 10 leaves photos much of their own colours; at 100 they are still easy to make out.
     style_weight: float = flag(
-        100.0, "weight of the style loss (squared error over the style's square)"
+        100.0,
+        "weight of the style loss (squared error over the style's square)",
+        limits=NOT_NEGATIVE,
     )
     tv_weight: float = flag(
-        0.0, "weight of the total variation (summed over channels, averaged over positions)"
+        0.0,
+        "weight of the total variation (summed over channels, averaged over positions)",
+        limits=NOT_NEGATIVE,
     )
     optimizer: str = flag("lbfgs", "how the picture is changed", choices=("lbfgs", "adam"))
-    learning_rate: float = flag(0.02, "Adam's, for pixels in [0, 1]; L-BFGS finds its own")
-    steps: int = flag(300, "most evaluations of loss and gradient for one picture")
+    learning_rate: float = flag(
+        0.02, "Adam's, for pixels in [0, 1]; L-BFGS finds its own", limits=Range(above=0)
+    )
+    steps: int = flag(300, "most evaluations of loss and gradient for one picture", limits=COUNT)
     save_iter: int = flag(
-        0, "also write the best picture so far every so many steps, NAME_0050.png (0: no)"
+        0,
+        "also write the best picture so far every so many steps, NAME_0050.png (0: no)",
+        limits=NOT_NEGATIVE,
     )
     overwrite: bool = flag(False, "replace files that are there already", affects_result=False)
     quality: int = shared("quality")
     max_pixels: int = shared("max_pixels")
-    seed: int = flag(0, "seed of the noise")
+    seed: int = flag(0, "seed of the noise", limits=NOT_NEGATIVE)
     json: bool = shared("json")
     quiet: bool = shared("quiet")
 
     def __post_init__(self) -> None:
-        for name in ("content_path", "style_path", "content_layers", "style_layers"):
-            as_tuple(self, name)
+        check(self)
         if not self.content_path and not self.style_path:
             raise UsageError("Give --content-path, --style-path, or both. Received: neither")
         if self.start in ("content", "adain") and not self.content_path:
@@ -76,17 +90,6 @@ class OptimizeConfig:
             raise UsageError("--start adain needs --style-path.")
         for name in ("content_layers", "style_layers"):
             require(self, name, len(getattr(self, name)) > 0, "at least one layer")
-        for name in (
-            "content_weight", "style_weight", "tv_weight", "content_size", "style_size",
-            "save_iter", "seed",
-        ):  # fmt: skip
-            value = getattr(self, name)
-            require(self, name, value >= 0 and math.isfinite(value), "0 or more")
-        require(self, "learning_rate", 0 < self.learning_rate < math.inf, "greater than 0")
-        for name in ("steps", "max_pixels"):
-            require(self, name, getattr(self, name) >= 1, "1 or more")
-        require(self, "quality", 1 <= self.quality <= 100, "in [1, 100]")
-        require_choices(self)
         sides = self.size.lower().split("x")
         good = len(sides) <= 2 and all(side.isdecimal() and int(side) > 0 for side in sides)
         require(self, "size", good, "HEIGHTxWIDTH or one number of pixels")

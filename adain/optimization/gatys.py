@@ -13,10 +13,10 @@ from keras import ops
 from adain.imaging.pixels import to_input, to_picture, to_unit
 from adain.networks import losses
 from adain.networks.adain import mean_std
+from adain.networks.style_losses import STYLE_LOSSES
 from adain.networks.vgg19 import TAPS, jit_compile
 from adain.presets.architecture import ARCHITECTURES
 
-GRAM, STATISTICS = "gram", "statistics"
 LBFGS, ADAM = "lbfgs", "adam"
 CONTENT, NOISE = "content", "noise"
 
@@ -44,7 +44,7 @@ def optimize_image(
     tv_weight: float = 0.0,
     content_layers: Sequence[str] = ("relu4_1",),
     style_layers: Sequence[str] = TAPS,
-    style_loss: str = GRAM,
+    style_loss: str = "gram",
     method: str = LBFGS,
     steps: int = 300,
     learning_rate: float = 0.02,
@@ -71,7 +71,7 @@ def optimize_image(
             over `style_layers`. Relative losses let one weight do for all layers and pictures.
         tv_weight: Weight of the total variation, summed over channels, averaged over positions.
         content_layers, style_layers: Names out of `networks.TAPS`.
-        style_loss: "gram", or "statistics" (channel means and deviations, as AdaIN).
+        style_loss: Which of `STYLE_LOSSES`; one that is in proportion to the style.
         method: "lbfgs" or "adam".
         steps: Most evaluations of loss and gradient, for both methods; L-BFGS stops earlier
             where it finds nothing better.
@@ -102,7 +102,8 @@ def optimize_image(
     if steps < 1:
         raise ValueError(f"`steps` must be 1 or more. Received: steps={steps}")
     _check_choice("method", method, (LBFGS, ADAM))
-    _check_choice("style_loss", style_loss, (GRAM, STATISTICS))
+    proportional = [name for name, loss in STYLE_LOSSES.items() if loss.proportional]
+    _check_choice("style_loss", style_loss, proportional)
     for layer in (*content_layers, *style_layers):
         _check_choice("layers", layer, TAPS)
     height, width = size if content is None else content.shape[:2]
@@ -183,7 +184,7 @@ class Canvas(keras.Model):
         encoder.trainable = False
         self.content_layers = tuple(content_layers)
         self.style_layers = tuple(style_layers)
-        self.style_loss = style_loss
+        self.style_loss = STYLE_LOSSES[style_loss]
         self.loss_weights = loss_weights
         # Ends at the deepest layer that is asked for.
         outputs = {
@@ -208,11 +209,8 @@ class Canvas(keras.Model):
             targets["content"] = [taps[name] for name in self.content_layers]
         if style is not None:
             taps = self.encoder(style[None])
-            for name in self.style_layers:
-                if self.style_loss == GRAM:
-                    targets["style"].append([losses.gram_matrix(taps[name])])
-                else:
-                    targets["style"].append(list(mean_std(taps[name])))
+            summaries = (self.style_loss.summarize(taps[name]) for name in self.style_layers)
+            targets["style"] = [list(summary) for summary in summaries]
         return targets
 
     def evaluate(self, x: np.ndarray, targets) -> tuple[dict[str, float], np.ndarray]:
@@ -234,12 +232,7 @@ class Canvas(keras.Model):
             part = losses.content_loss(taps[name], target) / scale
             content = content + part / len(self.content_layers)
         for name, target in zip(self.style_layers, y["style"], strict=True):
-            if self.style_loss == GRAM:
-                scale = ops.sum(ops.square(target[0])) / target[0].shape[-1]
-                part = losses.gram_loss([taps[name]], target) / scale
-            else:
-                part = losses.balanced_style_loss([taps[name]], *([t] for t in target))
-            style = style + part / len(self.style_layers)
+            style = style + self.style_loss.relative(taps[name], target) / len(self.style_layers)
         pixels = self.delta.shape[1] * self.delta.shape[2]
         variation = losses.total_variation_loss(y_pred) / pixels
         self.content_tracker.update_state(content)

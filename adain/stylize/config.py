@@ -4,19 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from numbers import Real
-from typing import Any
 
-from adain.options import (
-    UsageError,
-    as_numbers,
-    as_paths,
-    as_tuple,
-    flag,
-    require,
-    require_choices,
-    shared,
-)
+from adain.options import COUNT, NOT_NEGATIVE, Range, UsageError, check, flag, require, shared
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
@@ -31,10 +20,14 @@ class StylizeOptions:
     checkpoint: str = shared("checkpoint")
     engine: str = shared("engine")
     # 0 keeps every pixel; people are surprised by results smaller than their photo.
-    content_size: int = flag(0, "resize the photo's shorter side to this (0: keep its size)")
+    content_size: int = flag(
+        0, "resize the photo's shorter side to this (0: keep its size)", limits=NOT_NEGATIVE
+    )
     # The decoder was trained on styles of about this size: larger ones give coarser strokes.
     style_size: int = shared("style_size")
-    crop_size: int = flag(0, "cut a square of this side from the middle of both (0: no)")
+    crop_size: int = flag(
+        0, "cut a square of this side from the middle of both (0: no)", limits=NOT_NEGATIVE
+    )
     keep_colors: str = flag(
         "",
         "keep the photo's colours: recolour the style first (coral, histogram), or take only the "
@@ -47,14 +40,18 @@ class StylizeOptions:
         0,
         "paint strokes as on a photo of this shorter side, also on larger ones: a preview of that "
         "size and the final picture look alike (0: strokes of the same pixels at any size)",
+        limits=Range(least=64, zero=True),
     )
-    passes: int = flag(1, "stylise the result again, this many times in all")
+    passes: int = flag(1, "stylise the result again, this many times in all", limits=COUNT)
     refine: int = flag(
         0,
         "polish the result of the last pass with this many steps of `adain optimize`; in one piece "
         "whatever --tile says, and not from style cards",
+        limits=NOT_NEGATIVE,
     )
-    feather: float = flag(0.0, "soften the masks' edges, by a blur of this deviation in pixels")
+    feather: float = flag(
+        0.0, "soften the masks' edges, by a blur of this deviation in pixels", limits=NOT_NEGATIVE
+    )
     concat: bool = flag(False, "write photo, style and result side by side")
     tile: int | None = flag(
         None,
@@ -62,6 +59,7 @@ class StylizeOptions:
         "--max-memory allows)",
         type=int,
         affects_result=False,
+        limits=Range(least=64, multiple=16, zero=True),
     )
     max_memory: str = flag(
         "",
@@ -71,24 +69,10 @@ class StylizeOptions:
     max_pixels: int = shared("max_pixels")
 
     def __post_init__(self) -> None:
-        for name in (
-            "content_size", "style_size", "crop_size", "refine", "feather", "stroke",
-        ):  # fmt: skip
-            require(self, name, _is_number(getattr(self, name)), "0 or more")
-        if self.palette is not None:
-            good = _is_number(self.palette) and self.palette <= 1
-            require(self, "palette", good, "in [0, 1]")
-        for name in ("passes", "max_pixels"):
-            require(self, name, _is_number(getattr(self, name), 1), "1 or more")
-        require(self, "stroke", self.stroke == 0 or self.stroke >= 64, "0, or 64 or more")
-        if self.tile is not None:
-            good = _is_number(self.tile) and (self.tile == 0 or self.tile >= 64)
-            require(self, "tile", good, "0, or 64 or more")
-            require(self, "tile", self.tile % 16 == 0, "a multiple of 16")
+        check(self)
         limit = self.memory_limit
         good = limit is None or 0 < limit < math.inf
         require(self, "max_memory", good, "a size such as 3GiB or 800MiB")
-        require_choices(self)
 
     @property
     def memory_limit(self) -> float | None:
@@ -130,6 +114,7 @@ class _Plan:
         nargs="+",
         type=float,
         in_plan=True,
+        limits=NOT_NEGATIVE,
     )
     style_mix: bool = flag(False, "blend all styles into one", in_plan=True)
     style_interp_weights: tuple[float, ...] = flag(
@@ -139,6 +124,7 @@ class _Plan:
         nargs="+",
         type=float,
         in_plan=True,
+        limits=NOT_NEGATIVE,
     )
     mask: tuple[str, ...] = flag(
         (),
@@ -155,7 +141,10 @@ class StylizeConfig(StylizeOptions, _Plan):
     """Settings of one stylising run: `StylizeOptions` and files, the flags of `stylize.py`."""
 
     random: int = flag(
-        0, "use this many styles, drawn at random for each photo (0: all)", in_plan=True
+        0,
+        "use this many styles, drawn at random for each photo (0: all)",
+        in_plan=True,
+        limits=NOT_NEGATIVE,
     )
     sheet: str = flag(
         "",
@@ -163,7 +152,9 @@ class StylizeConfig(StylizeOptions, _Plan):
         "styles or among four, or all styles",
         choices=("alpha", "mix", "styles"),
     )
-    sheet_steps: int = flag(5, "how many steps --sheet alpha and --sheet mix take", in_plan=True)
+    sheet_steps: int = flag(
+        5, "how many steps --sheet alpha and --sheet mix take", in_plan=True, limits=Range(least=2)
+    )
     overwrite: bool = flag(
         False,
         "replace results that are there already; without, finished ones are skipped",
@@ -171,30 +162,16 @@ class StylizeConfig(StylizeOptions, _Plan):
     )
     dry_run: bool = flag(False, "only list what would be done", affects_result=False)
     quality: int = shared("quality")
-    seed: int = flag(0, "seed of --random", in_plan=True)
+    seed: int = flag(0, "seed of --random", in_plan=True, limits=NOT_NEGATIVE)
     json: bool = shared("json")
     quiet: bool = shared("quiet")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("content_path", "style_path"):
-            as_paths(self, name)
-        as_tuple(self, "mask")
-        for name in ("alpha", "style_interp_weights"):
-            as_numbers(self, name)
-            require(self, name, all(map(_is_number, getattr(self, name))), "0 or more")
         require(self, "alpha", len(self.alpha) > 0, "at least one number")
-        for name in ("random", "seed"):
-            require(self, name, _is_number(getattr(self, name)), "0 or more")
         require(self, "feather", self.feather == 0 or len(self.mask) > 0, "0 without --mask")
-        require(self, "sheet_steps", self.sheet_steps >= 2, "2 or more")
-        require(self, "quality", 1 <= self.quality <= 100, "in [1, 100]")
         if self.out_path == "-" and self.json:
             raise UsageError("`json` and a picture cannot both go to standard output.")
-
-
-def _is_number(value: Any, least: float = 0) -> bool:
-    return isinstance(value, Real) and least <= value < math.inf
 
 
 @dataclass(frozen=True)
@@ -213,9 +190,8 @@ class SaveStylesConfig:
     max_pixels: int = shared("max_pixels")
 
     def __post_init__(self) -> None:
-        as_paths(self, "style_path")
+        check(self)
         require(self, "out_path", self.out_path != "", "a style card or a folder")
-        require(self, "style_size", self.style_size >= 0, "0 or more")
 
 
 @dataclass(frozen=True)
@@ -230,7 +206,7 @@ class ListStylesConfig:
     json: bool = flag(False, "write one line of JSON for each card")
 
     def __post_init__(self) -> None:
-        as_tuple(self, "style_path")
+        check(self)
 
 
 @dataclass(frozen=True)
@@ -242,4 +218,4 @@ class ShowStylesConfig:
     json: bool = flag(False, "write one line of JSON for each card")
 
     def __post_init__(self) -> None:
-        as_paths(self, "style_path")
+        check(self)

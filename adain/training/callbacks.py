@@ -129,7 +129,7 @@ class Checkpoint(_Run):
 
     def save(self, trainer: keras.Model, step: int) -> None:
         """Write the preset and the state."""
-        # The state comes last: a run killed in between makes this step, and the preset, anew.
+        # The state comes last: a run killed in between makes this step, and the preset, again.
         self.transfer.about["step"] = step
         with averaged_weights(trainer, step):
             self.transfer.save_to_preset(self.folder)
@@ -264,7 +264,7 @@ def judge(outputs: list[np.ndarray], styles: list[np.ndarray]) -> str:
         return float(np.mean([np.ptp(picture.astype(int), axis=-1).mean() for picture in pictures]))
 
     if contrast(outputs) < 0.1 * contrast(styles):
-        return "the output is almost constant; try a smaller --learning-rate or start anew"
+        return "the output is almost constant; try a smaller --learning-rate or start again"
     if colour(outputs) < 0.1 * colour(styles):
         return "the output is grey; try a larger --style-weight or a smaller --learning-rate"
     return ""

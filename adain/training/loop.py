@@ -69,10 +69,8 @@ def train(config: TrainConfig) -> StyleTransfer:
         coarse_levels=config.coarse_levels,
         detail_size=config.detail_size,
         identity_weight=config.identity_weight,
-        gram=config.gram,
+        style_loss=config.style_loss,
         normalized_content=config.normalized_content,
-        balanced=config.balanced,
-        relative=config.relative,
         alpha=config.alpha,
     )
     schedule = Schedule(

@@ -8,6 +8,7 @@ from keras import ops
 from adain.networks import losses
 from adain.networks.adain import mean_std, transfer_statistics
 from adain.networks.model import StyleTransfer
+from adain.networks.style_losses import STYLE_LOSSES
 
 
 @keras.saving.register_keras_serializable("adain")
@@ -27,10 +28,8 @@ class AdaINTrainer(keras.Model):
         coarse_levels: How many times pictures are halved for that.
         detail_size: Look at the output at full size only in a square of this side in its middle,
             and compare the content at half size; 0: at full size, all of it.
-        gram: Match Gram matrices instead of means and deviations.
-        normalized_content, balanced, relative: Use `losses.normalized_content_loss`,
-            `losses.balanced_style_loss` and `losses.relative_style_loss` in place of the paper's
-            losses.
+        style_loss: Which of `STYLE_LOSSES`.
+        normalized_content: Use `losses.normalized_content_loss` in place of the paper's.
         alpha: Strength of AdaIN in training, in [0, 1].
 
     Call arguments:
@@ -62,10 +61,8 @@ class AdaINTrainer(keras.Model):
         coarse_levels: int = 1,
         detail_size: int = 0,
         identity_weight: float = 0.0,
-        gram: bool = False,
+        style_loss: str = "sum",
         normalized_content: bool = False,
-        balanced: bool = False,
-        relative: bool = False,
         alpha: float = 1.0,
         **kwargs,
     ):
@@ -80,11 +77,8 @@ class AdaINTrainer(keras.Model):
         self.tv_weight = tv_weight
         self.coarse_weight = coarse_weight
         self.identity_weight = identity_weight
-        self.gram = gram
         self.normalized_content = normalized_content
-        self.style_loss = losses.style_loss
-        if balanced or relative:
-            self.style_loss = losses.relative_style_loss if relative else losses.balanced_style_loss
+        self.style_loss = STYLE_LOSSES[style_loss]
         self.alpha = alpha
         # Attributes, not an override of `metrics`: that would drop `loss` from the logs.
         self.content_tracker = keras.metrics.Mean(name="content_loss")
@@ -126,11 +120,11 @@ class AdaINTrainer(keras.Model):
         outputs = {"image": image, "target": target}
         if same is not None:
             outputs |= {"identity": identity, "photo": photo[same]}
-        if self.gram:
-            return outputs | {
-                "grams": [[losses.gram_matrix(tap) for tap in taps] for taps in style_taps]
-            }
-        return outputs | {"means": means, "stds": stds}
+        if self.style_loss.uses_statistics:
+            targets = [list(zip(*view, strict=True)) for view in zip(means, stds, strict=True)]
+        else:
+            targets = [[self.style_loss.summarize(tap) for tap in taps] for taps in style_taps]
+        return outputs | {"style": targets}
 
     def _paint(self, photo, style, same):
         *levels, mean, std = self.stylizer.encode_graph(photo)
@@ -151,9 +145,7 @@ class AdaINTrainer(keras.Model):
         content = content_loss(taps[self.views.content_index][-1], y_pred["target"])
 
         def compare(view):
-            if self.gram:
-                return losses.gram_loss(taps[view], y_pred["grams"][view])
-            return self.style_loss(taps[view], y_pred["means"][view], y_pred["stds"][view])
+            return self.style_loss(taps[view], y_pred["style"][view])
 
         style = compare(0)
         variation = losses.total_variation_loss(y_pred["image"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from adain.training.config import TrainConfig
 _SMALL = {
     "cache_styles": 1,
     "normalized_content": True,
-    "balanced": True,
+    "style_loss": "balanced",
     "style_weight": 1.5,
     "lr_schedule": "cosine",
     "beta_2": 0.99,
@@ -29,7 +29,7 @@ _COMPACT = {
     "network": "compact", "cache_contents": 1, "cache_styles": 1, "batch_size": 4,
     "image_size": 384, "random_scale": 1.5, "crop_size": 160, "style_crop_size": 128,
     "detail_size": 80, "coarse_weight": 1.0, "coarse_levels": 2, "normalized_content": True,
-    "relative": True, "style_weight": 10.0, "lr_schedule": "cosine", "beta_2": 0.99,
+    "style_loss": "relative", "style_weight": 10.0, "lr_schedule": "cosine", "beta_2": 0.99,
     "clip_norm": 1.0, "ema": 0.99, "seed": 1,
 }  # fmt: skip
 """What all stages of the compact network have in common."""
@@ -113,8 +113,8 @@ def stages(config: TrainConfig) -> list[TrainConfig]:
     """The runs that a command asks for, in order.
 
     Args:
-        config: Settings with or without a recipe. Those that are not at their default replace
-            the recipe's, in every stage.
+        config: Settings with or without a recipe. Those that were given (`TrainConfig.given`)
+            replace the recipe's, in every stage.
 
     Returns:
         Settings of each run: `config` itself without a recipe. The last run writes to
@@ -122,11 +122,7 @@ def stages(config: TrainConfig) -> list[TrainConfig]:
     """
     if not config.recipe:
         return [config]
-    given = {
-        item.name: getattr(config, item.name)
-        for item in fields(config)
-        if getattr(config, item.name) != item.default
-    }
+    given = {name: getattr(config, name) for name in config.given}
     recipe, folder = RECIPES[config.recipe], Path(config.checkpoint)
     runs: list[TrainConfig] = []
     for number, settings in enumerate(recipe, start=1):
