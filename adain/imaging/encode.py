@@ -11,7 +11,7 @@ import io
 import logging
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -56,7 +56,7 @@ def encode_image(
     """The bytes of the file that `save_image` would write.
 
     Args:
-        image: HWC or HW sRGB, uint8 or uint16.
+        image: HWC or HW sRGB, uint8 or uint16; a fourth channel is transparency.
         format: "PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "GIF" or "JPEG2000".
         meta: What to keep of the source.
         quality: 1 to 100, for JPEG, WebP and AVIF.
@@ -120,6 +120,8 @@ def prepare(image: np.ndarray, meta: ImageMeta, format: str) -> Prepared:
     Raises:
         ValueError: If `image` has another shape or type.
     """
+    if getattr(image, "ndim", 0) == 3 and image.shape[2] == 4:
+        meta, image = replace(meta, alpha=image[..., 3]), image[..., :3]
     check(image)
     about = FORMATS[format]
     if not about.deep:

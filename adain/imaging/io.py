@@ -296,7 +296,8 @@ def save_image(
 
     Args:
         target: A path, or a binary file object.
-        image: HWC or HW sRGB, uint8 or uint16.
+        image: HWC or HW sRGB, uint8 or uint16; a fourth channel is transparency, and counts more
+            than that of `meta`.
         meta: What to keep of the source.
         quality: 1 to 100, for JPEG (never with subsampled colours), WebP and AVIF.
         format: "PNG", "JPEG", ...; default: by the path's suffix, else the source's, else PNG.

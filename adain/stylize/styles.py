@@ -70,6 +70,10 @@ class Styles:
         """
         prepared = []
         for number, region in enumerate(regions):
+            if not isinstance(region, Region):
+                raise ValueError(
+                    f"`regions[{number}]` must be a Region. Received: {type(region).__name__}"
+                )
             where = "" if region.mask is None else f"regions[{number}]."
             check_alpha(region.alpha)
             parts = self._parts(region.style, f"{where}style")

@@ -1,0 +1,551 @@
+"""`StylizePipeline`: the same pixels as the command line, whatever pictures come as."""
+
+from __future__ import annotations
+
+import io
+import threading
+import tracemalloc
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import adain
+from adain import cli
+from adain.engines import registry as engines
+from adain.imaging.io import ImageMeta, load_image, read_frames, read_image, save_frames, save_image
+from adain.imaging.resize import center_crop
+from adain.stylize.sheets import all_styles, alpha_steps, mix_steps
+
+SIZE = (60, 92)
+
+
+@pytest.fixture(scope="module")
+def preset(make_model, tmp_path_factory):
+    """The folder of a tiny preset with a style card."""
+    folder = tmp_path_factory.mktemp("presets") / "tiny"
+    make_model().save_to_preset(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exact_pipeline(preset):
+    """`exact_pipeline(**options)`: on an engine whose pixels repeat; the networks are shared."""
+    engine = next(
+        name for name in ("onnxruntime", "openvino", "keras") if engines.is_installed(name)
+    )
+    stylizer = adain.load_stylizer(preset, engine)
+
+    def make(**options):
+        options = {"checkpoint": str(preset), "engine": engine} | options
+        return adain.StylizePipeline(stylizer=stylizer, **options)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, picture, exact_pipeline):
+    """Photos of 8 and 16 bits, styles, masks and a card, as files and as arrays."""
+
+    class Place:
+        folder = tmp_path_factory.mktemp("place")
+        photo = picture(*SIZE)
+        deep = picture(*SIZE).astype("uint16") * 256 + np.arange(SIZE[1], dtype="uint16")[:, None]
+        styles = [picture(48 + 8 * i, 64 - 8 * i, seed=i + 2) ^ np.uint8(60 * i) for i in range(4)]
+        left = np.where(np.arange(SIZE[1]) < 40, 255, 0).astype("uint8") * np.ones(
+            (SIZE[0], 1), "uint8"
+        )
+        soft = np.linspace(0, 255, SIZE[1]).astype("uint8") * np.ones((SIZE[0], 1), "uint8")
+
+        def path(self, name: str) -> Path:
+            return self.folder / name
+
+    place = Place()
+    save_image(place.path("photo.png"), place.photo)
+    save_image(place.path("deep.png"), place.deep)
+    for name, style in zip("pqrs", place.styles, strict=True):
+        save_image(place.path(f"{name}.png"), style)
+    save_image(place.path("left.png"), place.left)
+    save_image(place.path("soft.png"), place.soft)
+    exact_pipeline().encode(place.styles[3], name="S").save(place.path("s.npz"))
+    return place
+
+
+def run_command(place, preset, options, flags, content="photo.png"):
+    """The only file that a command writes, as an array."""
+    out = place.folder / "out.png"
+    words = ["stylize", "--content-path", place.path(content), "--out-path", out, "--overwrite"]
+    words += ["--checkpoint", preset, "--engine", options["engine"], "--quiet"]
+    for name, value in options.items():
+        if name not in ("engine", "checkpoint"):
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
+    assert cli.main([str(word) for word in [*words, *flags]]) == 0
+    image = read_image(out, keep_depth=True)[0]
+    out.unlink()
+    return image
+
+
+REGIONS = "regions"
+CASES = {
+    "plain": ({}, ["--style", "p"]),
+    "card": ({}, ["--style", "s.npz"]),
+    "alpha": ({}, ["--style", "p", "--alpha", "0.6"]),
+    "mix": ({}, ["--style", "p", "q", "--style-interp-weights", "3", "1"]),
+    "mix with a card": ({}, ["--style", "p", "s.npz", "--style-mix", "--alpha", "0.7"]),
+    "coral": ({"keep_colors": "coral"}, ["--style", "p"]),
+    "histogram of a mix": ({"keep_colors": "histogram"}, ["--style", "p", "q", "--style-mix"]),
+    "luma": ({"keep_colors": "luma"}, ["--style", "p"]),
+    "passes": ({"passes": 2}, ["--style", "p", "--alpha", "0.5"]),
+    "sizes": ({"content_size": 80, "style_size": 40}, ["--style", "p"]),
+    "crop": ({"content_size": 70, "crop_size": 64}, ["--style", "p"]),
+    "stroke": ({"stroke": 64, "content_size": 140}, ["--style", "p", "--alpha", "0.8"]),
+    "tile": ({"tile": 64, "content_size": 150}, ["--style", "p"]),
+    "memory": ({"max_memory": "1MiB", "content_size": 150}, ["--style", "p"]),
+    "no palette": ({"palette": 0.0}, ["--style", "p"]),
+    "palette": ({"palette": 1.0}, ["--style", "p"]),
+    "concat": ({"concat": True}, ["--style", "p"]),
+    "concat of a mix": ({"concat": True, "content_size": 48}, ["--style", "p", "q", "--style-mix"]),
+    "masks": (
+        {"feather": 2},
+        ["--style", "p", "q", "--mask", "left", "soft", "--alpha", "1", "0.5"],
+    ),
+    "masks of mixes": (
+        {"keep_colors": "coral", "crop_size": 48},
+        ["--style", "p", "q", "--mask", "left", "soft", "--style-interp-weights", *"1230"],
+    ),
+    "masks and strokes": (
+        {"stroke": 64, "content_size": 140, "tile": 80, "passes": 2},
+        ["--style", "p", "q", "--mask", "left", "soft"],
+    ),
+}  # fmt: skip
+
+
+def to_arguments(place, words, as_arrays):
+    """The flags of a command as `run` takes them: arrays, or paths."""
+    groups: dict[str, list] = {}
+    for word in words:
+        if word.startswith("--"):
+            groups[word] = name = []
+        else:
+            name.append(word)
+
+    def picture(name):
+        if not as_arrays or name.endswith(".npz"):
+            return place.path(name if "." in name else f"{name}.png")
+        return (
+            getattr(place, name, None)
+            if name in ("left", "soft")
+            else place.styles["pqrs".index(name)]
+        )
+
+    styles = [picture(name) for name in groups["--style"]]
+    alphas = [float(word) for word in groups.get("--alpha", ["1"])]
+    weights = [float(word) for word in groups.get("--style-interp-weights", [])]
+    masks = [picture(name) for name in groups.get("--mask", [])]
+    mixed = "--style-mix" in groups or weights
+    if not masks:
+        style = adain.StyleMix(styles, weights or None) if mixed else styles[0]
+        return {"style": style, "alpha": alphas[0]}
+    count = len(styles)
+    if mixed:
+        styles = [
+            adain.StyleMix(styles, weights[i * count : (i + 1) * count]) for i in range(len(masks))
+        ]
+    alphas = alphas * (len(masks) // len(alphas))
+    return {"regions": list(map(adain.Region, masks, styles, alphas))}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_command_line_and_the_pipeline_make_the_same_pixels(
+    place, preset, exact_pipeline, case
+):
+    options, words = CASES[case]
+    pipeline = exact_pipeline(**options)
+    flags = [
+        place.path(word if "." in word else f"{word}.png")
+        if word in ("p", "q", "left", "soft", "s.npz")
+        else word
+        for word in words
+    ]
+    flagged = options | {"engine": pipeline.options.engine}
+    expected = run_command(place, preset, flagged, flags)
+    found = pipeline.run(place.photo, **to_arguments(place, words, as_arrays=True))
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, expected)
+    if case in ("plain", "mix", "masks", "crop"):
+        deep = run_command(place, preset, flagged, flags, content="deep.png")
+        found = pipeline.run(place.path("deep.png"), **to_arguments(place, words, as_arrays=False))
+        assert found.dtype == deep.dtype == np.uint16
+        np.testing.assert_array_equal(found, deep)
+
+
+@pytest.mark.parametrize("kind", ["alpha", "mix", "styles"])
+def test_sheets_are_those_of_the_command_line(place, preset, exact_pipeline, kind):
+    pipeline = exact_pipeline()
+    paths = {name: place.path(f"{name}.png") for name in "pq"}
+    named = [(name, [adain.Region(None, path)]) for name, path in paths.items()]
+    rows = {
+        "alpha": lambda: alpha_steps(named, 3),
+        "mix": lambda: mix_steps(
+            list(paths),
+            lambda weights: adain.Region(None, adain.StyleMix(list(paths.values()), weights)),
+            3,
+        ),
+        "styles": lambda: all_styles(named),
+    }[kind]()
+    flags = ["--style", *paths.values(), "--sheet", kind, "--sheet-steps", 3]
+    expected = run_command(place, preset, {"engine": pipeline.options.engine}, flags)
+    seen = []
+    found = pipeline.run_sheet(place.photo, rows, progress=seen.append)
+    np.testing.assert_array_equal(found, expected)
+    assert seen == sorted(seen) and seen[-1] == pytest.approx(1)
+
+
+# === What pictures may come as ===
+
+
+def forms(photo):
+    """A picture as everything that is read."""
+    picture = Image.fromarray(photo)
+    png, cmyk = io.BytesIO(), picture.convert("CMYK")
+    picture.save(png, "PNG")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = Image.fromarray(np.rot90(photo))
+    turned.getexif()[0x0112] = 6
+    yield "array", photo, photo
+    yield "view", np.flip(np.ascontiguousarray(np.flip(photo, 1)), 1), photo
+    yield "Pillow RGB", picture, photo
+    yield "bytes", png.getvalue(), photo
+    yield "bytearray", bytearray(png.getvalue()), photo
+    yield "file object", io.BytesIO(png.getvalue()), photo
+    yield "Pillow turned", turned, photo
+    yield "Pillow CMYK", cmyk, np.asarray(cmyk.convert("RGB"))
+    grey = np.asarray(picture.convert("L"))
+    as_rgb = np.dstack([grey] * 3)
+    yield "grey", grey, as_rgb
+    yield "grey, one channel", grey[..., None], as_rgb
+    yield "Pillow L", picture.convert("L"), as_rgb
+    palette = picture.quantize(16)
+    yield "Pillow P", palette, np.asarray(palette.convert("RGB"))
+    one = picture.convert("1")
+    yield "Pillow 1", one, np.asarray(one.convert("RGB"))
+    yield (
+        "Pillow YCbCr",
+        picture.convert("YCbCr"),
+        np.asarray(picture.convert("YCbCr").convert("RGB")),
+    )
+    deep = grey.astype("uint16") * 257
+    yield "Pillow I;16", Image.fromarray(deep), np.dstack([deep] * 3)
+
+
+def test_pictures_of_every_form(place, exact_pipeline):
+    pipeline = exact_pipeline()
+    style = place.styles[0]
+    for name, value, colors in forms(place.photo):
+        expected = pipeline.run(colors, style)
+        found = pipeline.run(value, style)
+        assert found.shape == (*SIZE, 3) and found.dtype == colors.dtype, name
+        difference = np.abs(found.astype(int) - expected).max()
+        assert difference <= (12 if "CMYK" in name else 0), name
+    for name, value, colors in forms(style):
+        if "CMYK" not in name:
+            found, expected = (pipeline.encode(form).means[0] for form in (value, colors))
+            np.testing.assert_array_equal(found, expected, name)
+
+    class Where:
+        def __fspath__(self):
+            return str(place.path("photo.png"))
+
+    np.testing.assert_array_equal(pipeline.run(Where(), style), pipeline.run(place.photo, style))
+
+
+def test_transparency_is_kept_and_cut_as_the_photo_is(place, preset, exact_pipeline):
+    alpha = np.linspace(0, 255, SIZE[1]).astype("uint8") * np.ones((SIZE[0], 1), "uint8")
+    rgba = np.dstack([place.photo, alpha])
+    pipeline = exact_pipeline(crop_size=40)
+    found = pipeline.run(rgba, place.styles[0])
+    np.testing.assert_array_equal(found[..., 3], center_crop(alpha, (40, 40)))
+    np.testing.assert_array_equal(found[..., :3], pipeline.run(place.photo, place.styles[0]))
+    np.testing.assert_array_equal(pipeline.run(Image.fromarray(rgba), place.styles[0]), found)
+    save_image(place.path("result.png"), found)
+    colors, meta = read_image(place.path("result.png"))
+    np.testing.assert_array_equal(np.dstack([colors, meta.alpha]), found)
+    grey = np.dstack([place.photo[..., 0], alpha])
+    assert pipeline.run(grey, place.styles[0]).shape == (40, 40, 4)
+    # On the command line, too.
+    save_image(place.path("clear.png"), place.photo, meta=ImageMeta(alpha=alpha))
+    out = place.folder / "clear_out.png"
+    words = ["stylize", "--content-path", place.path("clear.png"), "--style", place.path("p.png")]
+    words += ["--out-path", out, "--checkpoint", preset, "--crop-size", 40, "--quiet"]
+    assert cli.main(list(map(str, words))) == 0
+    np.testing.assert_array_equal(read_image(out)[1].alpha, found[..., 3])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"style": None}, "Give either `style` or `regions`"),
+        ({"style": "nowhere"}, "nowhere: no such file, nor a style of that name"),
+        ({"style": ["p", "q"]}, "for several use StyleMix"),
+        ({"style": 3}, "`style` must be an array"),
+        ({"style": np.zeros((4, 4, 3))}, "uint8 or uint16 sRGB.*dtype=float64"),
+        ({"style": np.zeros((4, 4, 5), "uint8")}, r"shape=\(4, 4, 5\)"),
+        ({"style": Image.new("F", (4, 4))}, "mode F, whose range is not known"),
+        ({"alpha": None}, "`alpha` must be a number, 0 or more. Received: alpha=None"),
+        ({"alpha": "strong"}, "`alpha` must be a number"),
+        ({"alpha": float("nan")}, "`alpha` must be a number"),
+        ({"alpha": -1}, "`alpha` must be a number"),
+        ({"style": None, "regions": []}, "at least one region"),
+        ({"style": None, "regions": [(1, 2)]}, "must be a Region. Received: tuple"),
+        ({"style": None, "regions": ["MASK", "WHOLE"]}, "must have a mask"),
+        ({"style": None, "regions": ["BLACK"]}, "something inside"),
+        ({"style": None, "regions": ["HIGH"]}, r"numbers in \[0, 1\]"),
+        ({"style": None, "regions": ["LARGE"]}, "integers 0 and 1"),
+        ({"photo": None}, "`photo` must be an array"),
+        ({"photo": np.zeros((0, 4, 3), "uint8")}, r"shape=\(0, 4, 3\)"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_told_in_one_line_before_any_work(
+    place, exact_pipeline, monkeypatch, arguments, message
+):
+    pipeline = exact_pipeline()
+    monkeypatch.setattr(type(pipeline.stylizer), "_encode", None)
+    style = place.styles[0]
+    regions = {
+        "MASK": adain.Region(place.left, style),
+        "WHOLE": adain.Region(None, style),
+        "BLACK": adain.Region(np.zeros(SIZE, "uint8"), style),
+        "HIGH": adain.Region(np.full(SIZE, 255.0), style),
+        "LARGE": adain.Region(np.full(SIZE, 1000), style),
+    }
+    arguments = {"photo": place.photo, "style": style} | arguments
+    if "regions" in arguments:
+        arguments["regions"] = [
+            regions[name] if isinstance(name, str) else name for name in arguments["regions"]
+        ]
+    with pytest.raises(ValueError, match=message) as caught:
+        pipeline.run(**arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_mixes_are_checked(place):
+    for styles, weights in (
+        ([], None), ("ab", None), (["a"], [1, 2]), (["a", "b"], [0, 0]), (["a"], [float("nan")]),
+        (["a", "b"], [2, -1]),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="must be"):
+            adain.StyleMix(styles, weights)
+    with pytest.raises(ValueError, match="must be StyleCode: encode pictures first"):
+        adain.mix([place.styles[0], place.styles[1]])
+
+
+def test_mixes_of_mixes(place, exact_pipeline):
+    pipeline = exact_pipeline()
+    a, b, c = place.styles[:3]
+    nested = adain.StyleMix([adain.StyleMix([a, b], [1, 1]), c], [2, 2])
+    flat = adain.StyleMix([a, b, c], [1, 1, 2])
+    np.testing.assert_array_equal(
+        pipeline.run(place.photo, nested), pipeline.run(place.photo, flat)
+    )
+
+
+def test_codes_and_cards_have_no_picture(place, exact_pipeline):
+    code = exact_pipeline().encode(place.styles[0])
+    for options in ({"keep_colors": "coral"}, {"refine": 2}):
+        with pytest.raises(ValueError, match="must be a picture for refine"):
+            exact_pipeline(**options).run(place.photo, code)
+    other = adain.StyleCode([np.zeros(4)], [np.ones(4)], preset="other")
+    with pytest.raises(ValueError, match="must be of preset"):
+        exact_pipeline().run(place.photo, other)
+
+
+# === Masks ===
+
+
+def test_masks_of_every_form(place, exact_pipeline, caplog):
+    pipeline = exact_pipeline()
+    style, inside = place.styles[0], place.left > 0
+    expected = pipeline.run(place.photo, regions=[adain.Region(place.left, style)])
+    np.testing.assert_array_equal(expected[~inside], place.photo[~inside])
+    labels = inside.astype("uint8")
+    for mask in (
+        inside, inside.astype(float), labels, inside.astype(int), labels.astype("uint16"),
+        place.left.astype("uint16") * 257, np.dstack([place.left] * 3), np.dstack([labels] * 3),
+        Image.fromarray(place.left), Image.fromarray(inside), place.path("left.png"),
+        np.dstack([np.full((*SIZE, 3), 255, "uint8"), place.left]),
+    ):  # fmt: skip
+        found = pipeline.run(place.photo, regions=[adain.Region(mask, style)])
+        np.testing.assert_array_equal(found, expected)
+    assert not caplog.records
+    pipeline.run(place.photo, regions=[adain.Region(labels * np.uint8(5), style)])
+    assert "is 5 of 255 where it is brightest" in caplog.text
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_label_pictures_on_the_command_line(place, preset, exact_pipeline, dtype):
+    save_image(place.path("labels.png"), (place.left > 0).astype(dtype))
+    flags = ["--style", place.path("p.png"), "--mask"]
+    options = {"engine": exact_pipeline().options.engine}
+    found = run_command(place, preset, options, [*flags, place.path("labels.png")])
+    np.testing.assert_array_equal(
+        found, run_command(place, preset, options, [*flags, place.path("left.png")])
+    )
+
+
+# === Styles are encoded once ===
+
+
+@pytest.fixture
+def encoded(exact_pipeline, monkeypatch):
+    """How often a style has been encoded."""
+    counted = []
+    stylizer = type(exact_pipeline().stylizer)
+    encode = stylizer.encode_style
+
+    def count(self, *args, **how):
+        counted.append(1)
+        return encode(self, *args, **how)
+
+    monkeypatch.setattr(stylizer, "encode_style", count)
+    return counted
+
+
+def test_frames_after_frames_encode_a_style_once(place, exact_pipeline, encoded):
+    pipeline = exact_pipeline()
+    for form in (place.styles[0], place.path("q.png"), Image.fromarray(place.styles[2])):
+        encoded.clear()
+        for shift in range(3):
+            pipeline.run(np.roll(place.photo, shift, 1), form)
+        assert len(encoded) == 1
+    # A picture that has changed is another style, an array as well as a file.
+    style = place.styles[0].copy()
+    first = pipeline.run(place.photo, style)
+    style[:] = style[::-1, ::-1] // 2
+    assert not np.array_equal(pipeline.run(place.photo, style), first)
+    path = place.path("changing.png")
+    save_image(path, place.styles[0])
+    np.testing.assert_array_equal(pipeline.run(place.photo, path), first)
+    save_image(path, style)
+    assert not np.array_equal(pipeline.run(place.photo, path), first)
+
+
+# === Progress, threads, processes ===
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"tile": 64, "content_size": 150}, {"passes": 3}, {"stroke": 64, "content_size": 140}],
+)
+def test_progress_goes_to_one_and_may_cancel(place, exact_pipeline, options):
+    pipeline = exact_pipeline(**options)
+    seen = []
+    pipeline.run(place.photo, place.styles[0], progress=seen.append)
+    assert seen == sorted(seen) and 0 < seen[0] and seen[-1] == pytest.approx(1)
+
+    class Cancelled(Exception):
+        pass
+
+    def cancel(done):
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        pipeline.run(place.photo, place.styles[0], progress=cancel)
+    assert pipeline.run(place.photo, place.styles[0]).shape[2] == 3
+
+
+def test_threads_share_a_pipeline(place, exact_pipeline, encoded):
+    pipeline = exact_pipeline(keep_colors="luma")
+    photos = [np.roll(place.photo, shift, 1) for shift in range(6)]
+    expected = [exact_pipeline(keep_colors="luma").run(p, place.styles[0]) for p in photos]
+    encoded.clear()
+    found = [None] * len(photos)
+
+    def work(number):
+        found[number] = pipeline.run(photos[number], place.styles[0])
+
+    threads = [threading.Thread(target=work, args=[i]) for i in range(len(photos))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    np.testing.assert_array_equal(found, expected)
+    assert len(encoded) == 1
+
+
+def test_options_are_checked_and_changed():
+    with pytest.raises(ValueError, match="`passes` must be 1 or more. Received: passes=None"):
+        adain.StylizeOptions(passes=None)
+    with pytest.raises(ValueError, match="`keep_colors` must be one of"):
+        adain.StylizePipeline(keep_colors="sepia")
+
+
+# === Sizes ===
+
+
+def test_strips_are_not_blown_up(place, exact_pipeline):
+    """The shorter side of a strip would be enlarged to hundreds of pixels, and the longer along."""
+    strip = np.random.default_rng(0).integers(0, 256, (1, 30_000, 3), "uint8")
+    pipeline = exact_pipeline(style_size=512, max_pixels=2**21, max_memory="800MiB")
+    tracemalloc.start()
+    try:
+        assert pipeline.run(place.photo, strip).shape == (*SIZE, 3)
+        assert tracemalloc.get_traced_memory()[1] < 300 * 2**20
+    finally:
+        tracemalloc.stop()
+    with pytest.raises(ValueError, match=r"photo.png: resized to .* more than 2000000 pixels"):
+        exact_pipeline(content_size=5000, max_pixels=2_000_000).run(
+            place.path("photo.png"), place.styles[0]
+        )
+    with pytest.raises(ValueError, match=r"p.png: resized to .* more than 2000000 pixels"):
+        exact_pipeline(style_size=5000, max_pixels=2_000_000).run(place.photo, place.path("p.png"))
+
+
+# === Animations ===
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_animations_are_streamed(place, preset, exact_pipeline, tmp_path, suffix, monkeypatch):
+    """Of 300 frames no more than a few are in memory, and each is what `run` makes of it."""
+    frames, side = 300, 64
+    meta = ImageMeta(duration=40, loop=0)
+    photo = tmp_path / f"many{suffix}"
+    base = load_image(place.path("photo.png"))[:side, :side]
+    save_frames(photo, ((np.roll(base, i, 1), meta) for i in range(frames)))
+    alive: list[weakref.ref] = []
+    most = [0]
+    run = adain.StylizePipeline.run_planes
+
+    class Tracked(np.ndarray):
+        pass
+
+    def watch(self, planes, *args, **how):
+        found = run(self, planes, *args, **how)
+        colors = found.colors.view(Tracked)
+        alive[:] = [ref for ref in alive if ref() is not None] + [weakref.ref(colors)]
+        most[0] = max(most[0], len(alive))
+        return found._replace(colors=colors)
+
+    monkeypatch.setattr(adain.StylizePipeline, "run_planes", watch)
+    engine = exact_pipeline().options.engine
+    out = tmp_path / f"out{suffix}"
+    words = ["stylize", "--content-path", photo, "--style", place.path("p.png"), "--out-path", out]
+    words += ["--checkpoint", preset, "--engine", engine, "--quiet"]
+    assert cli.main(list(map(str, words))) == 0
+    assert 1 <= most[0] <= 4
+    with Image.open(out) as animation:
+        assert animation.n_frames == frames
+
+
+def test_frames_are_those_of_the_pipeline(place, preset, exact_pipeline, tmp_path):
+    photo, out = tmp_path / "few.png", tmp_path / "out.png"
+    pictures = [np.roll(place.photo, 9 * i, 1) for i in range(3)]
+    save_frames(photo, [(picture, ImageMeta(duration=40, loop=0)) for picture in pictures])
+    pipeline = exact_pipeline()
+    words = ["stylize", "--content-path", photo, "--style", place.path("p.png"), "--out-path", out]
+    words += ["--checkpoint", preset, "--engine", pipeline.options.engine, "--quiet"]
+    assert cli.main(list(map(str, words))) == 0
+    found = [frame for frame, _ in read_frames(out)]
+    np.testing.assert_array_equal(found, [pipeline.run(p, place.styles[0]) for p in pictures])
