@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
+import pickle
 import threading
 import tracemalloc
+import warnings
 import weakref
 from pathlib import Path
 
@@ -549,3 +552,60 @@ def test_frames_are_those_of_the_pipeline(place, preset, exact_pipeline, tmp_pat
     assert cli.main(list(map(str, words))) == 0
     found = [frame for frame, _ in read_frames(out)]
     np.testing.assert_array_equal(found, [pipeline.run(p, place.styles[0]) for p in pictures])
+
+
+# === Other processes ===
+
+
+def _send_result(send, pipeline, photo, style):
+    try:
+        send.send(pipeline.run(photo, style))
+    except Exception as error:
+        send.send(error)
+
+
+@pytest.mark.skipif(
+    "fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork"
+)
+@pytest.mark.parametrize("engine", ["mnn", "onnxruntime", "openvino", "keras"])
+def test_forked_workers(place, preset, engine):
+    """Networks that were loaded and used go on in a worker, or say at once why they cannot."""
+    if not engines.is_installed(engine):
+        pytest.skip(f"{engine} is not installed")
+    pipeline = adain.StylizePipeline(checkpoint=str(preset), engine=engine)
+    expected = pipeline.run(place.photo, place.styles[0])
+    context = multiprocessing.get_context("fork")
+    receive, send = context.Pipe(duplex=False)
+    worker = context.Process(
+        target=_send_result, args=(send, pipeline, place.photo, place.styles[0]), daemon=True
+    )
+    with warnings.catch_warnings():
+        # Python 3.12 and TensorFlow warn of forking beside threads.
+        warnings.simplefilter("ignore")
+        worker.start()
+    try:
+        assert receive.poll(120), "the worker hangs"
+        found = receive.recv()
+    finally:
+        worker.kill()
+        worker.join()
+    if engine == "keras":
+        assert "Keras does not work in a forked process" in str(found)
+    else:
+        assert np.abs(found.astype(int) - expected).max() <= 2
+    # Here it goes on.
+    assert np.abs(pipeline.run(place.photo, place.styles[0]).astype(int) - expected).max() <= 2
+
+
+@pytest.mark.parametrize("engine", ["mnn", "onnxruntime", "openvino", "keras"])
+def test_pipelines_can_be_pickled(place, preset, engine):
+    if not engines.is_installed(engine):
+        pytest.skip(f"{engine} is not installed")
+    pipeline = adain.StylizePipeline(checkpoint=str(preset), engine=engine, keep_colors="luma")
+    copy = pickle.loads(pickle.dumps(pipeline))
+    assert copy.options == pipeline.options
+    code = pipeline.encode(place.styles[0])
+    found, expected = (each.run(place.photo, code) for each in (copy, pipeline))
+    assert np.abs(found.astype(int) - expected).max() <= 2
+    # The other's codes are its own, by preset and checksum.
+    assert copy.encode(place.styles[0]).encoder == code.encoder != ""

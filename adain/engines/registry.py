@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -153,8 +154,14 @@ Run = Callable[[dict[str, np.ndarray]], list[np.ndarray]]
 """A graph: inputs by name to outputs in order."""
 
 
+_loaded: weakref.WeakSet[OnnxStylizer] = weakref.WeakSet()
+
+
 class OnnxStylizer(Stylizer):
-    """A stylizer that runs the graphs of a preset, as functions from arrays to arrays."""
+    """A stylizer that runs the graphs of a preset, as functions from arrays to arrays.
+
+    It can be used in a forked process, and pickled: the preset is loaded again then.
+    """
 
     _engine: str
 
@@ -166,6 +173,7 @@ class OnnxStylizer(Stylizer):
             preset.fingerprint,
             preset.palette,
         )
+        self._source = preset
         self._graphs = PresetGraphs(preset)
         self._lock = threading.Lock()
         self._run = lru_cache(self._load_graph)
@@ -173,10 +181,19 @@ class OnnxStylizer(Stylizer):
         for name in ("encode", "decode_float" if preset.palette else "decode"):
             self._run(name)
 
+        _loaded.add(self)
+
+    def __reduce__(self):
+        return type(self), (self._source,)
+
+    def _renew(self) -> None:
+        """In a forked process: it has this thread alone, and a lock may be held by another."""
+        self._lock = threading.Lock()
+
     def _load_graph(self, name: str) -> Run:
         try:
             run = self._load(name)
-        except (PresetError, ImportError):
+        except (PresetError, EngineError, ImportError):
             raise
         except Exception as error:  # Each runtime has its own.
             reason = " ".join(str(error).split())
@@ -220,6 +237,15 @@ class OnnxStylizer(Stylizer):
         return picture
 
 
+def _renew_all() -> None:
+    for stylizer in _loaded:
+        stylizer._renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)
+
+
 class OnnxRuntimeStylizer(OnnxStylizer):
     """Runs on ONNX Runtime, on the CPU, in float32."""
 
@@ -254,6 +280,8 @@ class OpenVinoStylizer(OnnxStylizer):
 class MnnStylizer(OnnxStylizer):
     """Runs on MNN, on the CPU, in float32; Winograd's convolutions need a fraction of the products.
 
+    In a forked process ONNX Runtime runs in its place.
+
     They round more coarsely: single values may be two grey levels from those of the others, and
     differ with the sizes of pictures painted before.
 
@@ -262,8 +290,22 @@ class MnnStylizer(OnnxStylizer):
     """
 
     _engine = "mnn"
+    _forked = False
+
+    def _renew(self) -> None:
+        super()._renew()
+        self._forked = True
+        self._run.cache_clear()
 
     def _load(self, name: str) -> Run:
+        if self._forked:
+            # Its pool of threads stays the other process's, also for graphs that are loaded now.
+            if is_installed("onnxruntime"):
+                return OnnxRuntimeStylizer._load(self, name)
+            raise EngineError(
+                "MNN does not work in a forked process. Use multiprocessing.get_context('spawn'), "
+                "or pip install onnxruntime."
+            )
         with _no_stdout():
             import MNN
             from MNN import expr, nn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -92,6 +93,7 @@ class StyleTransfer(keras.Model, Stylizer):
         targets = _Transfer(count, steering=len(decoder.inputs) > count, name="transfer")(inputs)
         image = decoder(targets if len(targets) > 1 else targets[0])
         self.decode_graph = keras.Model(inputs, image, name="decode")
+        self._process = os.getpid()
         self.built = True
 
     # === Keras ===
@@ -118,13 +120,18 @@ class StyleTransfer(keras.Model, Stylizer):
             "architecture": self.architecture,
             "about": self.about,
             "palette": self.palette,
+            "fingerprint": self._fingerprint,
         }
 
     @classmethod
     def from_config(cls, config):
+        config = dict(config)
+        fingerprint = config.pop("fingerprint", "")
         for part in ("encoder", "decoder"):
             config[part] = keras.saving.deserialize_keras_object(config[part])
-        return cls(**config)
+        model = cls(**config)
+        model._fingerprint = fingerprint
+        return model
 
     # === Pictures: `encode_style` and `stylize` are the stylizer's ===
 
@@ -134,6 +141,11 @@ class StyleTransfer(keras.Model, Stylizer):
         return self.about.get("preset", "")
 
     def _encode(self, image):
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                "Keras does not work in a forked process. Use another engine, or "
+                "multiprocessing.get_context('spawn')."
+            )
         *levels, mean, std = self.encode_graph.predict_on_batch(to_unit(image[None]))
         return [level[0] for level in levels], Statistics(mean.reshape(-1), std.reshape(-1))
 
