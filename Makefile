@@ -18,7 +18,7 @@ WORKERS ?= 2
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed-core
-	$(BIN)/python stylize.py --content-path images/inputs --style-path images/styles --random 1 \
+	$(BIN)/python stylize.py --content-path images/inputs --style-path images/styles --random 1 --seed 9 \
 		--out-path images/output --overwrite
 	@echo "The pictures are in $(CURDIR)/images/output"
 

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -13,6 +14,9 @@ from pathlib import Path
 # Before anything imports Keras: the backend is fixed at that moment.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Processes that share the tests share the cores.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 import numpy as np
 import pytest
@@ -128,22 +132,35 @@ def _center(decoder, layer: str, output):
 
 
 def _make(architecture: str, seed: int, widths, preset: str, last_layer: str, alpha: float):
+    import keras
+
     from adain.networks.model import StyleTransfer
+    from adain.networks.vgg19 import get_arrays, set_arrays
     from adain.presets.architecture import ARCHITECTURES
 
-    rng = np.random.default_rng(seed)
     builder = ARCHITECTURES[architecture].builder
+    encoder, decoder = builder.build_encoder(widths), builder.build_decoder(widths)
+    model = StyleTransfer(encoder, decoder, architecture=architecture, about={"preset": preset})
+    key = (architecture, seed, tuple(widths))
+    if key in _ARRAYS:
+        for network, arrays in zip((encoder, decoder), _ARRAYS[key], strict=True):
+            set_arrays(network, arrays)
+        return model
+    rng = np.random.default_rng(seed)
     # Also the layers that start at zero, or a style would steer nothing.
-    networks = (
-        _randomize(build(widths), rng) for build in (builder.build_encoder, builder.build_decoder)
-    )
-    model = StyleTransfer(*networks, architecture=architecture, about={"preset": preset})
+    for network in (encoder, decoder):
+        _randomize(network, rng)
     content, style = (_picture(64, 64, seed=s)[None].astype("float32") / 255 for s in (99, 98))
     # Of some seeds hardly anything is left after AdaIN.
     strength = np.full((1, 1), alpha, "float32")
-    output = model.predict_on_batch({"content": content, "style": style, "alpha": strength})
-    _center(model.decoder, last_layer, output)
+    output = model({"content": content, "style": style, "alpha": strength})
+    _center(decoder, last_layer, keras.ops.convert_to_numpy(output))
+    _ARRAYS[key] = [get_arrays(network) for network in (encoder, decoder)]
     return model
+
+
+_ARRAYS: dict[tuple, list] = {}
+"""The weights of each network that was made: finding them takes longer than setting them."""
 
 
 @pytest.fixture
@@ -189,12 +206,17 @@ def any_model(make_any):
     return make_any()
 
 
-@pytest.fixture
-def tiny_preset(make_model, tmp_path) -> Path:
-    """The folder of a tiny preset."""
-    folder = tmp_path / "tiny"
-    make_model().save_to_preset(folder)
+@pytest.fixture(scope="session")
+def _tiny_preset(tiny_model, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny") / "tiny"
+    tiny_model.save_to_preset(folder)
     return folder
+
+
+@pytest.fixture
+def tiny_preset(_tiny_preset, tmp_path) -> Path:
+    """The folder of a tiny preset, which a test may change."""
+    return Path(shutil.copytree(_tiny_preset, tmp_path / "tiny"))
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ import sys
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow
+
 BENCHMARK = "benchmarks/speed.py"
 VERSUS = "benchmarks/versus.py"
 

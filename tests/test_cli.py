@@ -287,10 +287,18 @@ def test_odd_sizes(place, picture, size):
     assert load_image(place.out / "odd_stylized_x.png").shape == (*size, 3)
 
 
-def test_a_flat_style_paints_something_finite(place):
+def test_a_flat_style_paints_a_flat_picture(place):
+    """Its deviations are 0: what is left of the photo is nothing, and not a division by them."""
     flat = place.style.parent / "flat.png"
     save_image(flat, np.full((32, 32, 3), 200, "uint8"))
-    assert place.run(content=place.content / "a.png", style=flat) == 0
+    photo = place.content / "a.png"
+    assert place.run("--palette", 0, content=photo, style=[flat, place.style / "x.png"]) == 0
+    found, other = (load_image(place.out / f"a_stylized_{name}.png") for name in ("flat", "x"))
+    assert found.std(axis=(0, 1)).max() < 3 < other.std(axis=(0, 1)).min()
+    # The same colour as of the flat picture itself, which the decoder makes of its features.
+    assert place.run("--palette", 0, content=flat, style=flat) == 0
+    expected = load_image(place.out / "flat_stylized_flat.png")
+    assert np.abs(found.mean(axis=(0, 1)) - expected.mean(axis=(0, 1))).max() < 3
 
 
 def test_standard_input_and_output(place, root):
@@ -318,6 +326,7 @@ def test_help_lists_every_setting_and_does_not_load_keras(root):
             assert "--" + name.replace("_", "-") in done.stdout
 
 
+@pytest.mark.slow
 def test_train_script_trains_and_its_folder_stylises(place, root, write_pictures, tmp_path):
     content = write_pictures(tmp_path / "coco", 4)
     style = write_pictures(tmp_path / "wikiart", 3, seed=9)

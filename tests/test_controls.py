@@ -186,19 +186,37 @@ def test_transparent_masks(place):
     )
 
 
+MIXED = ("--style-interp-weights", 1, 2, 3, 1, 0, 0, "--alpha", 0.6, 0.9, "--feather", 2)
+"""Flags for two masks and three styles."""
+
+
 @pytest.mark.parametrize(
-    "flags",
+    ("flags", "size"),
     [
-        ["--keep-colors", "luma"], ["--keep-colors", "coral"], ["--keep-colors", "histogram"],
-        ["--passes", "2"], ["--content-size", "64", "--crop-size", "40"], ["--tile", "64"],
-        ["--stroke", "64", "--content-size", "150"], ["--concat"],
+        (["--keep-colors", "luma"], (48, 80)), (["--keep-colors", "coral"], (48, 80)),
+        (["--keep-colors", "histogram"], (48, 80)), (["--passes", "2"], (48, 80)),
+        (["--content-size", "64"], (64, 107)), (["--crop-size", "40"], (40, 40)),
+        (["--stroke", "64", "--content-size", "150"], (150, 250)), (["--tile", "64"], (48, 80)), (["--concat"], (48, 334)),
     ],
-    ids=lambda flags: flags[0],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
 )  # fmt: skip
-def test_everything_goes_with_masks_mixes_and_strengths(place, flags):
-    mixed = ["--style-interp-weights", 1, 2, 3, 1, 0, 0, "--alpha", 0.6, 0.9, "--feather", 2]
-    found = place.result("--mask", *place.masks[:2], *mixed, *flags, styles=place.styles[:3])
-    assert found.std() > 5
+def test_everything_goes_with_masks_mixes_and_strengths(place, flags, size):
+    def paint(*flags, masks=place.masks[:2]):
+        return place.result("--mask", *masks, *MIXED, *flags, styles=place.styles[:3]).astype(int)
+
+    found, without = paint(*flags), paint()
+    assert found.shape == (*size, 3)
+    if flags[0] == "--concat":
+        found = found[:, -80:]
+        np.testing.assert_array_equal(found, without)
+    elif flags[0] == "--tile":
+        assert np.abs(found - without).max() <= 2  # MNN rounds by the sizes it works on.
+    elif found.shape == without.shape:
+        assert np.abs(found - without).mean() > 1
+    # Each mask still has its own mix and strength.
+    swapped = paint(*flags, masks=place.masks[1::-1])
+    difference = np.abs(found - swapped[:, -found.shape[1] :]).mean(axis=(0, 2))
+    assert difference[:10].mean() > 1 and difference[-10:].mean() > 1
 
 
 # === Strokes ===

@@ -285,6 +285,7 @@ def test_times_that_are_none_are_named(place, capsys):
 # === The slow baseline ===
 
 
+@pytest.mark.slow
 def test_the_slow_baseline_is_killed_and_goes_on(place, optimize):
     # The third picture is interrupted: there is a report, and two pictures are kept.
     assert place.run(slow=4) == 130

@@ -243,6 +243,7 @@ def growth(encoder, picture, method, steps=1000, keep=None) -> float:
     return sizes[len(sizes)] - sizes[10]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not STATM.exists(), reason="reads /proc")
 @pytest.mark.parametrize("method", ["lbfgs", "adam"])
 def test_memory_is_the_same_at_step_10_and_at_step_1000(encoder, picture, method):
@@ -250,6 +251,7 @@ def test_memory_is_the_same_at_step_10_and_at_step_1000(encoder, picture, method
     assert growth(encoder, picture, method) < 16
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not STATM.exists(), reason="reads /proc")
 def test_the_measurement_of_memory_sees_a_leak(encoder, picture):
     assert growth(encoder, picture, "adam", steps=700, keep=[]) > 24

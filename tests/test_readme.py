@@ -108,6 +108,7 @@ def test_flags_are_known(command, capsys):
         command.load(command.config)(**options)  # The values are allowed too.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [c for c in commands() if runnable(c)], ids=" ".join)
 def test_commands_run(command, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -13,7 +12,9 @@ import pytest
 from adain import cli
 from adain.presets import npz
 
-STEPS = 60
+pytestmark = pytest.mark.slow
+
+STEPS = 12
 
 
 @pytest.fixture
@@ -55,19 +56,35 @@ def run(command):
     return done.stderr
 
 
-def run_and_kill(command, folder, moment):
-    """Start, wait for `moment()`, kill without warning; the step of the last checkpoint."""
-    with open(folder.with_suffix(".log"), "w") as log:
-        process = subprocess.Popen(command, stderr=log)
-        deadline = time.monotonic() + 900
-        while not moment() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.0005)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert process.returncode == -signal.SIGKILL, folder.with_suffix(".log").read_text()
-    step = read_step(folder)
-    assert step < STEPS, "killed too late to test anything"
-    return step
+KILLED = """
+import os, signal, sys
+from adain import cli, files
+
+left, half, replace = int(sys.argv[1]), sys.argv[2] == "half", os.replace
+
+def count(part, path):
+    global left
+    left -= os.path.basename(path) == "state.npz"
+    if left == 0 and half:
+        os.truncate(part, os.path.getsize(part) // 2)
+    else:
+        replace(part, path)
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+files.os.replace = count
+sys.exit(cli.main(["train", *sys.argv[3:]]))
+"""
+"""Trains, and is killed without warning when the state is written for the n-th time: when it is
+complete, or with half of it on the disk."""
+
+
+def run_and_kill(flags, folder, count, half=False):
+    """Returns the step of the checkpoint that is left."""
+    words = [str(count), "half" if half else "whole", *flags]
+    done = subprocess.run([sys.executable, "-c", KILLED, *words], capture_output=True, timeout=900)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    return read_step(folder)
 
 
 def assert_same_run(one, other):
@@ -83,21 +100,13 @@ def assert_same_run(one, other):
 def test_killed_and_continued_is_as_if_never_killed(place):
     whole = place.train_undisturbed()
     folder = place.path / "killed"
-    command = place.command("killed")
     # The first checkpoint is written when pretraining ends, at step 0.
-    first = run_and_kill(command, folder, (folder / "state.npz").exists)
-
-    # In the middle of writing a later checkpoint.
-    def writing():
-        return (folder / "state.npz").stat().st_mtime_ns != before and list(folder.glob(".*.part"))
-
-    before = (folder / "state.npz").stat().st_mtime_ns
-    second = run_and_kill(command, folder, writing)
-    assert second > first
-    # What a kill may leave behind, whether or not this one did.
-    for name in ("0123456789ab", "ba9876543210"):
-        (folder / f".{name}.part").write_bytes(b"PK\x03\x04 half a file")
-    assert f"going on at step {second} of {STEPS}" in run(command)
+    assert run_and_kill(place.flags("killed"), folder, 1) == 0
+    # In the middle of writing the second of the next run, at step 6.
+    assert run_and_kill(place.flags("killed"), folder, 2, half=True) == 3
+    assert len(list(folder.glob(".*.part"))) == 1
+    command = place.command("killed")
+    assert f"going on at step 3 of {STEPS}" in run(command)
     assert_same_run(whole, folder)
     assert list(folder.glob(".*")) == []
     # Nothing is left to do.
@@ -108,15 +117,10 @@ def test_killed_and_continued_is_as_if_never_killed(place):
 
 
 def test_killed_with_cached_styles_and_a_moving_average(place):
-    """The cache is made anew; it must hold the same crops."""
+    """The cache is made again; it must hold the same crops."""
     flags = ("--cache-styles", 1, "--ema", 0.9)
     whole = place.train_undisturbed(*flags)
     folder = place.path / "killed"
-    command = place.command("killed", *flags)
-
-    def training():
-        return (folder / "state.npz").exists() and read_step(folder) > 0
-
-    step = run_and_kill(command, folder, training)
-    assert f"going on at step {step} of {STEPS}" in run(command)
+    assert run_and_kill(place.flags("killed", *flags), folder, 3) == 6
+    assert f"going on at step 6 of {STEPS}" in run(place.command("killed", *flags))
     assert_same_run(whole, folder)
