@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import logging
 import os
 import sys
@@ -14,7 +13,7 @@ from adain import __version__, extras
 from adain.console import FAILED, INTERRUPTED, USAGE, complain
 from adain.extras import MissingExtra
 from adain.files import read_text
-from adain.options import UsageError
+from adain.options import UsageError, choices_of, load
 
 
 def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
@@ -50,8 +49,8 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int
     os.environ.setdefault("KERAS_BACKEND", extras.choose_backend())
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        config = command.load(command.config)(**options) if command.config else None
-        return command.load(command.run)(config)
+        config = load(command.config)(**options) if command.config else None
+        return load(command.run)(config)
     except KeyboardInterrupt:
         complain("interrupted")
         return INTERRUPTED
@@ -95,7 +94,7 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         if prog is not None:
             sub.prog = prog
         if command.config:
-            _add_flags(sub, command.load(command.config))
+            _add_flags(sub, load(command.config))
         sub.add_argument(
             "--config",
             metavar="FILE.toml",
@@ -121,6 +120,8 @@ def _add_flags(parser: argparse.ArgumentParser, config: type) -> None:
             default = item.default
             shown = " ".join(default) if isinstance(default, tuple) else default
             text += f" (default: {shown})"
+        if "choices" in about:
+            about["choices"] = choices_of(item)
         if "const" in about:
             about["nargs"] = "?"
         if not isinstance(item.default, tuple):
@@ -169,16 +170,11 @@ class Command:
 
     help: str
     run: str
-    """`module:function` inside the package; it takes the settings and returns the exit status."""
+    """`module:function`; it takes the settings and returns the exit status."""
     config: str = ""
     """`module:class` of its settings; none without flags."""
     extra: str = ""
     """The extra without which it can do nothing."""
-
-    def load(self, place: str):
-        """What `run` or `config` names."""
-        module, _, name = place.partition(":")
-        return getattr(importlib.import_module(f"adain.{module}"), name)
 
 
 GROUPS = {"styles": "Style cards, which stand in for style pictures: save, list, show."}
@@ -186,46 +182,47 @@ GROUPS = {"styles": "Style cards, which stand in for style pictures: save, list,
 COMMANDS = {
     "stylize": Command(
         "Repaint photos in the style of any picture.",
-        "stylize.command:stylize",
-        "stylize.config:StylizeConfig",
+        "adain.stylize.command:stylize",
+        "adain.stylize.config:StylizeConfig",
     ),
     "optimize": Command(
         "Repaint photos by the slow method, or make textures of styles.",
-        "optimization.command:optimize",
-        "optimization.config:OptimizeConfig",
+        "adain.optimization.command:optimize",
+        "adain.optimization.config:OptimizeConfig",
         extra="optimize",
     ),
     "train": Command(
         "Train the decoder on photographs and paintings.",
-        "training.command:run",
-        "training.config:TrainConfig",
+        "adain.training.command:run",
+        "adain.training.config:TrainConfig",
         extra="train",
     ),
     "styles save": Command(
         "Turn pictures into style cards of a few kilobytes.",
-        "stylize.cards_command:save_styles",
-        "stylize.config:SaveStylesConfig",
+        "adain.stylize.cards_command:save_styles",
+        "adain.stylize.config:SaveStylesConfig",
     ),
     "styles list": Command(
         "List the style cards that come with the weights.",
-        "stylize.cards_command:list_styles",
-        "stylize.config:ListStylesConfig",
+        "adain.stylize.cards_command:list_styles",
+        "adain.stylize.config:ListStylesConfig",
     ),
     "styles show": Command(
         "Tell all about single style cards.",
-        "stylize.cards_command:show_styles",
-        "stylize.config:ShowStylesConfig",
+        "adain.stylize.cards_command:show_styles",
+        "adain.stylize.config:ShowStylesConfig",
     ),
     "evaluate": Command(
         "Measure content kept and style taken.",
-        "evaluation.command:run",
-        "evaluation.config:EvaluateConfig",
+        "adain.evaluation.command:run",
+        "adain.evaluation.config:EvaluateConfig",
     ),
     "export": Command(
         "Write weights as ONNX files, for other programs.",
-        "export.command:run",
-        "export.config:ExportConfig",
+        "adain.export.command:run",
+        "adain.export.config:ExportConfig",
         extra="export",
     ),
-    "presets": Command("List the weights that come with the package.", "presets.command:run"),
+    "presets": Command("List the weights that come with the package.", "adain.presets.command:run"),
 }
+"""Every command, by the words that call it. A new one is a module, and an entry here."""

@@ -8,8 +8,5 @@ LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 MAX_PIXELS = 178_956_970
 """Larger pictures are refused unless asked for: a file of a few kilobytes may claim any size."""
 
-ENGINES = ("auto", "keras", "mnn", "onnxruntime", "openvino")
-"""What may run the networks."""
-
 EPSILON = 1e-5
 """Added to the variance, inside the root, everywhere a deviation is taken."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 from collections.abc import Iterable
@@ -9,11 +10,20 @@ from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any
 
-from adain.constants import ENGINES, MAX_PIXELS
+from adain.constants import MAX_PIXELS
 
 
 class UsageError(ValueError):
     """Settings that cannot be carried out as given; nothing has been done."""
+
+
+def load(place: str) -> Any:
+    """What `module:name` or `module:name.attribute` stands for; the module is imported for it."""
+    module, _, names = place.partition(":")
+    found = importlib.import_module(module)
+    for name in names.split("."):
+        found = getattr(found, name)
+    return found
 
 
 @dataclass(frozen=True)
@@ -71,8 +81,9 @@ def flag(
             existing result made with another value is not up to date.
         in_plan: The plan of a run resolves it (files, styles, masks, strengths), and results
             record what it was resolved to instead of its value.
-        **how: For `argparse`, and `place` and `short` of `adain.cli`. `choices` may be a registry,
-            so that what is added to it is taken too.
+        **how: For `argparse`, and `place` and `short` of `adain.cli`. `choices` may be names, a
+            registry, a function that returns names, or the place of one of these for `load`; what
+            is added to a registry is taken too.
     """
     metadata = {
         "help": help,
@@ -82,6 +93,15 @@ def flag(
         "how": how,
     }
     return field(default=default, metadata=metadata)
+
+
+def choices_of(item: Any) -> list[str]:
+    """What a flag may be, a default that stands for none of them included; [] where anything."""
+    choices = item.metadata["how"].get("choices", ())
+    choices = load(choices) if isinstance(choices, str) else choices
+    names = list(choices() if callable(choices) else choices)
+    missing = names and item.default and item.default not in names
+    return [item.default, *names] if missing and isinstance(item.default, str) else names
 
 
 def recorded(config: Any) -> dict[str, Any]:
@@ -113,7 +133,7 @@ SHARED = {
         "auto",
         "what runs the networks; auto: Keras where there is a GPU, else MNN, or for many pictures "
         "with adain_fast OpenVINO if it is installed",
-        choices=ENGINES,
+        choices="adain.engines.engine:ENGINES",
         affects_result=False,
     ),
     "palette": flag(
@@ -188,7 +208,7 @@ def check(config: Any) -> None:
         else:
             continue
         _check_limits(config, item, parts)
-        choices = how.get("choices", ())
+        choices = choices_of(item)
         # A flag that may be left out has an empty default.
         if choices and not all(part in choices or part == item.default for part in parts):
             require(config, item.name, False, "one of " + ", ".join(choices))

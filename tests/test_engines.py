@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from adain import cli
-from adain.constants import ENGINES
 from adain.engines import registry as engines
+from adain.engines.engine import ENGINES
 from adain.engines.registry import EngineError, load_stylizer, resolve
 from adain.imaging.io import load_image
 from adain.inference.regions import Region
@@ -161,12 +161,12 @@ def test_keras_is_the_model(preset, model, picture, styles):
 
 
 def test_unknown_engine(tiny_preset):
-    with pytest.raises(EngineError, match=r"one of auto, keras, .*Received: 'caffe'"):
+    with pytest.raises(EngineError, match=r"one of auto, mnn, .*keras\. Received: 'caffe'"):
         load_stylizer(tiny_preset, "caffe")
 
 
 def test_missing_weights(tmp_path):
-    for engine in ENGINES:
+    for engine in ("auto", *ENGINES):
         with pytest.raises(PresetError, match="no such weights"):
             load_stylizer(tmp_path / "nowhere", engine)
 
@@ -191,7 +191,7 @@ def test_auto(monkeypatch, gpu, installed, expected):
     assert resolve("auto", ARCHITECTURES["compact"], pictures=500) == many
     assert resolve("auto", ARCHITECTURES["vgg19"], pictures=500) == expected
     # What is named is taken.
-    for engine in ENGINES[1:]:
+    for engine in ENGINES:
         assert resolve(engine) == engine
 
 
@@ -223,12 +223,12 @@ def test_auto_does_without_graphs(without_graphs, monkeypatch, caplog):
 
 
 def test_auto_does_without_a_broken_engine(preset, monkeypatch, caplog):
-    def fail(preset):
+    def fail(*_):
         raise ImportError("no such instruction")
 
     need("mnn")
     monkeypatch.setattr(engines, "_has_gpu", lambda: False)
-    monkeypatch.setitem(engines._STYLIZERS, "mnn", fail)
+    monkeypatch.setattr(engines.MnnStylizer, "_load", fail)
     assert type(load_stylizer(preset)).__name__ == "StyleTransfer"
     assert "The engine mnn cannot be loaded (no such instruction)." in caplog.text
     with pytest.raises(EngineError, match=r"mnn cannot be loaded"):
@@ -356,7 +356,7 @@ def test_keras_is_not_imported(preset, gallery, tmp_path, engine):
     flags = ["--content-path", photos / "a.png", "--out-path", tmp_path / "out", *weights]
     flags += ["--style-path", styles / "x.png"]
     packages = run_cli("stylize", *flags)
-    assert {"adain", engines._MODULES.get(engine, engine)} <= packages
+    assert {"adain", *ENGINES[engine].modules} <= packages
     assert not packages & {"keras", "tensorflow", "jax", "torch", "onnx"}
     # MNN's converter in Python reports to its makers.
     assert "aliyun" not in packages

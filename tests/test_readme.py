@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from adain import cli
+from adain.options import load
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = {"stylize.py": "stylize", "train.py": "train"}
@@ -105,7 +106,7 @@ def test_flags_are_known(command, capsys):
     name = " ".join(filter(None, (options.pop("command"), options.pop("action", ""))))
     command = cli.COMMANDS[name]
     if command.config:
-        command.load(command.config)(**options)  # The values are allowed too.
+        load(command.config)(**options)  # The values are allowed too.
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from adain import extras
-from adain.constants import ENGINES
+from adain.engines.engine import ENGINES
 from adain.inference.stylizer import Statistics, Stylizer
 from adain.presets.architecture import Architecture
 from adain.presets.graphs import GRAPHS, PresetGraphs
@@ -30,14 +30,10 @@ from adain.presets.preset import DEFAULT_PRESET, Preset, PresetError, write_file
 
 logger = logging.getLogger(__name__)
 
+AUTO = "auto"
+
 MANY = 20
 """With so many pictures of 512 pixels OpenVINO has made up for its slower start."""
-
-_MODULES = {"mnn": "MNN", "onnxruntime": "onnxruntime", "openvino": "openvino"}
-"""Names of the engines' modules."""
-
-_EXTRAS = {"mnn": "", "onnxruntime": "onnxruntime", "openvino": "openvino", "keras": "train"}
-"""What installs the engines: keys of `extras.EXTRAS`."""
 
 
 class EngineError(ValueError):
@@ -52,7 +48,7 @@ def load_stylizer(
     Args:
         preset: A name from `available_presets()`, a preset's folder, the folder a training run
             writes to, or what `Preset.load` returned.
-        engine: One of `ENGINES`; `"auto"`: see `resolve`.
+        engine: A key of `ENGINES`, or `"auto"`: see `resolve`.
         pictures: How many it is going to paint, for `"auto"`.
 
     Returns:
@@ -68,26 +64,25 @@ def load_stylizer(
         >>> stylizer = adain.load_stylizer("adain_fast")
         >>> image = stylizer.stylize(adain.load_image("photo.jpg"), adain.load_image("art.jpg"))
     """
-    if engine not in ENGINES:
-        raise EngineError(f"`engine` must be one of {', '.join(ENGINES)}. Received: {engine!r}")
+    if engine != AUTO and engine not in ENGINES:
+        names = ", ".join([AUTO, *ENGINES])
+        raise EngineError(f"`engine` must be one of {names}. Received: {engine!r}")
     if not isinstance(preset, Preset):
         preset = Preset.load(preset)
     chosen = resolve(engine, preset.architecture, pictures)
-    if chosen == "keras":
-        from adain.networks.model import StyleTransfer
-
-        return StyleTransfer.from_preset(preset)
+    if not ENGINES[chosen].runs_graphs:
+        return ENGINES[chosen].load(preset)
     try:
         if GRAPHS not in preset.sums:
             raise EngineError(
                 f"{preset.folder} has no {GRAPHS}: only Keras runs it. Use --engine keras."
             )
         try:
-            return _STYLIZERS[chosen](preset)
+            return ENGINES[chosen].load(preset)
         except ImportError as error:
             raise EngineError(f"The engine {chosen} cannot be loaded ({error}).") from error
     except EngineError as error:
-        if engine != "auto" or not is_installed("keras"):
+        if engine != AUTO or not is_installed("keras"):
             raise
         logger.warning("%s", error)
         return load_stylizer(preset, "keras")
@@ -101,31 +96,27 @@ def resolve(engine: str, architecture: Architecture | None = None, pictures: int
     small networks that costs more than OpenVINO's start (`benchmarks/versus.py`).
 
     Args:
-        engine: One of `ENGINES`.
+        engine: A key of `ENGINES`, or `"auto"`.
         architecture: What is going to run; whether it is Keras does not depend on it.
         pictures: How many it is going to paint.
 
     Raises:
         MissingExtra: If the engine is not installed.
     """
-    if engine != "auto":
-        extras.require(_EXTRAS[engine], f"--engine {engine}", _needed(engine))
+    if engine != AUTO:
+        extras.require(ENGINES[engine].extra, f"--engine {engine}", ENGINES[engine].needed)
         return engine
-    order = ["mnn", "onnxruntime", "openvino", "keras"]
+    order = list(ENGINES)
     if _has_gpu():
         order.insert(0, "keras")
     elif architecture is not None and architecture.small and pictures >= MANY:
-        order.insert(0, "openvino")
-    return resolve(next(filter(is_installed, order), "mnn"))
+        order.sort(key=lambda name: not ENGINES[name].suits_many)
+    return resolve(next(filter(is_installed, order), order[0]))
 
 
 def is_installed(engine: str) -> bool:
     """Whether the packages of an engine are there; nothing is imported."""
-    return all(map(extras.is_installed, _needed(engine)))
-
-
-def _needed(engine: str) -> tuple[str, ...]:
-    return ("keras", extras.choose_backend()) if engine == "keras" else (_MODULES[engine],)
+    return ENGINES[engine].is_installed
 
 
 def _has_gpu() -> bool:
@@ -380,8 +371,3 @@ def _count_cores() -> int:
     # A process may be kept to some of them.
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
     return min(cores, allowed)
-
-
-_STYLIZERS = {
-    stylizer._engine: stylizer for stylizer in (MnnStylizer, OnnxRuntimeStylizer, OpenVinoStylizer)
-}

@@ -14,10 +14,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from adain.imaging.color_methods import COLOR_METHODS, changes_style
 from adain.imaging.palette import FLOOR, Palette, power
 from adain.imaging.resize import resample
-
-COLOR_METHODS = ("luma", "coral", "histogram")
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _BAND = 512
@@ -32,7 +31,8 @@ def prepare_style(style: np.ndarray, content: np.ndarray, method: str | None) ->
         method: One of `COLOR_METHODS`, or None for no change.
 
     Returns:
-        HWC sRGB, of the style's size and type; the style itself for "luma" and None.
+        HWC sRGB, of the style's size and type; the style itself for None and methods that change
+        the result.
 
     Raises:
         ValueError: If the method is unknown or a picture has another shape or type.
@@ -41,11 +41,7 @@ def prepare_style(style: np.ndarray, content: np.ndarray, method: str | None) ->
         Gatys et al., Preserving Color in Neural Artistic Style Transfer, arXiv 1606.05897
     """
     _check_method(method)
-    if method == "coral":
-        return match_color_coral(style, content)
-    if method == "histogram":
-        return match_color_histogram(style, content)
-    return style
+    return COLOR_METHODS[method].function(style, content) if changes_style(method) else style
 
 
 def restore_colors(image: np.ndarray, content: np.ndarray, method: str | None) -> np.ndarray:
@@ -57,13 +53,15 @@ def restore_colors(image: np.ndarray, content: np.ndarray, method: str | None) -
         method: One of `COLOR_METHODS`, or None for no change.
 
     Returns:
-        HWC sRGB, of `image`'s size and type; the picture itself for "coral", "histogram" and None.
+        HWC sRGB, of `image`'s size and type; the picture itself for None and methods that change
+        the style.
 
     Raises:
         ValueError: If the method is unknown or a picture has another shape or type.
     """
     _check_method(method)
-    return keep_luma(image, content) if method == "luma" else image
+    done = method is None or changes_style(method)
+    return image if done else COLOR_METHODS[method].function(image, content)
 
 
 def keep_luma(image: np.ndarray, content: np.ndarray) -> np.ndarray:

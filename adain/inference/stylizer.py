@@ -210,7 +210,7 @@ class Stylizer(ABC):
             0 where the whole picture fits, else the largest side that does, 64 at least.
         """
         # Of each region a share, and of all together float pictures.
-        each = self._architecture.memory[self._engine] + 40 * regions
+        each = self._architecture.bytes_for(self._engine) + 40 * regions
         if height * width * each <= memory:
             return 0
         side = int((max(memory, 0) / each) ** 0.5) - 2 * self._architecture.halo

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from adain.options import load
 
 
 @dataclass(frozen=True)
@@ -35,22 +36,17 @@ class StyleLoss:
 
     def summarize(self, features) -> tuple:
         """What the loss needs to know of a style's features at one tap."""
-        found = _load(self.target)(features)
+        found = load(self.target)(features)
         return tuple(found) if isinstance(found, tuple | list) else (found,)
 
     def __call__(self, taps: Sequence, targets: Sequence[Sequence]) -> Any:
         """The loss of the output's taps, given `summarize` of each of the style's."""
-        return _load(self.loss)(taps, *map(list, zip(*targets, strict=True)))
+        return load(self.loss)(taps, *map(list, zip(*targets, strict=True)))
 
     def relative(self, tap, target: Sequence) -> Any:
         """The loss of one tap, in proportion to the style."""
         value = self([tap], [target])
-        return value / _load(self.scale)(*target) if self.scale else value
-
-
-def _load(place: str) -> Callable:
-    module, _, name = place.partition(":")
-    return getattr(importlib.import_module(module), name)
+        return value / load(self.scale)(*target) if self.scale else value
 
 
 _LOSSES = "adain.networks.losses"
@@ -62,12 +58,13 @@ STYLE_LOSSES = {
         proportional=False,
     ),
     "balanced": StyleLoss(
-        "the same in proportion to the style's variance, so that colours count as much as shapes",
+        "squared error of means and deviations in proportion to the style's variance, so that "
+        "colours count as much as shapes",
         f"{_LOSSES}:balanced_style_loss",
     ),
     "relative": StyleLoss(
-        "the same in proportion to the length of the style's statistics, so that flat styles do "
-        "not outweigh the others",
+        "the same error in proportion to the length of the style's statistics, so that flat "
+        "styles do not outweigh the others",
         f"{_LOSSES}:relative_style_loss",
     ),
     "gram": StyleLoss(
@@ -78,3 +75,8 @@ STYLE_LOSSES = {
     ),
 }
 """Every style loss, by its name of `--style-loss`."""
+
+
+def proportional_losses() -> list[str]:
+    """Names of those that `adain optimize` offers."""
+    return [name for name, loss in STYLE_LOSSES.items() if loss.proportional]

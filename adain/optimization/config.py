@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from adain.constants import LAYERS
-from adain.networks.style_losses import STYLE_LOSSES
+from adain.networks.style_losses import STYLE_LOSSES, proportional_losses
 from adain.options import COUNT, NOT_NEGATIVE, Range, UsageError, check, flag, require, shared
 
 
@@ -42,10 +42,8 @@ class OptimizeConfig:
     style_loss: str = flag(
         "gram",
         "what is matched: "
-        + "; ".join(
-            f"{name}: {loss.help}" for name, loss in STYLE_LOSSES.items() if loss.proportional
-        ),
-        choices=[name for name, loss in STYLE_LOSSES.items() if loss.proportional],
+        + "; ".join(f"{name}: {STYLE_LOSSES[name].help}" for name in proportional_losses()),
+        choices=proportional_losses,
     )
     content_weight: float = flag(
         1.0,

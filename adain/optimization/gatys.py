@@ -13,7 +13,7 @@ from keras import ops
 from adain.imaging.pixels import to_input, to_picture, to_unit
 from adain.networks import losses
 from adain.networks.adain import mean_std
-from adain.networks.style_losses import STYLE_LOSSES
+from adain.networks.style_losses import STYLE_LOSSES, proportional_losses
 from adain.networks.vgg19 import TAPS, jit_compile
 from adain.presets.architecture import ARCHITECTURES
 
@@ -102,8 +102,7 @@ def optimize_image(
     if steps < 1:
         raise ValueError(f"`steps` must be 1 or more. Received: steps={steps}")
     _check_choice("method", method, (LBFGS, ADAM))
-    proportional = [name for name, loss in STYLE_LOSSES.items() if loss.proportional]
-    _check_choice("style_loss", style_loss, proportional)
+    _check_choice("style_loss", style_loss, proportional_losses())
     for layer in (*content_layers, *style_layers):
         _check_choice("layers", layer, TAPS)
     height, width = size if content is None else content.shape[:2]

@@ -40,6 +40,10 @@ class Architecture:
     """Whether the networks take so little time that an engine's overhead for each picture counts.
     """
 
+    def bytes_for(self, engine: str) -> int:
+        """Bytes that an engine takes for each pixel of a tile; of an unmeasured one, the most."""
+        return self.memory.get(engine, max(self.memory.values()))
+
     @property
     def halo(self) -> int:
         """Pixels beyond a tile's edge that its result depends on."""

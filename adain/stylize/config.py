@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from adain.imaging.color_methods import COLOR_METHODS
 from adain.options import COUNT, NOT_NEGATIVE, Range, UsageError, check, flag, require, shared
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -32,7 +33,7 @@ class StylizeOptions:
         "",
         "keep the photo's colours: recolour the style first (coral, histogram), or take only the "
         "result's lightness (luma)",
-        choices=("coral", "histogram", "luma"),
+        choices=COLOR_METHODS,
         const="coral",
     )
     palette: float | None = shared("palette")

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from adain.imaging import io as imaging
+from adain.imaging.color_methods import changes_style
 from adain.inference.style_code import StyleCode
 from adain.options import UsageError
 from adain.outputs import (
@@ -220,7 +221,7 @@ def _unfit(config: StylizeConfig, style: Source, kind: tuple[str, str, tuple[int
     """Why a style card cannot be used, or an empty string."""
     if config.refine:
         return f"--refine needs the style's picture. Received: {style}, a style card"
-    if config.keep_colors in ("coral", "histogram"):
+    if changes_style(config.keep_colors):
         return (
             f"--keep-colors {config.keep_colors} needs the style's picture; luma does not. "
             f"Received: {style}, a style card"

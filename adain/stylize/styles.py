@@ -11,6 +11,7 @@ import numpy as np
 
 from adain.imaging import color
 from adain.imaging import io as imaging
+from adain.imaging.color_methods import changes_style
 from adain.inference.memory import choose_tile
 from adain.inference.regions import Region, check_alpha
 from adain.inference.style_code import StyleCode, mix
@@ -59,8 +60,7 @@ class Styles:
         self._library = Preset.load(options.checkpoint).styles
         self._pictures = _Cache(64)
         self._codes = _Cache(4096)
-        color_first = options.keep_colors in ("coral", "histogram")
-        self._needs_pictures = color_first or bool(options.refine)
+        self._needs_pictures = changes_style(options.keep_colors) or bool(options.refine)
 
     def prepare(self, regions: Sequence[Region]) -> list[Prepared]:
         """Check regions; pictures of styles are not read yet.
@@ -133,7 +133,7 @@ class Styles:
             mask: `(height, width)` of the photo, uint8; None: all of it.
         """
         method = self._options.keep_colors
-        if method in ("coral", "histogram"):
+        if changes_style(method):
             # Inside the mask, as a picture one pixel wide.
             seen = photo if mask is None else photo[mask >= min(128, mask.max())][:, None]
             codes = []
@@ -160,8 +160,8 @@ class Styles:
             card = isinstance(style, StyleCode) or style.card
             if card and self._needs_pictures:
                 raise ValueError(
-                    f"`{name}` must be a picture for refine and for keep_colors='coral' or "
-                    f"'histogram'. Received: {style.name!r}, a style card"
+                    f"`{name}` must be a picture for refine, and for colours that are kept by "
+                    f"changing the style. Received: {style.name!r}, a style card"
                 )
             if card:
                 self._stylizer.check_code(self._code(style))

@@ -1,0 +1,54 @@
+"""The engines by name: what each needs, and when it is the best; nothing of them is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from adain import extras
+from adain.options import load
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A runtime for the networks.
+
+    A new one is a module with a subclass of `OnnxStylizer`, and an entry in `ENGINES`.
+    """
+
+    place: str
+    """`module:callable`; it takes a `Preset` and returns a `Stylizer`."""
+    modules: tuple[str, ...]
+    """What must be installed, by the names they are imported by."""
+    extra: str = ""
+    """The extra that installs it: a key of `extras.EXTRAS`."""
+    runs_graphs: bool = True
+    """Whether it runs a preset's graphs; if not, it builds the networks itself."""
+    suits_many: bool = False
+    """Whether it is the fastest for many pictures and small networks, once it has started."""
+
+    @property
+    def load(self) -> Callable:
+        return load(self.place)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """`modules`, and of Keras its backend."""
+        return (*self.modules, extras.choose_backend()) if "keras" in self.modules else self.modules
+
+    @property
+    def is_installed(self) -> bool:
+        return all(map(extras.is_installed, self.needed))
+
+
+_REGISTRY = "adain.engines.registry"
+
+ENGINES = {
+    "mnn": Engine(f"{_REGISTRY}:MnnStylizer", ("MNN",)),
+    "onnxruntime": Engine(f"{_REGISTRY}:OnnxRuntimeStylizer", ("onnxruntime",), "onnxruntime"),
+    "openvino": Engine(f"{_REGISTRY}:OpenVinoStylizer", ("openvino",), "openvino", suits_many=True),
+    "keras": Engine(
+        "adain.networks.model:StyleTransfer.from_preset", ("keras",), "train", runs_graphs=False
+    ),
+}
+"""Every engine, by its name of `--engine`, in the order in which `auto` prefers them."""
