@@ -261,6 +261,12 @@ def test_truncated_in_the_midst(tmp_path, suffix):
 
 
 def test_frame_outside_of_the_picture():
+    for box in ((60_000, 60_000, 4, 4), (0, 0, 40_000, 40_000)):
+        head = part((0, 0, 8, 8), 1, 1)
+        far = head[: 8 + 1] + struct.pack("<4H", *box) + head[8 + 9 :]
+        for data in (gif(8, 8, head, far), gif(8, 8, head, far, head), gif(8, 8, far, head)):
+            with pytest.raises(ImageError, match="outside|more than"):
+                list(imaging.read_frames(data, max_pixels=10_000))
     data = apng(
         2, [(0, 0, 8, 8, 0, 0, block(8, 8, 1, 2, 3)), (6, 6, 4, 4, 0, 0, block(4, 4, 1, 2, 3))]
     )

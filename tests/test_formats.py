@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adain.imaging import formats
 from adain.imaging import io as imaging
 from adain.imaging.formats import FORMATS, IMAGE_SUFFIXES, WRITERS, ImageError
 from adain.stylize.inputs import to_mask
@@ -335,28 +334,6 @@ def test_paths_of_every_sort(tmp_path):
     for source in (None, 3, SAMPLE):
         with pytest.raises(TypeError, match="a picture must be a path, bytes or a binary file"):
             imaging.load_image(source)
-
-
-# Names of results ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["r.heic", "r.jxl", "r.jgp", "r.pdf", "R.CR2", "r.ppm", "a/b.tga",
-                                  "r.gift", "r.j2k", "photos.heif"])  # fmt: skip
-def test_names_that_cannot_be_written(name):
-    with pytest.raises(ImageError, match=r"is not written. Use one of .*\.avif.*\.webp") as caught:
-        formats.output_format(name)
-    assert "\n" not in str(caught.value)
-
-
-def test_names_that_can(tmp_path):
-    for suffix, format in WRITERS.items():
-        assert formats.output_format(f"a/b{suffix.upper()}") == format
-    for name in ("out", "out/", "r.heic/", "run_0.5", "v1.2", ".", "..", "a.b", "x.jpg.d"):
-        assert formats.output_format(name) is None
-    (tmp_path / "old.bak").mkdir()
-    (tmp_path / "dir.jpg").mkdir()
-    assert formats.output_format(tmp_path / "old.bak") is None
-    assert formats.output_format(tmp_path / "dir.jpg") is None
 
 
 def test_zero_bytes_folder_and_lies(tmp_path):

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from adain.imaging import exif as exif_blocks
 from adain.imaging import icc
@@ -71,6 +72,12 @@ def named(name: str) -> Iterator[None]:
         if text.startswith(f"{name}: "):
             raise
         raise ImageError(f"{name}: {text}. Copy or download it again.") from error
+    except Image.DecompressionBombError as error:
+        pixels = re.search(r"\d+", str(error))
+        raise ImageError(
+            f"{name}: {pixels[0] if pixels else 'too many'} pixels are more than the limit. "
+            "Raise it with --max-pixels."
+        ) from error
     except BROKEN as error:
         text = str(error)
         short = ("truncated", "stream too small", "failed to read", "end of stream")
@@ -82,8 +89,10 @@ def named(name: str) -> Iterator[None]:
         raise ImageError(f"{name}: {message}. Copy or download it again.") from error
 
 
-def open_reader(data: bytes, name: str) -> Reader:
+def open_reader(data: bytes, name: str, max_pixels: int) -> Reader:
     """The reader of a file's format.
+
+    The limit is for what is drawn in opening; `check_pixels` looks at the size.
 
     Raises:
         ImageError: If the format is not accepted, or the header is broken.
@@ -104,7 +113,7 @@ def open_reader(data: bytes, name: str) -> Reader:
             return Jpeg2000Reader(data)
         if found.name == "PPM" and (deep := _netpbm_header(data)):
             return _DeepNetpbm(data, *deep)
-        return PillowReader(data, found.name)
+        return PillowReader(data, found.name, max_pixels)
 
 
 def check_pixels(header: Header, frames: int, name: str, max_pixels: int) -> None:

@@ -160,34 +160,6 @@ def format_of(head: bytes, name: str) -> Format:
     raise ImageError(f"{name}: is not a picture that can be read. Accepted: {accepted}.")
 
 
-def output_format(path: str | Path) -> str | None:
-    """The format that a name asks for; None for a folder's name.
-
-    A name is a folder's if it is one, ends with a separator, or has no suffix of two to five
-    letters.
-
-    Args:
-        path: What the user gave as `--out-path`.
-
-    Returns:
-        A name of `FORMATS`.
-
-    Raises:
-        ImageError: If the suffix names a format that is not written.
-    """
-    text, path = str(path), Path(path)
-    suffix = path.suffix.lower()
-    if suffix in WRITERS and not path.is_dir():
-        return WRITERS[suffix]
-    is_file = suffix in IMAGE_SUFFIXES or re.fullmatch(r"\.([a-z]{2,5}|jp2|j2k|cr[23])", suffix)
-    if not is_file or text.endswith(("/", "\\")) or path.is_dir():
-        return None
-    raise ImageError(
-        f"{text}: {suffix} is not written. Use one of {' '.join(sorted(WRITERS))}, "
-        "or for a folder of that name, a / at its end."
-    )
-
-
 def written_format(target: str | Path) -> str:
     """The format that a file's suffix asks for.
 

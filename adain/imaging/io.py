@@ -42,7 +42,6 @@ from adain.imaging.formats import (
     IMAGE_SUFFIXES,
     WRITABLE_SUFFIXES,
     ImageError,
-    output_format,
     written_format,
 )
 from adain.imaging.pixels import to_depth
@@ -61,7 +60,7 @@ logger = logging.getLogger(__name__)
 __all__ = [
     "ANIMATED_SUFFIXES", "HISTORY_FORMATS", "IMAGE_SUFFIXES", "WRITABLE_SUFFIXES", "ImageError",
     "ImageFile", "ImageMeta", "center_crop", "encode_image", "encode_png", "is_animated",
-    "list_images", "load_image", "open_image", "output_format", "read_frames", "read_history",
+    "list_images", "load_image", "open_image", "read_frames", "read_history",
     "read_image", "read_size", "read_training_image", "resample",
     "resize_image", "resize_mask", "resize_shorter_side", "save_frames", "save_image",
     "shorter_side_size", "to_depth",
@@ -92,7 +91,7 @@ class ImageFile:
     def __init__(self, source: Source, *, max_pixels: int = MAX_PIXELS):
         data, self.name = read_bytes(source, max_pixels)
         self._data, self._max_pixels = data, max_pixels
-        self._reader = open_reader(data, self.name)
+        self._reader = open_reader(data, self.name, max_pixels)
         header = self._reader.header
         self.format, self.bits = header.format, header.bits
         self.n_frames, self.loop = header.frames, header.loop
@@ -136,7 +135,7 @@ class ImageFile:
         check_pixels(header, header.frames, self.name, self._max_pixels)
         finish = Finisher(header, self.name, keep_depth)
         # From the beginning, however often it is called.
-        reader = open_reader(self._data, self.name)
+        reader = open_reader(self._data, self.name, self._max_pixels)
         with named(self.name):
             for frame in reader.frames():
                 yield finish(frame)

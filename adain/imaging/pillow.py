@@ -24,18 +24,22 @@ BROKEN = (struct.error, OSError, SyntaxError, ValueError, EOFError, KeyError, In
           Image.DecompressionBombError)  # fmt: skip
 _PLUGINS = {"JPEG": "Jpeg", "WEBP": "WebP", "AVIF": "Avif", "GIF": "Gif", "BMP": "Bmp",
             "TGA": "Tga", "QOI": "Qoi", "PPM": "Ppm"}  # fmt: skip
+_OUTSIDE = "a frame lies outside of the picture"
 _lock = threading.Lock()
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """No limit of Pillow's own, ours being checked before, and no warnings about odd headers.
+def quiet(max_pixels: int | None = None) -> Iterator[None]:
+    """A limit of ours in place of Pillow's, and no warnings about odd headers.
 
     Both are settings of the whole process, hence the lock; decoding stills needs neither.
+
+    Args:
+        max_pixels: Pillow refuses what has more than twice as many; None: nothing.
     """
     with _lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
         try:
             yield
         finally:
@@ -48,13 +52,15 @@ class PillowReader:
     Args:
         data: The file.
         format: Its name; no other of Pillow's readers gets to see the file.
+        max_pixels: Of a GIF, the most that may be drawn before its size is known.
     """
 
-    def __init__(self, data: bytes, format: str):
+    def __init__(self, data: bytes, format: str, max_pixels: int):
         self._data, self._format = data, format
         # Without its reader Pillow would load all of them.
         importlib.import_module(f"PIL.{_PLUGINS[format]}ImagePlugin")
-        with quiet():
+        # Opening a GIF draws its first frame, which may be larger than it says.
+        with quiet(max_pixels if format == "GIF" else None):
             self._picture = picture = Image.open(io.BytesIO(data), formats=(format,))
             frames = getattr(picture, "n_frames", 1) if FORMATS[format].animated else 1
         width, height = picture.size
@@ -86,10 +92,16 @@ class PillowReader:
         for index in range(self.header.frames):
             if index == self.header.frames - 1:
                 self._check_end()
-            # Frames are checked against Pillow's limit while they load.
-            with quiet():
-                self._picture.seek(index)
-                self._picture.load()
+            # A frame that lies outside would make Pillow's canvas grow.
+            size = self.header.width, self.header.height
+            try:
+                with quiet(size[0] * size[1]):
+                    self._picture.seek(index)
+                    self._picture.load()
+            except Image.DecompressionBombError as error:
+                raise ImageError(_OUTSIDE) from error
+            if self._picture.size != size:
+                raise ImageError(_OUTSIDE)
             yield self._frame()
 
     def _check_end(self) -> None:
@@ -101,16 +113,26 @@ class PillowReader:
     def reduced(self, shorter_side: int) -> np.ndarray | None:
         """A JPEG's colours, HWC uint8, decoded at 1/2, 1/4 or 1/8 where they stay large enough.
 
-        None for other formats, CMYK, and JPEG that is not larger than needed.
+        OpenCV gives the same pixels as Pillow, as an array in a third of the time. None for other
+        formats and for CMYK.
         """
-        picture = self._picture
-        if self._format != "JPEG" or picture.mode not in ("RGB", "L"):
+        if self._format != "JPEG" or self._picture.mode not in ("RGB", "L"):
             return None
         self._check_end()
-        scale = min(8, min(picture.size) // max(shorter_side, 1))
-        if scale > 1:
-            picture.draft(None, tuple(side // scale for side in picture.size))
-        return np.array(picture.convert("RGB"))
+        import cv2
+
+        flag, shorter = cv2.IMREAD_COLOR, min(self._picture.size)
+        for factor in (2, 4, 8):
+            if shorter // factor >= shorter_side:
+                flag = getattr(cv2, f"IMREAD_REDUCED_COLOR_{factor}")
+        try:
+            data = np.frombuffer(self._data, np.uint8)
+            decoded = cv2.imdecode(data, flag | cv2.IMREAD_IGNORE_ORIENTATION)
+        except cv2.error:
+            decoded = None
+        if decoded is None:
+            raise ImageError("the picture's data is broken")
+        return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
 
     def _frame(self) -> Frame:
         picture = self._picture

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import numpy as np
-
-logger = logging.getLogger(__name__)
 
 _BAND = 512
 
@@ -132,9 +129,7 @@ def _top(samples: np.ndarray, bits: int) -> float:
         middle = float(np.median(finite)) if finite.size else 0.0
         if middle <= 1:
             return 1.0
-        top = 255.0 if finite.max() <= 255 else 65535.0
-        logger.warning("most of a float picture is above 1; taken as 0 to %d", top)
-        return top
+        return 255.0 if finite.max() <= 255 else 65535.0
     signed = samples.dtype.kind == "i"
     top = float(2 ** (bits - signed) - 1)
     if bits <= 16 and not signed:

@@ -39,10 +39,15 @@ class TiffReader:
         logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
         self._data = data
         self._page = page = tifffile.TiffFile(io.BytesIO(data)).pages[0]
+        numbers = (page.imagelength, page.imagewidth, page.samplesperpixel, page.bitspersample)
+        if not all(isinstance(number, int) for number in numbers):
+            raise ImageError("the header is broken")
         if page.photometric not in (*range(7), *_LAB) or _DNG_VERSION in page.tags:
             raise ImageError("it is a camera's raw file; develop it first")
         if page.imagedepth > 1 or not page.imagelength or not page.imagewidth:
             raise ImageError("it is no picture of two dimensions")
+        if page.samplesperpixel < self._colors():
+            raise ImageError("it has fewer channels than colours")
         bits = page.bitspersample
         block = exif_blocks.parse(data) if not page.parent.is_bigtiff else Exif()
         turned, dpi = page.tags.valueof(_ORIENTATION, 1), block.dpi() or self._dpi()
