@@ -196,7 +196,8 @@ MIXED = ("--style-interp-weights", 1, 2, 3, 1, 0, 0, "--alpha", 0.6, 0.9, "--fea
         (["--keep-colors", "luma"], (48, 80)), (["--keep-colors", "coral"], (48, 80)),
         (["--keep-colors", "histogram"], (48, 80)), (["--passes", "2"], (48, 80)),
         (["--content-size", "64"], (64, 107)), (["--crop-size", "40"], (40, 40)),
-        (["--stroke", "64", "--content-size", "150"], (150, 250)), (["--tile", "64"], (48, 80)), (["--concat"], (48, 334)),
+        (["--stroke", "64", "--content-size", "150"], (150, 250)), (["--tile", "64"], (48, 80)),
+        (["--concat"], (48, 334)),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )  # fmt: skip
