@@ -511,7 +511,7 @@ def count_operations(preset: str, size: int) -> int:
     from adain.presets.architecture import ARCHITECTURES
 
     model = StyleTransfer.from_preset(preset)
-    count = ARCHITECTURES[model.architecture].levels
+    count = ARCHITECTURES[model.architecture].decoded
     total, inputs = 0, [keras.KerasTensor((1, size, size, 3))]
     for network in (model.encoder, model.decoder):
         # The steering is of one pixel.

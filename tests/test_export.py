@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from adain import cli
+from adain.presets.architecture import ARCHITECTURES
 from adain.presets.preset import PresetError
 
 onnx = pytest.importorskip("onnx")
@@ -42,13 +43,14 @@ def test_what_goes_in_and_out(preset, any_model, tmp_path):
         content = (tmp_path / "onnx" / name).read_bytes()
         assert hashlib.sha256(content).hexdigest() == expected
     encode, decode = (onnx.load(tmp_path / "onnx" / name).graph for name in FILES)
-    count = {"vgg19": 1, "compact": 4}[any_model.architecture]
-    levels = {f"level{number}": ("FLOAT", 4) for number in range(1, count + 1)}
+    facts = ARCHITECTURES[any_model.architecture]
+    levels = {f"level{number}": ("FLOAT", 4) for number in range(1, facts.levels + 1)}
+    decoded = dict(list(levels.items())[-facts.decoded :])
     assert described(encode.input) == {"image": ("UINT8", 4)}
     statistics = {"mean": ("FLOAT", 4), "std": ("FLOAT", 4)}
     assert described(encode.output) == levels | statistics
     styles = {f"style_{name}": kind for name, kind in statistics.items()}
-    assert described(decode.input) == levels | statistics | styles | {"alpha": ("FLOAT", 4)}
+    assert described(decode.input) == decoded | statistics | styles | {"alpha": ("FLOAT", 4)}
     assert described(decode.output) == {"picture": ("UINT8", 4)}
 
 

@@ -12,10 +12,13 @@ from adain.networks.adain import adaptive_instance_normalization
 from adain.networks.layers import (
     AdaIN,
     BilinearUpsampling2D,
+    Channels,
+    ConditionalInstanceNormalization,
     DepthToSpace,
     Modulation,
     NearestUpsampling2D,
     ReflectionPadding2D,
+    WeightedStatistics,
 )
 
 
@@ -119,3 +122,48 @@ def test_adain_layer(features):
 def test_adain_layer_refuses_alpha(alpha):
     with pytest.raises(ValueError, match=rf"`alpha` must be in \[0, 1\]\. Received: alpha={alpha}"):
         AdaIN(alpha=alpha)
+
+
+def test_conditional_instance_normalization_agrees_with_numpy(features):
+    layer = round_trip(ConditionalInstanceNormalization(epsilon=0.1, name="norm"))
+    rng = np.random.default_rng(2)
+    change = rng.normal(size=(2, 1, 1, 6)).astype("float32")
+    scale, shift = change[..., :3], change[..., 3:]
+    mean, variance = (part(axis=(1, 2), keepdims=True) for part in (features.mean, features.var))
+    expected = (features - mean) / np.sqrt(variance + 0.1) * (1 + scale) + shift
+    np.testing.assert_allclose(numpy(layer([features, change])), expected, atol=1e-5)
+    given = rng.uniform(0.5, 2, (2, 1, 1, 6)).astype("float32")
+    expected = (features - given[..., :3]) / given[..., 3:] * (1 + scale) + shift
+    np.testing.assert_allclose(numpy(layer([features, change, given])), expected, atol=1e-5)
+
+
+def test_conditional_instance_normalization_in_half_precision():
+    """Statistics stay float32: bfloat16 has three digits."""
+    layer = ConditionalInstanceNormalization(dtype="mixed_bfloat16")
+    x = np.random.default_rng(0).normal(100, 1, (1, 32, 32, 3)).astype("float32")
+    y = layer([x, np.zeros((1, 1, 1, 6), "float32")])
+    assert keras.backend.standardize_dtype(y.dtype) == "bfloat16"
+    y = numpy(ops.cast(y, "float32"))
+    np.testing.assert_allclose(y.mean(axis=(0, 1, 2)), 0, atol=0.01)
+    np.testing.assert_allclose(y.std(axis=(0, 1, 2)), 1, atol=0.01)
+
+
+def test_weighted_statistics_agree_with_numpy():
+    layer = round_trip(WeightedStatistics(4, 0.1, name="statistics"))
+    rng = np.random.default_rng(3)
+    x = rng.normal(2, 3, (1, 3, 5, 2)).astype("float32")
+    weight = rng.uniform(size=(1, 12, 20, 1)).astype("float32")
+    weight[:, :, :8] = 0
+    share = weight.reshape(3, 4, 5, 4).mean(axis=(1, 3)).reshape(-1)
+    values = x.reshape(-1, 2)
+    mean = np.average(values, axis=0, weights=share)
+    std = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=share) + 0.1)
+    found = numpy(layer([x, weight]))
+    assert found.shape == layer.compute_output_shape([x.shape, weight.shape]) == (1, 1, 1, 4)
+    np.testing.assert_allclose(found.reshape(-1), [*mean, *std], rtol=1e-5)
+
+
+def test_channels(features):
+    layer = round_trip(Channels(1, 3, name="channels"))
+    np.testing.assert_array_equal(numpy(layer(features)), features[..., 1:3])
+    assert layer.compute_output_shape((None, None, 7, 3)) == (None, None, 7, 2)

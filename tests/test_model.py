@@ -87,14 +87,20 @@ def test_flat_pictures_stay_finite(any_model, content, style, flat):
 
 def oracle(model, content, style, alpha):
     """The paper's equations with the bare networks; sides are multiples of the stride."""
-    count = ARCHITECTURES[model.architecture].levels
+    facts = ARCHITECTURES[model.architecture]
+    decoded = facts.decoded
     levels, style_levels = (
-        [tap.astype("float64") for tap in model.encoder.predict_on_batch(unit(image))[-count:]]
+        [
+            tap.astype("float64")
+            for tap in model.encoder.predict_on_batch(unit(image))[-facts.levels :]
+        ]
         for image in (content, style)
     )
 
     def statistics(x):
-        return x.mean(axis=(1, 2), keepdims=True), np.sqrt(x.var(axis=(1, 2), keepdims=True) + 1e-5)
+        return x.mean(axis=(1, 2), keepdims=True), np.sqrt(
+            x.var(axis=(1, 2), keepdims=True) + facts.epsilon
+        )
 
     own, wanted, targets = [], [], []
     for f, fs in zip(levels, style_levels, strict=True):
@@ -104,13 +110,15 @@ def oracle(model, content, style, alpha):
         wanted.append(
             (alpha * style_mean + (1 - alpha) * mean, alpha * style_std + (1 - alpha) * std)
         )
-    if model.architecture == "compact":
+    if model.architecture != "vgg19":
         own, wanted = (
             np.concatenate([part for parts in zip(*code, strict=True) for part in parts], -1)
             for code in (own, wanted)
         )
-        targets.append(np.concatenate([wanted, wanted - own], -1))
-    targets = [target.astype("float32") for target in targets]
+        changes = [wanted - own] if model.architecture == "compact" else []
+        targets.append(np.concatenate([wanted, *changes], -1))
+        decoded += 1
+    targets = [target.astype("float32") for target in targets[-decoded:]]
     image = model.decoder.predict_on_batch(targets if len(targets) > 1 else targets[0])[0]
     return np.rint(np.clip(image, 0, 1) * 255).astype("uint8")
 
@@ -159,7 +167,8 @@ def test_alpha_has_an_effect(any_model, content, style):
 
 def test_code_in_place_of_the_style(any_model, content, style, tmp_path):
     code = any_model.encode_style(style, name="Wave", credit="Hokusai", license="PD")
-    widths = {"vgg19": (16,), "compact": (6, 8, 12, 10)}[any_model.architecture]
+    widths = {"vgg19": (16,), "compact": (6, 8, 12, 10), "compact2": (4, 6, 8, 12)}
+    widths = widths[any_model.architecture]
     assert repr(code) == f"StyleCode(name='Wave', preset={any_model.preset!r}, widths={widths})"
     code.save(tmp_path / "card.npz")
     expected = any_model.stylize(content, style)
@@ -211,7 +220,7 @@ def test_codes_of_other_models_are_refused(make_any, any_model, content, style):
     message = rf"must be of preset '{any_model.preset}'.*preset='{other.preset}'"
     with pytest.raises(ValueError, match=message):
         any_model.stylize(content, other.encode_style(style))
-    with pytest.raises(ValueError, match=r"channels \((16,|6, 8, 12, 10)\)"):
+    with pytest.raises(ValueError, match=r"channels \((16,|6, 8, 12, 10|4, 6, 8, 12)\)"):
         any_model.stylize(content, StyleCode([[1]], [[1]]))
 
 

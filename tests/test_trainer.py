@@ -394,7 +394,7 @@ def test_weights_of_another_architecture_start_no_run(make_config, tiny_preset):
         (COMPACT | {"detail_size": 8}, "`detail_size` must be 0, or a multiple of 8 between 16"),
         (COMPACT | {"detail_size": 20}, "`detail_size` must be 0, or a multiple of 8"),
         (COMPACT | {"detail_size": 72}, "`detail_size` must be .* the crops' 64"),
-        (COMPACT | {"network": "vgg19"}, "`detail_size` must be 0 without --network compact"),
+        (COMPACT | {"network": "vgg19"}, "`detail_size` must be 0 with --network vgg19"),
         (COMPACT | {"coarse_weight": 0.0}, "`detail_size` must be 0 without --coarse-weight"),
         ({"cache_contents": 1, "cache_styles": 1}, "`cache_contents` must be 0 without --network"),
         (COMPACT | {"cache_styles": 0}, "`cache_contents` must be 0 without --cache-styles"),

@@ -213,19 +213,30 @@ class OnnxStylizer(Stylizer):
         levels = [level[0].transpose(1, 2, 0) for level in levels]
         return levels, Statistics(mean.reshape(-1), std.reshape(-1))
 
-    def _decode(self, levels: Sequence[np.ndarray], own, style, alpha, *, exact=False):
-        feeds = {
-            f"level{number}": np.ascontiguousarray(level.transpose(2, 0, 1)[None])
-            for number, level in enumerate(levels, start=1)
-        }
-        vectors = zip(("mean", "std", "style_mean", "style_std"), (*own, *style), strict=True)
-        feeds |= {name: vector.reshape(1, -1, 1, 1) for name, vector in vectors}
-        feeds["alpha"] = np.full((1, 1, 1, 1), alpha, "float32")
-        picture = self._run("decode_float" if exact else "decode")(feeds)[0][0]
+    def _measure(self, levels: Sequence[np.ndarray], own, style, alpha, weight):
+        feeds = self._decoder_feeds(levels, own, style, alpha) | {"weight": weight[None, None]}
+        return self._run("measure")(feeds)[0].reshape(-1)
+
+    def _decode(self, levels: Sequence[np.ndarray], own, style, alpha, *, fixed=None, exact=False):
+        graph, feeds = "decode", self._decoder_feeds(levels, own, style, alpha)
+        if fixed is not None:
+            graph = "decode_fixed"
+            feeds["statistics"] = fixed.reshape(1, -1, 1, 1)
+        picture = self._run(f"{graph}_float" if exact else graph)(feeds)[0][0]
         if exact:
             picture = picture * np.float32(1 / 255)
             np.clip(picture, 0, 1, out=picture)
         return picture
+
+    def _decoder_feeds(self, levels: Sequence[np.ndarray], own, style, alpha):
+        feeds = {
+            f"level{number}": np.ascontiguousarray(level.transpose(2, 0, 1)[None])
+            for number, level in enumerate(levels, start=1)
+            if number > len(levels) - self._architecture.decoded
+        }
+        vectors = zip(("mean", "std", "style_mean", "style_std"), (*own, *style), strict=True)
+        feeds |= {name: vector.reshape(1, -1, 1, 1) for name, vector in vectors}
+        return feeds | {"alpha": np.full((1, 1, 1, 1), alpha, "float32")}
 
 
 def _renew_all() -> None:

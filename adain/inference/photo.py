@@ -32,12 +32,15 @@ class Look(NamedTuple):
     alpha: float
     matrix: np.ndarray | None = None
     """`(3, 4)`, where the result's colours are moved to (`imaging.palette`); None: they stay."""
+    fixed: np.ndarray | None = None
+    """What the decoder normalises with, of `Photo.measure`; None: with its features' own."""
 
 
 class Networks(NamedTuple):
-    """What an engine gives: `_encode` and `_decode` of `Stylizer`."""
+    """What an engine gives: `_encode`, `_measure` and `_decode` of `Stylizer`."""
 
     encode: Callable
+    measure: Callable
     decode: Callable
     architecture: Architecture
 
@@ -87,11 +90,28 @@ class Photo:
             self._tick()
             return features
 
-        halo = self._networks.architecture.encoder_halo
+        facts = self._networks.architecture
         pooled = tiling.pooled_statistics(
-            encode, self._image, self._tile, halo=halo, shares=self._shares
+            encode,
+            self._image,
+            self._tile,
+            halo=facts.encoder_halo,
+            shares=self._shares,
+            epsilon=facts.epsilon,
         )
         return [Statistics(*region) for region in pooled]
+
+    def measure(self, looks: Sequence[Look]) -> list[Look]:
+        """With what the decoder normalises with in each region; of a whole picture only."""
+        if self._shares is None:
+            shares = np.ones((1, *self._size), "float32")
+        else:
+            shares = self._share(slice(None), slice(None))
+        levels = self._levels or self._networks.encode(self._image)[0]
+        return [
+            look._replace(fixed=self._networks.measure(levels, *look[:3], share))
+            for look, share in zip(looks, shares, strict=True)
+        ]
 
     def stylize(self, looks: Sequence[Look]) -> np.ndarray:
         """The result, HWC, the content's size and type."""
@@ -102,7 +122,7 @@ class Photo:
                 features = self._levels or self._networks.encode(part)[0]
                 plain = share is None and looks[0].matrix is None
                 if plain and part.dtype == np.uint8:
-                    part = self._networks.decode(features, *looks[0][:3])
+                    part = self._networks.decode(features, *looks[0][:3], fixed=looks[0].fixed)
                 else:
                     pictures = self._decode(features, looks, share, part.shape[0])
                     part = to_picture(_lay(part, pictures, looks, share), part.dtype)
@@ -173,7 +193,7 @@ class Photo:
     ) -> Iterator[tuple[int, tuple, np.ndarray]]:
         """Number, place and picture of each region that is in a part of so many rows."""
         if shares is None:
-            yield 0, _ALL, self._networks.decode(levels, *looks[0][:3], exact=True)
+            yield 0, _ALL, self._picture(levels, looks[0])
             return
         for number, (look, share) in enumerate(zip(looks, shares, strict=True)):
             box = bounding_box(share, self._networks.architecture)
@@ -183,7 +203,10 @@ class Photo:
             for level in levels:
                 stride = height // level.shape[0]
                 parts.append(level[tuple(slice(s.start // stride, s.stop // stride) for s in box)])
-            yield number, box, self._networks.decode(parts, *look[:3], exact=True)
+            yield number, box, self._picture(parts, look)
+
+    def _picture(self, levels: Sequence[np.ndarray], look: Look) -> np.ndarray:
+        return self._networks.decode(levels, *look[:3], fixed=look.fixed, exact=True)
 
 
 def shrink(

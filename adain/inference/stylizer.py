@@ -21,7 +21,10 @@ from adain.presets.architecture import Architecture
 ONE_PASS = 2**22
 """Pixels of all regions together up to which a result's own palette is taken, in one pass."""
 COPY = 2**18
-"""Pixels of the copy of a larger photo from which its result's palette is taken."""
+"""Pixels of the copy of a larger photo from which its result's palette is taken, and what its
+decoder normalises with."""
+SMALL = 2**19
+"""Pixels up to which a decoder normalises with what it finds in the photo itself."""
 
 logger = logging.getLogger(__name__)
 
@@ -69,16 +72,32 @@ class Stylizer(ABC):
         style: Statistics,
         alpha: float,
         *,
+        fixed: np.ndarray | None = None,
         exact: bool = False,
     ) -> np.ndarray:
         """Levels with their own statistics and a style's to a picture, `(h, w, 3)`.
 
-        uint8, or if `exact` float32 in [0, 1].
+        uint8, or if `exact` float32 in [0, 1]. A decoder that normalises does so with what it finds
+        in these levels, or with `fixed`.
         """
+
+    def _measure(
+        self,
+        levels: Sequence[np.ndarray],
+        own: Statistics,
+        style: Statistics,
+        alpha: float,
+        weight: np.ndarray,
+    ) -> np.ndarray:
+        """What `_decode` takes as `fixed`, 1-D float32, of a decoder that normalises.
+
+        `weight`, `(h, w)` float32, is how much each pixel counts.
+        """
+        raise NotImplementedError
 
     @property
     def _networks(self) -> Networks:
-        return Networks(self._encode, self._decode, self._architecture)
+        return Networks(self._encode, self._measure, self._decode, self._architecture)
 
     @property
     def preset(self) -> str:
@@ -250,7 +269,8 @@ class Stylizer(ABC):
 
         def tick():
             if progress is not None:
-                progress(next(steps), 2 * (photo.cuts + (copy.cuts if copy else 0)))
+                copied = copy.cuts * (1 + recolors_copy) if copy else 0
+                progress(next(steps), 2 * photo.cuts + copied)
 
         def look(photo):
             ways = zip(photo.statistics(), styles, parts, strict=True)
@@ -263,17 +283,31 @@ class Stylizer(ABC):
                 for look, own, code, move in ways
             ]
 
+        pixels = content.shape[0] * content.shape[1]
         photo = Photo(self._networks, content, masks, tile, tick)
-        copy = None
+        cuts = photo.cuts > 1
+        fixes = self._architecture.normalized and (cuts or masks is not None or pixels > SMALL)
+        recolors_copy = any(moves) and pixels * len(parts) > ONE_PASS
+        copy, palettes = None, None
+        if recolors_copy or (fixes and (cuts or pixels > SMALL)):
+            small = self._architecture.normalized and pixels <= SMALL
+            source = (content, masks) if small else shrink(content, masks, COPY)
+            # What a decoder normalises with is that of a whole picture.
+            copy = Photo(self._networks, *source, 0 if fixes else tile, tick)
+            copied = copy.measure(look(copy)) if fixes else look(copy)
+            if recolors_copy:
+                palettes = copy.palettes(copy.pictures(copied))
+        looks = look(photo)
+        if fixes:
+            measured = copied if copy else photo.measure(looks)
+            pairs = zip(looks, measured, strict=True)
+            looks = [look._replace(fixed=found.fixed) for look, found in pairs]
+        if palettes:
+            return photo.stylize(recolored(looks, palettes))
         if not any(moves):
-            return photo.stylize(look(photo))
-        if content.shape[0] * content.shape[1] * len(parts) <= ONE_PASS:
-            looks = look(photo)
-            pictures = photo.pictures(looks)
-            return photo.compose(pictures, recolored(looks, photo.palettes(pictures)))
-        copy = Photo(self._networks, *shrink(content, masks, COPY), tile, tick)
-        palettes = copy.palettes(copy.pictures(look(copy)))
-        return photo.stylize(recolored(look(photo), palettes))
+            return photo.stylize(looks)
+        pictures = photo.pictures(looks)
+        return photo.compose(pictures, recolored(looks, photo.palettes(pictures)))
 
     def _move(self, code: StyleCode, alpha: float, palette: float) -> float:
         """How far a result's colours are moved to a style's."""

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from adain.constants import EPSILON
-from adain.networks.adain import adaptive_instance_normalization
+from adain.networks.adain import adaptive_instance_normalization, mean_std
 
 
 @keras.saving.register_keras_serializable("adain")
@@ -171,3 +171,101 @@ class DepthToSpace(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "factor": self.factor}
+
+
+@keras.saving.register_keras_serializable("adain")
+class ConditionalInstanceNormalization(keras.layers.Layer):
+    """`(x - mean) / std * (1 + scale) + shift`, one scale and shift a channel and picture.
+
+    Args:
+        epsilon: Added to the variance.
+
+    Call arguments:
+        inputs: `[x, change]` or `[x, change, statistics]`: `(batch, h, w, channels)`; and
+            `(batch, 1, 1, 2 * channels)` with the scales before the shifts; and
+            `(batch, 1, 1, 2 * channels)` with the means before the deviations, without which they
+            are those of `x` over height and width.
+
+    Reference:
+        Dumoulin, Shlens & Kudlur, "A Learned Representation For Artistic Style", ICLR 2017.
+    """
+
+    def __init__(self, epsilon: float = EPSILON, **kwargs):
+        # Statistics stay float32 whatever the dtype of the features.
+        super().__init__(autocast=False, **kwargs)
+        self.epsilon = epsilon
+
+    def call(self, inputs):
+        x, change, *given = inputs
+        scale, shift = ops.split(ops.cast(change, "float32"), 2, axis=-1)
+        mean, std = ops.split(given[0], 2, axis=-1) if given else mean_std(x, self.epsilon)
+        scale = (1 + scale) / std
+        x = (ops.cast(x, "float32") - mean) * scale + shift
+        return ops.cast(x, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+    def get_config(self):
+        return {**super().get_config(), "epsilon": self.epsilon}
+
+
+@keras.saving.register_keras_serializable("adain")
+class WeightedStatistics(keras.layers.Layer):
+    """Means and deviations over height and width, where not every pixel counts alike.
+
+    Args:
+        stride: Pixels that a feature covers.
+        epsilon: Added to the variance.
+
+    Call arguments:
+        inputs: `[x, weight]`: `(batch, h, w, channels)`; and `(batch, h * stride, w * stride, 1)`
+            float in [0, 1], not all 0. A feature counts as much as the pixels that it covers do on
+            average.
+
+    Returns:
+        `(batch, 1, 1, 2 * channels)` float32: the means before the deviations.
+    """
+
+    def __init__(self, stride: int, epsilon: float = EPSILON, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.stride = stride
+        self.epsilon = epsilon
+
+    def call(self, inputs):
+        x, weight = (ops.cast(tensor, "float32") for tensor in inputs)
+        weight = ops.average_pool(weight, self.stride, self.stride)
+        weight = weight / ops.sum(weight, axis=(1, 2), keepdims=True)
+        mean = ops.sum(x * weight, axis=(1, 2), keepdims=True)
+        variance = ops.sum(ops.square(x - mean) * weight, axis=(1, 2), keepdims=True)
+        return ops.concatenate([mean, ops.sqrt(variance + self.epsilon)], -1)
+
+    def compute_output_shape(self, input_shape):
+        batch, _, _, channels = input_shape[0]
+        return (batch, 1, 1, 2 * channels)
+
+    def get_config(self):
+        return {**super().get_config(), "stride": self.stride, "epsilon": self.epsilon}
+
+
+@keras.saving.register_keras_serializable("adain")
+class Channels(keras.layers.Layer):
+    """Channels `start` to `stop` of a tensor.
+
+    Call arguments:
+        inputs: `(..., channels)`.
+    """
+
+    def __init__(self, start: int, stop: int, **kwargs):
+        super().__init__(**kwargs)
+        self.start = start
+        self.stop = stop
+
+    def call(self, inputs):
+        return inputs[..., self.start : self.stop]
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.stop - self.start)
+
+    def get_config(self):
+        return {**super().get_config(), "start": self.start, "stop": self.stop}

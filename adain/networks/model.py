@@ -37,7 +37,7 @@ class StyleTransfer(keras.Model, Stylizer):
 
     Args:
         encoder: Pictures `(batch, h, w, 3)` float in [0, 1] to a list of taps, the deepest last.
-        decoder: The levels at which AdaIN acts, and the steering if it takes one, to pictures.
+        decoder: The decoded levels after AdaIN, and the style code if it takes one, to pictures.
         architecture: Which kind of networks they are: a key of `ARCHITECTURES`.
         about: What is known of the weights: license, training, source; goes into `config.json`.
         palette: The `palette` of `stylize` where none is given, in [0, 1]; likewise.
@@ -68,11 +68,12 @@ class StyleTransfer(keras.Model, Stylizer):
     ):
         super().__init__(**kwargs)
         self.architecture = architecture
-        count = ARCHITECTURES[architecture].levels
+        facts = ARCHITECTURES[architecture]
+        count = facts.levels
         widths = tuple(output.shape[-1] for output in encoder.outputs[-count:])
         self.about = dict(about or {})
         name = self.about.get("preset", "")
-        Stylizer.__init__(self, ARCHITECTURES[architecture], widths, name, palette=palette)
+        Stylizer.__init__(self, facts, widths, name, palette=palette)
         # === Networks ===
         self.encoder = encoder
         self.decoder = decoder
@@ -80,19 +81,14 @@ class StyleTransfer(keras.Model, Stylizer):
         image = layers.Input((None, None, 3), name="image")
         levels = keras.Model(encoder.inputs, encoder.outputs[-count:], name="levels")(image)
         levels = levels if isinstance(levels, list) else [levels]
-        own = _Statistics(name="statistics")(levels)
+        own = _Statistics(facts.epsilon, name="statistics")(levels)
         self.encode_graph = keras.Model(image, [*levels, *own], name="encode")
-        inputs = [
-            layers.Input((None, None, width), name=f"level{number}")
-            for number, width in enumerate(widths, start=1)
-        ] + [
-            layers.Input((1, 1, sum(widths)), name=name)
-            for name in ("mean", "std", "style_mean", "style_std")
-        ]
-        inputs.append(layers.Input((1, 1, 1), name="alpha"))
-        targets = _Transfer(count, steering=len(decoder.inputs) > count, name="transfer")(inputs)
-        image = decoder(targets if len(targets) > 1 else targets[0])
-        self.decode_graph = keras.Model(inputs, image, name="decode")
+        self.decode_graph = _decode_graph(decoder, widths, facts, "decode")
+        if facts.normalized:
+            builder = facts.builder
+            measuring, fixed = builder.build_measuring(decoder), builder.build_fixed(decoder)
+            self.measure_graph = _decode_graph(measuring, widths, facts, "measure")
+            self.decode_fixed_graph = _decode_graph(fixed, widths, facts, "decode_fixed")
         self._process = os.getpid()
         self.built = True
 
@@ -103,14 +99,23 @@ class StyleTransfer(keras.Model, Stylizer):
         alpha = inputs.get("alpha")
         alpha = ops.ones((batch, 1)) if alpha is None else alpha
         *_, style_mean, style_std = self.encode_graph(inputs["style"])
-        return self.decode_graph(
-            [
-                *self.encode_graph(inputs["content"]),
-                style_mean,
-                style_std,
-                ops.reshape(alpha, (-1, 1, 1, 1)),
-            ]
-        )
+        encoded = self.encode_graph(inputs["content"])
+        return self.paint(encoded, style_mean, style_std, ops.reshape(alpha, (-1, 1, 1, 1)))
+
+    def paint(self, encoded, style_mean, style_std, alpha):
+        """What `encode_graph` gives of photos to pictures in a style.
+
+        Args:
+            encoded: The levels, and their means and deviations.
+            style_mean, style_std: `(batch, 1, 1, channels of all levels)` float32.
+            alpha: Strength, `(batch, 1, 1, 1)` float32.
+
+        Returns:
+            `(batch, h, w, 3)` float32 RGB, meant for [0, 1] and not clipped.
+        """
+        *levels, mean, std = encoded
+        levels = levels[-self._architecture.decoded :]
+        return self.decode_graph([*levels, mean, std, style_mean, style_std, alpha])
 
     def get_config(self):
         return {
@@ -149,12 +154,25 @@ class StyleTransfer(keras.Model, Stylizer):
         *levels, mean, std = self.encode_graph.predict_on_batch(to_unit(image[None]))
         return [level[0] for level in levels], Statistics(mean.reshape(-1), std.reshape(-1))
 
-    def _decode(self, levels, own, style, alpha, *, exact=False):
+    def _measure(self, levels, own, style, alpha, weight):
+        inputs = [*self._decoder_inputs(levels, own, style, alpha), weight[None, ..., None]]
+        return self.measure_graph.predict_on_batch(inputs).reshape(-1)
+
+    def _decode(self, levels, own, style, alpha, *, fixed=None, exact=False):
+        inputs = self._decoder_inputs(levels, own, style, alpha)
+        if fixed is None:
+            graph = self.decode_graph
+        else:
+            graph = self.decode_fixed_graph
+            inputs.append(fixed.reshape(1, 1, 1, -1))
+        image = graph.predict_on_batch(inputs)[0]
+        return np.clip(image, 0, 1) if exact else to_picture(image)
+
+    def _decoder_inputs(self, levels, own, style, alpha):
         vectors = [np.reshape(vector, (1, 1, 1, -1)) for vector in (*own, *style)]
         strength = np.full((1, 1, 1, 1), alpha, "float32")
-        inputs = [*(level[None] for level in levels), *vectors, strength]
-        image = self.decode_graph.predict_on_batch(inputs)[0]
-        return np.clip(image, 0, 1) if exact else to_picture(image)
+        levels = levels[-self._architecture.decoded :]
+        return [*(level[None] for level in levels), *vectors, strength]
 
     # === Weights ===
 
@@ -230,11 +248,54 @@ def load_loss_network() -> keras.Model:
 
 @keras.saving.register_keras_serializable("adain")
 class _Statistics(layers.Layer):
-    """Levels to the means and the deviations of all their channels, `(B, 1, 1, sum)` each."""
+    """Levels to the means and the deviations of all their channels, `(B, 1, 1, sum)` each.
+
+    Args:
+        epsilon: Added to the variances.
+    """
+
+    def __init__(self, epsilon: float, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
 
     def call(self, inputs):
-        means, stds = zip(*map(mean_std, inputs), strict=True)
+        means, stds = zip(*(mean_std(level, self.epsilon) for level in inputs), strict=True)
         return ops.concatenate(means, -1), ops.concatenate(stds, -1)
+
+    def get_config(self):
+        return {**super().get_config(), "epsilon": self.epsilon}
+
+
+def _decode_graph(decoder, widths, facts, name: str) -> keras.Model:
+    """A decoder behind AdaIN.
+
+    Args:
+        decoder: The levels after AdaIN; what it takes of the style code, if anything; and whatever
+            else.
+        widths: Channels of each level.
+        facts: The architecture.
+        name: Name of the model.
+
+    Returns:
+        A `keras.Model` from the decoded levels, `mean`, `std`, `style_mean`, `style_std`,
+        `(batch, 1, 1, channels of all levels)` each, `alpha`, and whatever else the decoder takes.
+    """
+    vectors = ("mean", "std", "style_mean", "style_std")
+    first = len(widths) - facts.decoded
+    inputs = [
+        layers.Input((None, None, width), name=f"level{number}")
+        for number, width in enumerate(widths[first:], start=first + 1)
+    ] + [layers.Input((1, 1, sum(widths)), name=vector) for vector in vectors]
+    inputs.append(layers.Input((1, 1, 1), name="alpha"))
+    code, others = 0, decoder.inputs[facts.decoded :]
+    if others:
+        conditioning, *others = others
+        code = conditioning.shape[-1] // sum(widths)
+    targets = _Transfer(facts.decoded, code=code, name="transfer")(inputs)
+    others = [layers.Input(other.shape[1:], name=other.name) for other in others]
+    targets = [*targets, *others]
+    output = decoder(targets if len(targets) > 1 else targets[0])
+    return keras.Model([*inputs, *others], output, name=name)
 
 
 @keras.saving.register_keras_serializable("adain")
@@ -242,37 +303,38 @@ class _Transfer(layers.Layer):
     """`[*levels, mean, std, style_mean, style_std, alpha]` to what the decoder takes.
 
     Args:
-        count: How many levels there are.
-        steering: Whether the decoder also takes the means and deviations wanted, and their
-            differences to the content's own.
+        count: How many levels there are: the last ones of those that the vectors cover.
+        code: What the decoder also takes: 0: nothing; 2: the means and deviations wanted; 4: and
+            their differences to the content's own.
     """
 
-    def __init__(self, count: int, steering: bool, **kwargs):
+    def __init__(self, count: int, code: int, **kwargs):
         super().__init__(**kwargs)
         self.count = count
-        self.steering = steering
+        self.code = code
 
     def call(self, inputs):
         levels, (*statistics, alpha) = inputs[: self.count], inputs[self.count :]
-        targets, start = [], 0
+        targets = []
+        start = statistics[0].shape[-1] - sum(level.shape[-1] for level in levels)
         for level in levels:
             channels = slice(start, start + level.shape[-1])
             parts = (vector[..., channels] for vector in statistics)
             targets.append(transfer_statistics(level, *parts, alpha=alpha))
             start = channels.stop
-        if self.steering:
+        if self.code:
             mean, std, style_mean, style_std = statistics
             changes = [alpha * (style_mean - mean), alpha * (style_std - std)]
             wanted = [mean + changes[0], std + changes[1]]
-            targets.append(ops.concatenate([*wanted, *changes], -1))
+            targets.append(ops.concatenate([*wanted, *changes][: self.code], -1))
         return targets
 
     def compute_output_shape(self, input_shape):
         shapes = [tuple(shape) for shape in input_shape]
         targets = shapes[: self.count]
-        if self.steering:
-            targets.append((shapes[0][0], 1, 1, 4 * shapes[self.count][-1]))
+        if self.code:
+            targets.append((shapes[0][0], 1, 1, self.code * shapes[self.count][-1]))
         return targets
 
     def get_config(self):
-        return {**super().get_config(), "count": self.count, "steering": self.steering}
+        return {**super().get_config(), "count": self.count, "code": self.code}

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import keras
 from keras import layers
 
-from adain.constants import EPSILON
+from adain.networks import compact2
 from adain.networks.layers import (
     BilinearUpsampling2D,
+    Channels,
+    ConditionalInstanceNormalization,
     DepthToSpace,
     Modulation,
     NearestUpsampling2D,
@@ -30,17 +32,23 @@ def describe(model: StyleTransfer) -> dict[str, Graph]:
         `"encode"`, a picture to its levels and their statistics; `"decode"`, those and a style's
         statistics to a picture; and both with pictures as float32 grey levels, unrounded, in place
         of uint8: `"encode_float"` and `"decode_float"`. One graph for both would cost every
-        picture time.
+        picture time. Of a decoder that normalises also `"measure"`, to the statistics that it
+        normalises with, and `"decode_fixed"` and `"decode_fixed_float"`, which are given them.
 
     Raises:
         ValueError: If the networks hold a layer that has no counterpart in ONNX here.
     """
-    return {
+    graphs = {
         "encode": _encode_graph(model, "uint8"),
         "decode": _decode_graph(model, "uint8"),
         "encode_float": _encode_graph(model, "float32"),
         "decode_float": _decode_graph(model, "float32"),
     }
+    if ARCHITECTURES[model.architecture].normalized:
+        graphs["measure"] = _measure_graph(model)
+        graphs["decode_fixed"] = _decode_graph(model, "uint8", fixed=True)
+        graphs["decode_fixed_float"] = _decode_graph(model, "float32", fixed=True)
+    return graphs
 
 
 def _encode_graph(model: StyleTransfer, dtype: str) -> Graph:
@@ -50,15 +58,15 @@ def _encode_graph(model: StyleTransfer, dtype: str) -> Graph:
     if dtype != "float32":
         x = graph.cast(x, "float32")
     x = graph.add("Mul", [x, graph.constant(1 / 255)])
-    count = ARCHITECTURES[model.architecture].levels
-    levels = _apply(graph, "encoder", model.encoder, [x])[-count:]
+    facts = ARCHITECTURES[model.architecture]
+    levels = _apply(graph, "encoder", model.encoder, [x])[-facts.levels :]
     means, stds = [], []
     for level in levels:
         mean = graph.add("GlobalAveragePool", [level])
         away = graph.add("Sub", [level, mean])
         variance = graph.add("GlobalAveragePool", [graph.add("Mul", [away, away])])
         means.append(mean)
-        stds.append(graph.add("Sqrt", [graph.add("Add", [variance, graph.constant(EPSILON)])]))
+        stds.append(_root(graph, variance, facts.epsilon))
     for number, level in enumerate(levels, start=1):
         graph.output(level, f"level{number}", (1, "channels", f"height{number}", f"width{number}"))
     for name, parts in (("mean", means), ("std", stds)):
@@ -66,16 +74,69 @@ def _encode_graph(model: StyleTransfer, dtype: str) -> Graph:
     return graph
 
 
-def _decode_graph(model: StyleTransfer, dtype: str) -> Graph:
+def _decode_graph(model: StyleTransfer, dtype: str, fixed: bool = False) -> Graph:
     graph = Graph()
-    *levels, mean, _, _, _, _ = model.decode_graph.inputs
-    widths = [level.shape[-1] for level in levels]
+    targets = _transfer(graph, model)
+    given = None
+    if fixed:
+        places = compact2.places_of(model.decoder)
+        count = max(place.stop for place in places.values())
+        statistics = graph.input("statistics", (1, count, 1, 1))
+
+        def given(layer, x):
+            place = places[layer.name]
+            return _slice(graph, statistics, place.start, place.stop)
+
+    (x,) = _apply(graph, "decoder", model.decoder, targets, given)
+    x = graph.add("Mul", [x, graph.constant(255)])
+    if dtype != "float32":
+        x = graph.add("Add", [x, graph.constant(0.5)])
+        x = graph.add("Clip", [x, graph.constant(0), graph.constant(255)])
+        x = graph.cast(x, dtype)
+    x = graph.add("Transpose", [x], perm=[0, 2, 3, 1])
+    graph.output(x, "picture", (1, "height", "width", 3), dtype)
+    return graph
+
+
+def _measure_graph(model: StyleTransfer) -> Graph:
+    graph = Graph()
+    targets = _transfer(graph, model)
+    weight = graph.input("weight", (1, 1, "height", "width"))
+    places, found, weights = compact2.places_of(model.decoder), {}, {}
+
+    def given(layer, x):
+        place = places[layer.name]
+        if place.stride not in weights:
+            how = {name: [place.stride] * 2 for name in ("kernel_shape", "strides")}
+            pooled = graph.add("AveragePool", [weight], **how)
+            total = graph.add("GlobalAveragePool", [pooled])
+            weights[place.stride] = graph.add("Div", [pooled, total])
+        shares = weights[place.stride]
+        mean = graph.add("GlobalAveragePool", [graph.add("Mul", [x, shares])])
+        away = graph.add("Sub", [x, mean])
+        squares = graph.add("Mul", [graph.add("Mul", [away, away]), shares])
+        std = _root(graph, graph.add("GlobalAveragePool", [squares]), layer.epsilon)
+        found[place.start] = graph.add("Concat", [mean, std], axis=1)
+        return found[place.start]
+
+    # What comes after the last normalisation is left out by every runtime.
+    _apply(graph, "decoder", model.decoder, targets, given)
+    statistics = graph.add("Concat", [found[start] for start in sorted(found)], axis=1)
+    graph.output(statistics, "statistics", (1, "statistics", 1, 1))
+    return graph
+
+
+def _transfer(graph: Graph, model: StyleTransfer) -> list[str]:
+    """Append the decoder's inputs and AdaIN: what the decoder takes."""
+    facts = ARCHITECTURES[model.architecture]
+    widths = [output.shape[-1] for output in model.encoder.outputs[-facts.levels :]]
+    first = facts.levels - facts.decoded
     names = [
         graph.input(f"level{number}", (1, width, f"height{number}", f"width{number}"))
-        for number, width in enumerate(widths, start=1)
+        for number, width in enumerate(widths[first:], start=first + 1)
     ]
     vectors = [
-        graph.input(name, (1, mean.shape[-1], 1, 1))
+        graph.input(name, (1, sum(widths), 1, 1))
         for name in ("mean", "std", "style_mean", "style_std")
     ]
     alpha = graph.input("alpha", (1, 1, 1, 1))
@@ -97,23 +158,34 @@ def _decode_graph(model: StyleTransfer, dtype: str) -> Graph:
     )
     targets = [
         graph.add("Add", [graph.add("Mul", [level, by]), plus])
-        for level, by, plus in zip(names, scales, shifts, strict=True)
+        for level, by, plus in zip(names, scales[first:], shifts[first:], strict=True)
     ]
-    if len(model.decoder.inputs) > len(widths):
-        targets.append(graph.add("Concat", [wanted_mean, wanted_std, *changes], axis=1))
-    (x,) = _apply(graph, "decoder", model.decoder, targets)
-    x = graph.add("Mul", [x, graph.constant(255)])
-    if dtype != "float32":
-        x = graph.add("Add", [x, graph.constant(0.5)])
-        x = graph.add("Clip", [x, graph.constant(0), graph.constant(255)])
-        x = graph.cast(x, dtype)
-    x = graph.add("Transpose", [x], perm=[0, 2, 3, 1])
-    graph.output(x, "picture", (1, "height", "width", 3), dtype)
-    return graph
+    for code in model.decoder.inputs[facts.decoded :]:
+        parts = [wanted_mean, wanted_std, *changes][: code.shape[-1] // sum(widths)]
+        targets.append(graph.add("Concat", parts, axis=1))
+    return targets
 
 
-def _apply(graph: Graph, part: str, network: keras.Model, inputs: Sequence[str]) -> list[str]:
-    """Append a network, layer by layer; `part` is the name of its weight file."""
+def _apply(
+    graph: Graph,
+    part: str,
+    network: keras.Model,
+    inputs: Sequence[str],
+    given: Callable[[layers.Layer, str], str] | None = None,
+) -> list[str]:
+    """Append a network, layer by layer.
+
+    Args:
+        graph: What to append to.
+        part: Name of the network's weight file.
+        network: It.
+        inputs: Names of what it takes.
+        given: A layer that normalises, and the name of its features, to that of the statistics to
+            normalise with; None: their own.
+
+    Returns:
+        Names of what it gives.
+    """
     names = {id(tensor): name for tensor, name in zip(network.inputs, inputs, strict=True)}
     for layer in network.layers:
         if isinstance(layer, layers.InputLayer):
@@ -123,7 +195,10 @@ def _apply(graph: Graph, part: str, network: keras.Model, inputs: Sequence[str])
             raise ValueError(f"{layer.name}: a {type(layer).__name__} cannot be exported.")
         tensors = layer.input if isinstance(layer.input, list) else [layer.input]
         weight = _weights_of(graph, part, layer)
-        names[id(layer.output)] = write(graph, layer, weight, *(names[id(x)] for x in tensors))
+        values = [names[id(x)] for x in tensors]
+        if given is not None and isinstance(layer, ConditionalInstanceNormalization):
+            values.append(given(layer, values[0]))
+        names[id(layer.output)] = write(graph, layer, weight, *values)
     return [names[id(tensor)] for tensor in network.outputs]
 
 
@@ -142,7 +217,9 @@ def _weights_of(graph: Graph, part: str, layer: layers.Layer) -> Callable[..., s
 
 
 def _write_conv(graph: Graph, layer, weight, x: str) -> str:
-    inputs = [x, weight("kernel", (3, 2, 0, 1)), weight("bias")]
+    inputs = [x, weight("kernel", (3, 2, 0, 1))]
+    if layer.use_bias:
+        inputs.append(weight("bias"))
     how = {"kernel_shape": list(layer.kernel_size), "strides": list(layer.strides)}
     return _write_activation(graph, layer, graph.add("Conv", inputs, **how))
 
@@ -194,6 +271,33 @@ def _write_modulation(graph: Graph, layer, weight, x: str, change: str) -> str:
     return graph.add("Add", [graph.add("Mul", [x, scale]), shift])
 
 
+def _write_normalization(graph: Graph, layer, weight, x: str, change: str, *given: str) -> str:
+    scale, shift = graph.split("Split", [change], 2, axis=1)
+    scale = graph.add("Add", [scale, graph.constant(1)])
+    if given:
+        mean, std = graph.split("Split", given, 2, axis=1)
+        scale = graph.add("Div", [scale, std])
+        shift = graph.add("Sub", [shift, graph.add("Mul", [mean, scale])])
+    else:
+        width = layer.input[0].shape[-1]
+        inputs = [x, graph.constant([1] * width), graph.constant([0] * width)]
+        x = graph.add("InstanceNormalization", inputs, epsilon=layer.epsilon)
+    return graph.add("Add", [graph.add("Mul", [x, scale]), shift])
+
+
+def _write_channels(graph: Graph, layer, weight, x: str) -> str:
+    return _slice(graph, x, layer.start, layer.stop)
+
+
+def _slice(graph: Graph, x: str, start: int, stop: int) -> str:
+    ends = (graph.constant([number], "int64") for number in (start, stop, 1))
+    return graph.add("Slice", [x, *ends])
+
+
+def _root(graph: Graph, variance: str, epsilon: float) -> str:
+    return graph.add("Sqrt", [graph.add("Add", [variance, graph.constant(epsilon)])])
+
+
 def _write_rescaling(graph: Graph, layer, weight, x: str) -> str:
     x = graph.add("Mul", [x, graph.constant(layer.scale)])
     return graph.add("Add", [x, graph.constant(layer.offset)])
@@ -211,6 +315,8 @@ _WRITERS: dict[type, Callable[..., str]] = {
     NearestUpsampling2D: _write_nearest,
     BilinearUpsampling2D: _write_bilinear,
     Modulation: _write_modulation,
+    ConditionalInstanceNormalization: _write_normalization,
+    Channels: _write_channels,
     DepthToSpace: lambda graph, layer, weight, x: graph.add(
         "DepthToSpace", [x], blocksize=layer.factor
     ),

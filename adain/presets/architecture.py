@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
 
+from adain.constants import EPSILON
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -23,7 +25,9 @@ class Architecture:
     taps: int
     """How many taps the encoder has."""
     levels: int
-    """AdaIN acts at this many of the encoder's taps, the last ones."""
+    """The statistics of this many of the encoder's taps, the last ones, are the style code."""
+    decoded: int
+    """The decoder is given the features of this many levels, the last ones, after AdaIN."""
     stride: int
     """Pixels of the picture that one feature of the deepest level covers."""
     encoder_halo: int
@@ -39,6 +43,11 @@ class Architecture:
     small: bool = False
     """Whether the networks take so little time that an engine's overhead for each picture counts.
     """
+
+    epsilon: float = EPSILON
+    """Added to the variances of the style code."""
+    normalized: bool = False
+    """Whether the decoder normalises its features, with statistics of all of a picture."""
 
     def bytes_for(self, engine: str) -> int:
         """Bytes that an engine takes for each pixel of a tile; of an unmeasured one, the most."""
@@ -65,6 +74,7 @@ ARCHITECTURES = {
             "adain.networks.vgg19",
             taps=4,
             levels=1,
+            decoded=1,
             stride=8,
             encoder_halo=40,
             decoder_halo=32,
@@ -78,11 +88,30 @@ ARCHITECTURES = {
             "adain.networks.compact",
             taps=5,
             levels=4,
+            decoded=4,
             stride=16,
             encoder_halo=48,
             decoder_halo=144,
             memory={"mnn": 170, "openvino": 195, "onnxruntime": 200, "keras": 200},
             small=True,
+        ),
+        # Encoder: 1 + 2 + 4 + 8. Decoder: 4 convolutions at 1/16, 3 at 1/8, 1 at 1/4 and at 1/2,
+        # and 2 pixels: 64 + 24 + 4 + 2 + 2; bilinear enlarging from 1/16 to 1/2: 16 + 8 + 4 + 2.
+        Architecture(
+            "compact2",
+            "adain.networks.compact2",
+            taps=4,
+            levels=4,
+            decoded=2,
+            stride=16,
+            encoder_halo=16,
+            decoder_halo=128,
+            memory={"mnn": 140, "openvino": 165, "onnxruntime": 170, "keras": 170},
+            small=True,
+            # Features' deviations are 0.5 to 1.5; those of rounding errors must not become as
+            # large.
+            epsilon=1e-2,
+            normalized=True,
         ),
     )
 }

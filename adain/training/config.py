@@ -26,7 +26,8 @@ class TrainConfig(Given):
     )
     network: str = flag(
         "vgg19",
-        "what to train: the decoder of the full-width network, or the compact network",
+        "what to train: the decoder of the full-width network, or a compact network: that of "
+        "adain_fast, or its successor with instance normalisation",
         choices=ARCHITECTURES,
     )
     checkpoint: str = flag("ckpt", "folder for checkpoints; an unfinished run there goes on")
@@ -65,7 +66,7 @@ class TrainConfig(Given):
     )
     cache_contents: int = flag(
         0,
-        "keep this many crops of each photo in the same way, --network compact only (0: off)",
+        "keep this many crops of each photo in the same way, not with --network vgg19 (0: off)",
         limits=NOT_NEGATIVE,
     )
     # Kept crops are learnt by heart after some rounds: losses fall, pictures get worse.
@@ -104,7 +105,7 @@ class TrainConfig(Given):
     detail_size: int = flag(
         0,
         "look at the output at full size only in a square of this side in its middle, and compare "
-        "the content at half size, --network compact only (0: all of them)",
+        "the content at half size, not with --network vgg19 (0: all of them)",
     )
     identity_weight: float = flag(
         0.0,
@@ -199,7 +200,7 @@ class TrainConfig(Given):
         for name in ("detail_size", "cache_contents"):
             require(
                 self, name, not getattr(self, name) or ARCHITECTURES[self.network].trains_encoder,
-                "0 without --network compact",
+                "0 with --network vgg19",
             )  # fmt: skip
         require(
             self, "detail_size", not detail or self.coarse_weight > 0, "0 without --coarse-weight"

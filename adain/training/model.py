@@ -127,15 +127,14 @@ class AdaINTrainer(keras.Model):
         return outputs | {"style": targets}
 
     def _paint(self, photo, style, same):
-        *levels, mean, std = self.stylizer.encode_graph(photo)
+        encoded = self.stylizer.encode_graph(photo)
         *_, style_mean, style_std = self.stylizer.encode_graph(style)
         alpha = ops.full((1, 1, 1, 1), self.alpha)
-        image = self.stylizer.decode_graph([*levels, mean, std, style_mean, style_std, alpha])
+        image = self.stylizer.paint(encoded, style_mean, style_std, alpha)
         if same is None:
             return image, None
-        own = [tensor[same] for tensor in (mean, std)]
-        levels = [level[same] for level in levels]
-        return image, self.stylizer.decode_graph([*levels, *own, *own, ops.zeros((1, 1, 1, 1))])
+        encoded = [tensor[same] for tensor in encoded]
+        return image, self.stylizer.paint(encoded, *encoded[-2:], ops.zeros((1, 1, 1, 1)))
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         taps = [self.encoder(view) for view in self.views(y_pred["image"])]

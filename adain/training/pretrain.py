@@ -86,9 +86,9 @@ class AutoencoderTrainer(keras.Model):
 
     def call(self, pictures):
         image = ops.cast(pictures, "float32") / 255.0
-        *levels, mean, std = self.learner.encode_graph(image)
-        inputs = [*levels, mean, std, mean, std, ops.zeros((1, 1, 1, 1))]
-        return {"outputs": [self.learner.decode_graph(inputs)], "targets": [image]}
+        encoded = self.learner.encode_graph(image)
+        output = self.learner.paint(encoded, *encoded[-2:], ops.zeros((1, 1, 1, 1)))
+        return {"outputs": [output], "targets": [image]}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         return _relative_error(y_pred)

@@ -1,0 +1,245 @@
+"""The second compact network: conditional instance normalisation after every decoder convolution.
+
+A style decides the mean and deviation of every channel of the decoder, at every size. The strokes
+that it asks for are then as strong in a dim photo as in a bright one, and nothing of the photo's
+own contrast leaks into flat areas. What the decoder normalises with can be measured on a copy of
+the photo (`build_measuring`) and then be given (`build_fixed`), so that tiles, regions and frames
+of one photo share it.
+
+At alpha 0 the code is the content's own, and the photo comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import keras
+from keras import layers
+
+from adain.networks.layers import (
+    BilinearUpsampling2D,
+    Channels,
+    ConditionalInstanceNormalization,
+    ReflectionPadding2D,
+    WeightedStatistics,
+)
+
+WIDTHS = (16, 32, 64, 96)
+"""Channels at 1/2, 1/4, 1/8 and 1/16 of the picture's size."""
+
+EPSILON = 0.1
+"""Added to the variances that the decoder divides by, which are between 1 and 10 in photos.
+
+With 1e-5, nine normalisations in a row make the rounding errors of a flat photo as strong as a
+picture.
+"""
+
+_DECODED = 2
+"""The decoder is given the features of this many levels, the deepest."""
+
+
+class Place(NamedTuple):
+    """One of the normalisations: its channels among all scales and shifts, or statistics."""
+
+    start: int
+    stop: int
+    stride: int
+    """Pixels that one feature covers."""
+
+
+def _conv(x, filters: int, name: str, layer: Callable, kernel: int = 3, **how):
+    dtype = how.get("dtype")
+    x = layer(ReflectionPadding2D, f"{name}_pad", padding=kernel // 2, dtype=dtype)(x)
+    how = {"kernel_initializer": "he_normal"} | how
+    return layer(layers.Conv2D, name, filters=filters, kernel_size=kernel, **how)(x)
+
+
+def _new(kind: type, name: str, **how):
+    return kind(name=name, **how)
+
+
+def build_encoder(widths: tuple[int, ...] = WIDTHS, name: str = "encoder"):
+    """Four convolutions of stride 2.
+
+    Args:
+        widths: Channels at 1/2, 1/4, 1/8 and 1/16 of the size.
+        name: Name of the model.
+
+    Returns:
+        A `keras.Model` from pictures `(batch, h, w, 3)`, RGB float in [0, 1], h and w multiples
+        of 16 and at least 32, to four taps before their activation, `(batch, h/2, w/2, 16)` to
+        `(batch, h/16, w/16, 96)`. The statistics of all four are the style code; AdaIN acts at the
+        last two.
+    """
+    image = layers.Input((None, None, 3), name="image")
+    x = layers.Rescaling(4.0, -2.0, name="rescale")(image)
+    taps = []
+    for number, width in enumerate(widths, start=1):
+        x = _conv(x, width, f"conv{number}", _new, strides=2)
+        taps.append(x)
+        x = layers.ReLU(name=f"relu{number}")(x)
+    return keras.Model(image, taps, name=name)
+
+
+def build_decoder(widths: tuple[int, ...] = WIDTHS, name: str = "decoder"):
+    """From the two deepest levels back to a picture, normalised as the style code says.
+
+    One dense layer turns the style code into the scales and shifts of all normalisations. Every
+    convolution up to full size works on bilinearly enlarged features, which leaves no pattern.
+
+    Args:
+        widths: The widths of the encoder.
+        name: Name of the model.
+
+    Returns:
+        A `keras.Model` from levels 3 and 4 after AdaIN, `(batch, h/8, w/8, 64)` and
+        `(batch, h/16, w/16, 96)`, and the code `(batch, 1, 1, 2 * sum of widths)` float32 (means,
+        then deviations, at all four levels) to `(batch, h, w, 3)` float32 RGB, meant for [0, 1]
+        and not clipped.
+
+    Reference:
+        Dumoulin, Shlens & Kudlur, "A Learned Representation For Artistic Style", ICLR 2017, for
+        the normalisation; Ghiasi et al., "Exploring the Structure of a Real-Time, Arbitrary Neural
+        Artistic Stylization Network", BMVC 2017, for predicting it from a style; Odena, Dumoulin
+        & Olah, "Deconvolution and Checkerboard Artifacts", Distill 2016, for the enlarging.
+    """
+    inputs = _inputs(widths)
+    image = _connect(inputs, widths, _new, lambda x, place: [])
+    return keras.Model(inputs, image, name=name)
+
+
+def build_measuring(decoder: keras.Model):
+    """What a decoder normalises with, measured in a part of a photo.
+
+    Args:
+        decoder: What `build_decoder` made; its layers are shared.
+
+    Returns:
+        A `keras.Model` from the decoder's inputs, and how much each pixel counts,
+        `(batch, h, w, 1)` float32, to `(batch, 1, 1, channels)` float32: mean and deviation, each
+        of all channels, of one normalisation after the other.
+    """
+    widths = _widths_of(decoder)
+    inputs = _inputs(widths)
+    weight = layers.Input((None, None, 1), name="weight")
+    found = []
+
+    def measure(x, place):
+        found.append(WeightedStatistics(place.stride, EPSILON)([x, weight]))
+        return [found[-1]]
+
+    _connect(inputs, widths, _layers_of(decoder), measure)
+    statistics = layers.Concatenate(name="statistics")(found)
+    return keras.Model([*inputs, weight], statistics, name="measuring")
+
+
+def build_fixed(decoder: keras.Model):
+    """A decoder that normalises with given statistics.
+
+    Args:
+        decoder: What `build_decoder` made; its layers are shared.
+
+    Returns:
+        A `keras.Model` from the decoder's inputs, and what `build_measuring` gives, to a picture.
+        Each pixel then depends on its surroundings alone.
+    """
+    widths = _widths_of(decoder)
+    inputs = _inputs(widths)
+    width = decoder.get_layer("modulation").units
+    statistics = layers.Input((1, 1, width), name="statistics")
+
+    def given(x, place):
+        return [Channels(place.start, place.stop)(statistics)]
+
+    image = _connect(inputs, widths, _layers_of(decoder), given)
+    return keras.Model([*inputs, statistics], image, name="fixed")
+
+
+def places_of(decoder: keras.Model) -> dict[str, Place]:
+    """The normalisations of a decoder, by the names of their layers."""
+    return {f"{name}_norm": place for name, place in _places(_widths_of(decoder)).items()}
+
+
+def _places(widths: Sequence[int]) -> dict[str, Place]:
+    one, two, three, four = widths
+    places, total = {}, 0
+    for names, width, stride in (
+        (("block1_1", "block1_2", "block2_1", "block2_2"), four, 16),
+        (("conv3", "block3_1", "block3_2"), three, 8),
+        (("conv2",), two, 4),
+        (("conv1",), one, 2),
+    ):
+        for name in names:
+            places[name] = Place(total, total + 2 * width, stride)
+            total += 2 * width
+    return places
+
+
+def _inputs(widths: Sequence[int]) -> list:
+    first = len(widths) - _DECODED
+    return [
+        *(
+            layers.Input((None, None, width), name=f"level{number}")
+            for number, width in enumerate(widths[first:], start=first + 1)
+        ),
+        layers.Input((1, 1, 2 * sum(widths)), name="code"),
+    ]
+
+
+def _widths_of(decoder: keras.Model) -> tuple[int, ...]:
+    names = ("conv1", "conv2", "conv3", "block1_conv1")
+    return tuple(decoder.get_layer(name).filters for name in names)
+
+
+def _layers_of(decoder: keras.Model) -> Callable:
+    return lambda kind, name, **how: decoder.get_layer(name)
+
+
+def _connect(inputs: Sequence, widths: Sequence[int], layer: Callable, given: Callable):
+    """Wire a decoder's layers.
+
+    Args:
+        inputs: What `_inputs` makes.
+        widths: The widths of the encoder.
+        layer: Class, name and settings to the layer of that name.
+        given: Features that are about to be normalised, and their place among all, to `[]`, or
+            `[statistics]` to normalise them with.
+    """
+    *levels, code = inputs
+    places = _places(widths)
+    changes = layer(
+        layers.Dense, "modulation", units=max(place.stop for place in places.values()),
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+    )(code)  # fmt: skip
+
+    def normalized(x, conv, name, activate=True):
+        start, stop, _ = place = places[name]
+        # A bias would be taken off again.
+        x = _conv(x, (stop - start) // 2, conv, layer, use_bias=False)
+        change = layer(Channels, f"{name}_change", start=start, stop=stop)(changes)
+        norm = layer(ConditionalInstanceNormalization, f"{name}_norm", epsilon=EPSILON)
+        x = norm([x, change, *given(x, place)])
+        return layer(layers.ReLU, f"{name}_relu")(x) if activate else x
+
+    def block(x, name):
+        y = normalized(x, f"{name}_conv1", f"{name}_1")
+        y = normalized(y, f"{name}_conv2", f"{name}_2", activate=False)
+        return layer(layers.Add, name)([x, y])
+
+    x = layer(layers.ReLU, "level4_relu")(levels[1])
+    x = block(block(x, "block1"), "block2")
+    x = layer(BilinearUpsampling2D, "up3")(x)
+    skip = layer(layers.ReLU, "level3_relu")(levels[0])
+    x = layer(layers.Add, "join3")([normalized(x, "conv3", "conv3"), skip])
+    x = block(x, "block3")
+    x = normalized(layer(BilinearUpsampling2D, "up2")(x), "conv2", "conv2")
+    x = normalized(layer(BilinearUpsampling2D, "up1")(x), "conv1", "conv1")
+    # Half precision has too few steps for a picture's 256 levels.
+    x = layer(BilinearUpsampling2D, "up0", dtype="float32")(x)
+    return _conv(
+        x, 3, "image", layer, kernel=5, dtype="float32",
+        # Starts near middle grey.
+        kernel_initializer=keras.initializers.VarianceScaling(0.1),
+        bias_initializer=keras.initializers.Constant(0.5),
+    )  # fmt: skip
