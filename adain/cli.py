@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -41,6 +42,9 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int
         complain(str(error))
         return USAGE
     options.pop("config")
+    # Names of files need not be text of the terminal's encoding.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     command = COMMANDS[" ".join(filter(None, (options.pop("command"), options.pop("action", ""))))]
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     # It advises against pictures of many sizes, which is what people have.

@@ -35,12 +35,12 @@ _DAY = 24 * 60 * 60
 class WriteError(OSError):
     """A file that cannot be written; its text is one line: path, reason, what was kept, remedy."""
 
+    kept = False
+    """Whether the file that was there before still is."""
+
     def __str__(self) -> str:
-        if self.filename is None:
-            return super().__str__()
-        path = Path(self.filename)
-        kept = "; the file that was there is unchanged" if path.is_file() else ""
-        return f"{path}: cannot be written ({self.strerror}){kept}. {remedy(self)}"
+        kept = "; the file that was there is unchanged" if self.kept else ""
+        return f"{self.filename}: cannot be written ({self.strerror}){kept}. {remedy(self)}"
 
 
 def remedy(error: OSError) -> str:
@@ -91,13 +91,28 @@ def replacing(path: str | os.PathLike, *, make_folder: bool = False) -> Iterator
         cause = _cause(error)
         if cause is None:
             raise
-        raise WriteError(cause.errno, cause.strerror, str(path)) from error
+        failed = WriteError(cause.errno, cause.strerror, str(path))
+        failed.kept = path.is_file()
+        raise failed from error
     finally:
         with contextlib.suppress(OSError):
             if part is not None:
                 part.unlink(missing_ok=True)
             if file is not None:
                 file.close()
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike) -> Iterator[None]:
+    """Errors of writing to an open file do not tell which one; here they do.
+
+    Raises:
+        WriteError: In place of `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def _cause(error: BaseException | None) -> OSError | None:

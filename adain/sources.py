@@ -20,7 +20,7 @@ import numpy as np
 from adain import files
 from adain.constants import MAX_PIXELS
 from adain.imaging import io as imaging
-from adain.imaging.streams import read_bytes
+from adain.imaging.streams import most_bytes, read_bytes
 from adain.options import UsageError
 
 STDIN = STDOUT = "-"
@@ -81,14 +81,20 @@ class Source:
         Raises:
             ImageError: If they cannot be read.
         """
-        if is_card(self):
-            try:
-                with open(self.path, "rb") as file:
-                    return hashlib.file_digest(file, "sha256").hexdigest()
-            except OSError as error:
-                raise imaging.ImageError(f"{self}: cannot be read ({error.strerror}).") from error
-        if "sha256" not in self._kept:
+        if "sha256" in self._kept:
+            return self._kept["sha256"]
+        if self.path is None or not self.path.is_file():
             self.read(max_pixels)
+            return self._kept["sha256"]
+        try:
+            with open(self.path, "rb") as file:
+                if os.fstat(file.fileno()).st_size > most_bytes(max_pixels):
+                    raise imaging.ImageError(
+                        f"{self}: too large. Raise the limit with --max-pixels."
+                    )
+                self._kept["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise imaging.ImageError(f"{self}: cannot be read ({error.strerror}).") from error
         return self._kept["sha256"]
 
 

@@ -396,6 +396,11 @@ def test_flags_from_a_file(place, tmp_path, capsys):
     assert cli.main(["stylize", "--config", str(file), "--alpha", "0.5"]) == 0
     (path,) = place.out.iterdir()
     assert json.loads(read_history(path))["regions"][0]["alpha"] == 0.5
+    # As editors of other systems save it.
+    for encoding in ("utf-8-sig", "utf-16"):
+        file.write_text(file.read_text("utf-8"), encoding)
+        assert place.run("--dry-run", "--config", file) == 0
+        file.write_text(file.read_text(encoding), "utf-8")
     file.write_text("style = 1\n[table]\n")
     assert cli.main(["stylize", "--config", str(file)]) == 2
     assert "table must be a flag's value" in capsys.readouterr().err

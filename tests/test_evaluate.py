@@ -211,6 +211,27 @@ def test_our_own_pictures_measure_like_the_preset(place):
     assert rows["other"]["milliseconds"] == 7
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_lists_of_pairs_may_begin_with_a_byte_order_mark(place, encoding, capsys):
+    listed = place.folder / "pairs.csv"
+    listed.write_text("photos/a.png,styles/x.png\r\nphotos/b.png,styles/y.png\r\n", encoding)
+    assert place.run("--write-pairs", place.folder / "squares", sources=["--pairs", listed]) == 0
+    assert len((place.folder / "squares" / "pairs.csv").read_text().splitlines()) == 2
+    assert "written: " in capsys.readouterr().err
+
+
+def test_nothing_is_called_written_where_no_pair_could_be_read(place, capsys):
+    for path in place.styles.iterdir():
+        path.write_bytes(b"no picture")
+    squares = place.folder / "squares"
+    assert place.run("--write-pairs", squares) == 1
+    error = capsys.readouterr().err
+    assert "no pair could be read" in error and "written: " not in error
+    assert not (squares / "pairs.csv").exists()
+    assert place.run() == 1
+    assert "written: " not in capsys.readouterr().err and not place.out.exists()
+
+
 def outputs(place, names, size=(128, 128)):
     folder = place.folder / "outputs"
     folder.mkdir(exist_ok=True)

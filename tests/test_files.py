@@ -114,6 +114,22 @@ def test_a_full_disk_is_known_inside_other_errors(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_event_files_on_a_full_disk_are_named(tmp_path):
+    from adain.training.tensorboard import EventWriter
+
+    writer = EventWriter(tmp_path)
+    with open("/dev/full", "wb") as full:
+        writer._file.close()
+        writer._file = full
+        full.write(b"x")
+        with pytest.raises(files.WriteError, match=r"events\.out.*No space left.*Free some space"):
+            writer.flush()
+        writer._file = open(tmp_path / "other", "wb")
+        with pytest.raises(OSError):
+            full.close()
+    writer.close()
+
+
 def test_leftovers_of_killed_runs_go_and_those_of_live_ones_stay(tmp_path, write_slowly):
     killed, live = write_slowly(tmp_path / "a.png"), write_slowly(tmp_path / "b.png")
     killed.send_signal(signal.SIGKILL)

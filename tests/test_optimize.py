@@ -317,6 +317,25 @@ def test_all_flags_at_once(place, capsys):
     assert record["losses"].keys() == {"loss", "content_loss", "style_loss", "tv_loss"}
 
 
+def test_nothing_is_replaced_without_overwrite(place, capsys):
+    photo, style = place.content / "a.png", place.style / "x.png"
+    place.out.mkdir()
+    for name in ("a_optimized_x.png", "a_optimized_y_0002.png"):
+        (place.out / name).write_bytes(b"mine")
+    # Nothing is left to do.
+    assert place.run(content=photo, style=style) == 2
+    assert "a_optimized_x.png is there already. Use --overwrite" in capsys.readouterr().err
+    # Also pictures of single steps are not replaced; the others are done.
+    assert place.run("--save-iter", 2, content=place.content, style=place.style) == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if "there already" in line]
+    assert len(lines) == 2 and "a_optimized_y_0002.png" in lines[1]
+    assert "deep/b_optimized_x.jpg" in place.results()
+    for name in ("a_optimized_x.png", "a_optimized_y_0002.png"):
+        assert (place.out / name).read_bytes() == b"mine"
+    assert place.run("--overwrite", content=photo, style=style) == 0
+    assert load_image(place.out / "a_optimized_x.png").shape == (40, 56, 3)
+
+
 def test_what_the_photo_holds_is_kept(place, picture):
     from PIL import Image
 
@@ -339,12 +358,22 @@ def test_collisions_and_inputs_are_found_before_any_work(place, picture, capsys)
     assert "is an input" in capsys.readouterr().err
     assert taken.read_bytes() == before and place.results() == [taken.name]
     save_image(place.content / "a.jpg", picture(16, 16))
-    # Their intermediate pictures are both PNG.
-    flags = ["--content-path", place.content / "a.png", place.content / "a.jpg", *save]
+    other = place.content / "other"
+    other.mkdir()
+    save_image(other / "a.png", picture(16, 16))
+    flags = ["--content-path", place.content / "a.png", other / "a.png", *save]
     assert place.run(*flags, style=place.style / "x.png", out=place.out / "new") == 2
     assert "would be written twice" in capsys.readouterr().err
+    # Their intermediate pictures are both PNG.
+    flags = ["--content-path", place.content / "a.png", place.content / "a.jpg", *save]
+    assert place.run(*flags, style=place.style / "x.png", out=place.out / "new") == 0
+    assert sorted(path.name for path in (place.out / "new").iterdir()) == [
+        "a_jpg_optimized_x.jpg", "a_jpg_optimized_x_0002.png",
+        "a_png_optimized_x.png", "a_png_optimized_x_0002.png",
+    ]  # fmt: skip
+    capsys.readouterr()
     assert place.run(content=place.content, out=place.out / "one.png") == 2
-    assert "one file, but there are 3 results" in capsys.readouterr().err
+    assert "one file, but there are 4 results" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,11 @@ def name_of(source: Source) -> str:
     return str(getattr(source, "name", "<stream>"))
 
 
+def most_bytes(max_pixels: int) -> int:
+    """The largest file that a picture of `max_pixels` can have."""
+    return _BYTES_A_PIXEL * max_pixels + _MORE_BYTES
+
+
 def read_bytes(source: Source, max_pixels: int = MAX_PIXELS) -> tuple[bytes, str]:
     """All bytes of a picture's file, and its name.
 
@@ -42,7 +47,7 @@ def read_bytes(source: Source, max_pixels: int = MAX_PIXELS) -> tuple[bytes, str
         TypeError: If `source` is none of `Source`.
     """
     name = name_of(source)
-    limit = _BYTES_A_PIXEL * max_pixels + _MORE_BYTES
+    limit = most_bytes(max_pixels)
     try:
         if isinstance(source, bytes | bytearray | memoryview):
             data = bytes(source)

@@ -13,6 +13,8 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from adain.files import naming
+
 _COUNT = itertools.count()
 
 
@@ -33,7 +35,8 @@ class EventWriter:
         folder.mkdir(parents=True, exist_ok=True)
         unique = f"{socket.gethostname()}.{os.getpid()}.{next(_COUNT)}"
         name = f"events.out.tfevents.{int(time.time()):010}.{unique}"
-        self._file = open(folder / name, "wb")
+        self._path = folder / name
+        self._file = open(self._path, "wb")
         self._records = RecordWriter(self._file)
         self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
         self.flush()
@@ -65,11 +68,14 @@ class EventWriter:
         self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
 
     def _write(self, event: Event) -> None:
-        self._records.write(event.SerializeToString())
+        with naming(self._path):
+            self._records.write(event.SerializeToString())
 
     def flush(self) -> None:
         """Put everything on disk."""
-        self._file.flush()
+        with naming(self._path):
+            self._file.flush()
 
     def close(self) -> None:
-        self._file.close()
+        with naming(self._path):
+            self._file.close()
