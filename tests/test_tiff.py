@@ -28,7 +28,9 @@ def tiff(samples: np.ndarray, **options) -> bytes:
     return buffer.getvalue()
 
 
-def handmade(samples: np.ndarray, bits: int, kind: int, order: str, *more: tuple) -> bytes:
+def handmade(
+    samples: np.ndarray, bits: int, kind: int, order: str, *more: tuple, without=()
+) -> bytes:
     """A TIFF byte by byte, HWC, its samples packed to `bits`; `more` are (tag, type, values)."""
     height, width, channels = samples.shape
     rows = []
@@ -41,6 +43,7 @@ def handmade(samples: np.ndarray, bits: int, kind: int, order: str, *more: tuple
     tags = [(256, "I", [width]), (257, "I", [height]), (258, "H", [bits] * channels),
             (259, "H", [1]), (262, "H", [kind]), (273, "I", [8]), (277, "H", [channels]),
             (278, "I", [height]), (279, "I", [sum(map(len, rows))]), *more]  # fmt: skip
+    tags = [item for item in tags if item in more or item[0] not in without]
     ifd, values = struct.pack(f"{order}H", len(tags)), b""
     after = 8 + len(data) + 2 + 12 * len(tags) + 4
     for tag, code, numbers in sorted(tags):
@@ -116,6 +119,10 @@ def test_ranges_that_cannot_be_meant():
         assert near(imaging.load_image(tiff((UNIT * top).astype(np.float32))), UNIT, 1)
         assert near(imaging.load_image(tiff((UNIT * top).astype(np.uint32))), UNIT, 1.01)
         assert near(imaging.load_image(tiff((UNIT * top).astype(np.int32))), UNIT, 1.01)
+    quiet_and_signalling = np.array([[0x7FC00000, 0x7F800001]], np.uint32).view(np.float32)
+    assert stretch(quiet_and_signalling, 32).tolist() == [[0, 0]]
+    with pytest.raises(ValueError, match="no grey levels"):
+        stretch(np.zeros((2, 2), np.complex64), 64)
     assert stretch(np.full((2, 2), np.nan, np.float32), 32).max() == 0
     assert stretch(np.full((2, 2), 4.0, np.float32)[:0], 32).shape == (0, 2)
 
@@ -244,6 +251,17 @@ def test_first_page_and_what_is_no_picture(capfd):
         with pytest.raises(ImageError, match="^<bytes>: [^\n]+$"):
             imaging.load_image(data)
     assert capfd.readouterr() == ("", "")
+
+
+def test_layouts_that_cannot_be(tmp_path):
+    """Numbers that would take all memory, or none, are told."""
+    good = np.zeros((8, 8, 3), np.uint8)
+    tiled = ((322, "I", [16]), (323, "I", [2**31]), (324, "I", [8]), (325, "I", [192]))
+    for more in (tiled, ((277, "H", [60_000]),), ((277, "H", [1]),), ((256, "I", [1, 2, 3]),)):
+        tags = {tag for tag, *_ in more}
+        data = handmade(good, 8, 2, "<", *more, without=tags)
+        with pytest.raises(ImageError, match="^<bytes>: [^\n]{1,300}$"):
+            imaging.load_image(data)
 
 
 # Resolution and EXIF ------------------------------------------------------------------------------

@@ -24,6 +24,9 @@ from adain.imaging.pixels import to_depth
 
 logger = logging.getLogger(__name__)
 
+# Libraries may quote all that they read.
+_REASON = 150
+
 
 @dataclass(frozen=True, eq=False)
 class ImageMeta:
@@ -84,7 +87,7 @@ def named(name: str) -> Iterator[None]:
         if any(words in text for words in short):
             message = "the file is truncated"
         else:
-            reason = " ".join(text.split()) or type(error).__name__
+            reason = " ".join(text.split())[:_REASON] or type(error).__name__
             message = f"the picture's data is broken ({reason})"
         raise ImageError(f"{name}: {message}. Copy or download it again.") from error
 

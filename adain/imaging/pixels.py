@@ -106,15 +106,21 @@ def stretch(samples: np.ndarray, bits: int) -> np.ndarray:
 
     Returns:
         The same shape, uint8 for up to 8 bits, uint16 for more.
+
+    Raises:
+        ValueError: If they are complex or no numbers.
     """
     if samples.dtype == (np.uint8 if bits == 8 else np.uint16) and bits in (8, 16):
         return samples
     dtype = np.uint8 if bits <= 8 else np.uint16
+    if samples.dtype.kind not in "buif":
+        raise ValueError(f"samples of type {samples.dtype} are no grey levels")
     top, is_float = _top(samples, bits), samples.dtype.kind == "f"
     result = np.empty(samples.shape, dtype)
     # In bands: doubles of a very large picture would not fit.
     for start in range(0, len(samples), _BAND):
-        levels = samples[start : start + _BAND].astype(np.float64)
+        with np.errstate(invalid="ignore"):  # Some NaN complain about being copied.
+            levels = samples[start : start + _BAND].astype(np.float64)
         if is_float:
             levels = np.nan_to_num(levels, nan=0.0, posinf=top, neginf=0.0)
         levels = np.clip(levels, 0, top) * (np.iinfo(dtype).max / top)

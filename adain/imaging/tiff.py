@@ -26,6 +26,9 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _MASK, _CMYK, _YCBCR = range(7)
 _LAB = {8: "signed", 9: "unsigned", 10: "unsigned"}
 _JPEG, _OLD_JPEG = 7, 6
 _ASSOCIATED, _UNASSOCIATED = 1, 2
+# Tiles may be larger than a small picture.
+_TILE = 4096**2
+_CHANNELS = 32
 _DNG_VERSION, _ORIENTATION = 0xC612, 0x0112
 
 
@@ -46,8 +49,11 @@ class TiffReader:
             raise ImageError("it is a camera's raw file; develop it first")
         if page.imagedepth > 1 or not page.imagelength or not page.imagewidth:
             raise ImageError("it is no picture of two dimensions")
-        if page.samplesperpixel < self._colors():
-            raise ImageError("it has fewer channels than colours")
+        if not self._colors() <= page.samplesperpixel <= _CHANNELS:
+            raise ImageError(f"it cannot have {page.samplesperpixel} channels")
+        pixels, tile = page.imagelength * page.imagewidth, page.tilelength * page.tilewidth
+        if tile > max(_TILE, 4 * pixels):
+            raise ImageError("its tiles are larger than the picture")
         bits = page.bitspersample
         block = exif_blocks.parse(data) if not page.parent.is_bigtiff else Exif()
         turned, dpi = page.tags.valueof(_ORIENTATION, 1), block.dpi() or self._dpi()
