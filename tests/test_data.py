@@ -162,6 +162,31 @@ def test_fixed_draws_are_drawn_again(make, kind, fixed):
         assert {dataset.generation(crop) for crop in set.union(*block)} == {number // 2 // fixed}
 
 
+@pytest.mark.parametrize("kind", [CONTENT, STYLE])
+@pytest.mark.parametrize("fixed", [1, 2])
+def test_blocks_are_gone_through_before_the_next(make, kind, fixed):
+    times = 2 * fixed
+    dataset = make(fixed_draws=(fixed, fixed), redraw_epochs=times, redraw_block=2)
+    total = len(dataset.files[kind])
+    picks = [crop for step in range(120) for crop in dataset.plan(step)[kind]]
+    again = make(fixed_draws=(fixed, fixed), redraw_epochs=times, redraw_block=2)
+    assert picks[-2:] == again.plan(119)[kind]
+    start = 0
+    while start + times * total <= len(picks):
+        seen = []
+        for size in [2] * (total // 2) + [1] * (total % 2):
+            block, start = picks[start : start + times * size], start + times * size
+            files = {crop.index for crop in block}
+            assert len(files) == size
+            assert len(set(block)) == fixed * size
+            for turn in range(times):
+                assert {crop.index for crop in block[turn * size : (turn + 1) * size]} == files
+            seen += files
+        assert sorted(seen) == list(range(total))
+    # Crops of the first generation never come back.
+    assert not set(picks[: times * total]) & set(picks[times * total :])
+
+
 def test_pictures_held_out_are_not_trained_on(make):
     files = make().files
     dataset, other_seed = make(), make(seed=5)

@@ -339,10 +339,11 @@ def test_cached_contents_and_styles_give_the_same_loss(
     assert {crop.kind for crop in loaded} == {CONTENT, STYLE}
 
 
-def test_a_compact_run_writes_a_preset(make_config, tmp_path, picture):
-    model = train(make_config(**COMPACT))
+@pytest.mark.parametrize("network", ["compact", "compact2"])
+def test_a_compact_run_writes_a_preset(make_config, tmp_path, picture, network):
+    model = train(make_config(**COMPACT | {"network": network}))
     again = StyleTransfer.from_preset(tmp_path / "run")
-    assert again.architecture == model.architecture == "compact"
+    assert again.architecture == model.architecture == network
     assert again.about == model.about
     for part in ("encoder", "decoder"):
         arrays = get_arrays(getattr(again, part))
@@ -350,7 +351,7 @@ def test_a_compact_run_writes_a_preset(make_config, tmp_path, picture):
             np.testing.assert_array_equal(arrays[name], array.astype("float16"))
     assert again.stylize(picture(20, 30), picture(40, 40)).shape == (20, 30, 3)
     # A run may start from it, from both networks.
-    second, _ = build_model(make_config(network="compact", init=str(tmp_path / "run")))
+    second, _ = build_model(make_config(network=network, init=str(tmp_path / "run")))
     for part in ("encoder", "decoder"):
         arrays = get_arrays(getattr(second, part))
         for name, array in get_arrays(getattr(again, part)).items():
@@ -555,6 +556,7 @@ def test_init_starts_from_a_decoder(make_config, tiny_preset, tmp_path):
         | {"cache_contents": 0, "cache_styles": 0, "style_loss": "gram", "style_weight": 1e-4},
         COMPACT | {"cache_contents": 0, "alpha": 0.5, "detail_size": 0, "style_crop_size": 128},
         {"network": "compact", "precision": "mixed_bfloat16", "cache_styles": 1},
+        {"network": "compact2", "precision": "mixed_bfloat16", "cache_styles": 1},
     ],
 )
 def test_options_run(make_config, kwargs, tmp_path):

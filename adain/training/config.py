@@ -75,6 +75,12 @@ class TrainConfig(Given):
         "draw the kept crops again after this many rounds through their folder (0: never)",
         limits=NOT_NEGATIVE,
     )
+    redraw_block: int = flag(
+        0,
+        "go so often through this many pictures of a folder, then through the next ones: kept "
+        "crops are used again soon, not a round later (0: the whole folder)",
+        limits=NOT_NEGATIVE,
+    )
     val_pairs: int = flag(
         0,
         "measure the losses also on this many pairs that are not learnt from, held out of both "
@@ -183,6 +189,10 @@ class TrainConfig(Given):
         require(
             self, "redraw_epochs", not self.redraw_epochs or self.cache_styles > 0,
             "0 without --cache-styles",
+        )  # fmt: skip
+        require(
+            self, "redraw_block", not self.redraw_block or self.redraw_epochs > 0,
+            "0 without --redraw-epochs",
         )  # fmt: skip
         # Halved for the coarse loss, and by the encoder three times.
         multiple = 8 * 2 ** (self.coarse_levels if self.coarse_weight else 0)

@@ -55,6 +55,8 @@ class StyleContentDataset:
         fixed_draws: Draw only this many different crops of each photo, and of each style; 0: all
             new.
         redraw_epochs: Draw those crops again after this many epochs of their folder; 0: never.
+        redraw_block: Run these epochs over so many pictures of a folder, then over the next ones;
+            0: over the whole folder.
         seed: The same seed gives the same pairs and crops.
         workers: Threads that load pictures; 0: one for each core.
 
@@ -79,6 +81,7 @@ class StyleContentDataset:
         random_scale: float = 1.0,
         fixed_draws: tuple[int, int] = (0, 0),
         redraw_epochs: int = 0,
+        redraw_block: int = 0,
         seed: int = 0,
         workers: int = 0,
     ):
@@ -89,6 +92,7 @@ class StyleContentDataset:
         self.random_scale = random_scale
         self.fixed_draws = fixed_draws
         self.redraw_epochs = redraw_epochs
+        self.redraw_block = redraw_block
         self.seed = seed
         self.workers = workers or os.cpu_count() or 1
         self.skipped: dict[Path, str] = {}
@@ -101,21 +105,25 @@ class StyleContentDataset:
 
     def plan(self, step: int) -> tuple[list[Crop], list[Crop]]:
         """Which crops make batch `step`: the content's and the style's."""
-        crops = []
-        for kind in (CONTENT, STYLE):
-            total = len(self.files[kind])
-            picks = range(step * self.batch_size, (step + 1) * self.batch_size)
-            crops.append(
-                [
-                    Crop(
-                        kind,
-                        int(self._order(kind, pick // total)[pick % total]),
-                        self._draw(kind, pick // total),
-                    )
-                    for pick in picks
-                ]
-            )
-        return crops[0], crops[1]
+        picks = range(step * self.batch_size, (step + 1) * self.batch_size)
+        contents, styles = ([self._crop(kind, pick) for pick in picks] for kind in (CONTENT, STYLE))
+        return contents, styles
+
+    def _crop(self, kind: int, pick: int) -> Crop:
+        total = len(self.files[kind])
+        epoch, place = divmod(pick, total)
+        if self.redraw_block and self.fixed_draws[kind]:
+            # Blocks of one order, each several times before the next; the same number of picks.
+            generation, place = divmod(pick, total * self.redraw_epochs)
+            number, place = divmod(place, self.redraw_block * self.redraw_epochs)
+            start = number * self.redraw_block
+            size = min(self.redraw_block, total - start)
+            turn, place = divmod(place, size)
+            rng = np.random.default_rng((self.seed, kind, generation, number, turn))
+            place = start + int(rng.permutation(size)[place])
+            index = self._order(kind, generation)[place]
+            return Crop(kind, int(index), self._draw(kind, generation * self.redraw_epochs + turn))
+        return Crop(kind, int(self._order(kind, epoch)[place]), self._draw(kind, epoch))
 
     def _draw(self, kind: int, epoch: int) -> int:
         fixed = self.fixed_draws[kind]

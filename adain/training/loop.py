@@ -54,6 +54,7 @@ def train(config: TrainConfig) -> StyleTransfer:
         random_scale=config.random_scale,
         fixed_draws=(config.cache_contents, config.cache_styles),
         redraw_epochs=config.redraw_epochs,
+        redraw_block=config.redraw_block,
         seed=config.seed,
         workers=config.workers,
     )
