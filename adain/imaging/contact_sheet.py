@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-_GAP, _LABEL, _FONT = 4, 22, 13
+from adain.imaging.labels import draw_label
+
+_GAP, _LABEL = 4, 22
 
 
 def draw(
@@ -19,7 +21,8 @@ def draw(
 
     Args:
         rows: HWC uint8 sRGB each, no larger than a cell; None leaves a cell white.
-        labels: What stands above the pictures of a row, for the first rows or for all.
+        labels: What stands above the pictures of a row, for the first rows or for all, in any
+            script that the fonts of this machine have.
         cell: `(height, width)`, pixels.
 
     Returns:
@@ -27,7 +30,6 @@ def draw(
     """
     height, width = cell
     columns = max(len(row) for row in rows)
-    font = ImageFont.load_default(_FONT)
     tops, bottom = [], 0
     for number in range(len(rows)):
         tops.append(bottom + (_LABEL if number < len(labels) else 0))
@@ -36,10 +38,7 @@ def draw(
     pen = ImageDraw.Draw(sheet)
     for top, words in zip(tops, labels, strict=False):
         for column, word in enumerate(words):
-            # The end of a path tells more than its beginning.
-            while pen.textlength(word, font) > width and word not in ("", "..."):
-                word = f"...{word.removeprefix('...')[1:]}"
-            pen.text((column * (width + _GAP) + 2, top - _LABEL + 4), word, "black", font)
+            draw_label(pen, column * (width + _GAP) + 2, top - _LABEL + 4, width, word)
     for top, row in zip(tops, rows, strict=True):
         for column, picture in enumerate(row):
             if picture is not None:
