@@ -70,8 +70,6 @@ class Palette:
         Raises:
             ValueError: If all weights are 0.
         """
-        import cv2  # Here, as in `recolor`: cards and style codes do without.
-
         real = image.dtype.kind == "f"
         white = 1 if real else np.iinfo(image.dtype).max
         kind = "float32" if real else "float64"
@@ -79,17 +77,18 @@ class Palette:
         # In bands: the float copies of a very large picture would not fit.
         for top in range(0, image.shape[0], _BAND):
             band = image[top : top + _BAND].astype(kind, copy=False)
-            # One product of two planes at a time: matrix products are slow for three columns.
-            planes = weighted = [plane.ravel() for plane in cv2.split(band)]
+            # One product of two planes at a time: matrix products are slow for three columns. And
+            # not by BLAS, whose threads would wait for a core beside the engine's.
+            planes = weighted = [np.ascontiguousarray(band[..., i]).ravel() for i in range(3)]
             if weights is None:
                 total += planes[0].size
             else:
                 share = weights[top : top + _BAND].astype(kind).ravel()
                 weighted = [plane * share for plane in planes]
                 total += share.sum(dtype="float64")
-            sums += [cv2.sumElems(plane)[0] for plane in weighted]
+            sums += [plane.sum(dtype="float64") for plane in weighted]
             for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)):
-                products[i, j] += np.dot(weighted[i], planes[j])
+                products[i, j] += np.einsum("i,i->", weighted[i], planes[j])
         if total <= 0:
             raise ValueError("`weights` must not be all 0: nothing is visible there")
         products = np.triu(products) + np.triu(products, 1).T
@@ -172,10 +171,14 @@ def recolor(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     Returns:
         `(h, w, 3)` float32 in [0, 1].
     """
-    import cv2
-
-    moved = cv2.transform(image, matrix)
-    return np.clip(moved, 0, 1, out=moved)
+    # Plane by plane, as the engines give them: by OpenCV it would be faster, but for its import.
+    moved = np.empty((3, *image.shape[:2]), "float32")
+    for plane, (*row, offset) in zip(moved, matrix, strict=True):
+        np.multiply(image[..., 0], row[0], out=plane)
+        plane += image[..., 1] * row[1]
+        plane += image[..., 2] * row[2]
+        plane += offset
+    return np.moveaxis(np.clip(moved, 0, 1, out=moved), 0, -1)
 
 
 def power(matrix: np.ndarray, exponent: float, floor: float = 0.0) -> np.ndarray:
