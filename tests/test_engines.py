@@ -283,6 +283,28 @@ def test_graphs_that_no_engine_can_run(tiny_preset, cache, replace_file, engine,
     assert "\n" not in str(found.value)
 
 
+@pytest.mark.parametrize("engine", EXPORTED)
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("encode", lambda graph: graph["outputs"].pop()),
+        ("encode", lambda graph: graph["outputs"].reverse()),
+        ("decode", lambda graph: graph["nodes"][-2][3].update(perm=[0, 1, 2, 3])),
+    ],
+    ids=["missing output", "outputs in another order", "channels first"],
+)
+def test_graphs_that_give_something_else(
+    tiny_preset, cache, replace_file, picture, engine, name, damage
+):
+    need(engine)
+    graphs = json.loads((tiny_preset / GRAPHS).read_text())
+    damage(graphs[name])
+    replace_file(tiny_preset, GRAPHS, json.dumps(graphs).encode())
+    with pytest.raises(EngineError, match=rf"{engine} cannot run .*{name}.*graphs\.json") as found:
+        load_stylizer(tiny_preset, engine).stylize(picture(32, 48), picture(32, 32), palette=0)
+    assert "expected" in str(found.value) and "\n" not in str(found.value)
+
+
 # === MNN ===
 
 

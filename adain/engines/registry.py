@@ -187,18 +187,26 @@ class OnnxStylizer(Stylizer):
         except (PresetError, EngineError, ImportError):
             raise
         except Exception as error:  # Each runtime has its own.
-            reason = " ".join(str(error).split())
-            raise EngineError(
-                f"{self._engine} cannot run the graph {name!r} in {self._graphs.path} ({reason}). "
-                "Try another --engine."
-            ) from error
+            raise self._failed(name, error) from error
 
         def run_alone(feeds):
-            # It takes all cores; and MNN and OpenVINO cannot do two things at once.
-            with self._lock:
-                return run(feeds)
+            try:
+                # It takes all cores; and MNN and OpenVINO cannot do two things at once.
+                with self._lock:
+                    return run(feeds)
+            except MemoryError:
+                raise
+            except Exception as error:
+                raise self._failed(name, error) from error
 
         return run_alone
+
+    def _failed(self, graph: str, reason: object) -> EngineError:
+        reason = " ".join(str(reason).split())
+        return EngineError(
+            f"{self._engine} cannot run the graph {graph!r} in {self._graphs.path} ({reason}). "
+            "Try another --engine, or fetch the weights again."
+        )
 
     def _load(self, name: str) -> Run:
         """One of the graphs, ready to run."""
@@ -208,7 +216,15 @@ class OnnxStylizer(Stylizer):
         graph = "encode"
         if image.dtype != np.uint8:
             graph, image = "encode_float", image / np.float32(257)
-        *levels, mean, std = self._run(graph)({"image": image[None]})
+        outputs = self._run(graph)({"image": image[None]})
+        shapes = [output.shape for output in outputs]
+        vector = (1, sum(self._widths), 1, 1)
+        levels = [shape[1] for shape in shapes[:-2] if len(shape) == 4]
+        if levels != list(self._widths) or shapes[-2:] != [vector, vector]:
+            widths = ", ".join(map(str, self._widths))
+            expected = f"levels of {widths} channels, a mean and a deviation expected"
+            raise self._failed(graph, f"{expected}, {shapes} received")
+        *levels, mean, std = outputs
         # Views: pictures are (h, w, channels) out here, and the engines' own order inside.
         levels = [level[0].transpose(1, 2, 0) for level in levels]
         return levels, Statistics(mean.reshape(-1), std.reshape(-1))
@@ -222,7 +238,12 @@ class OnnxStylizer(Stylizer):
         if fixed is not None:
             graph = "decode_fixed"
             feeds["statistics"] = fixed.reshape(1, -1, 1, 1)
-        picture = self._run(f"{graph}_float" if exact else graph)(feeds)[0][0]
+        graph = f"{graph}_float" if exact else graph
+        outputs = self._run(graph)(feeds)
+        if [(output.ndim, *output.shape[::3]) for output in outputs] != [(4, 1, 3)]:
+            shapes = [output.shape for output in outputs]
+            raise self._failed(graph, f"one picture expected, {shapes} received")
+        picture = outputs[0][0]
         if exact:
             picture = picture * np.float32(1 / 255)
             np.clip(picture, 0, 1, out=picture)
