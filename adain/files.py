@@ -8,9 +8,7 @@ import errno
 import os
 import re
 import secrets
-import stat
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -202,79 +200,3 @@ def read_text(path: str | os.PathLike) -> str:
         if data.startswith(mark):
             return data.decode(encoding)
     return data.decode("utf-8")
-
-
-# === Walking ===
-
-
-class Walk:
-    """What lies in a folder and below it; hidden files and folders are left out.
-
-    Folders that are links are followed; each folder is visited once, under its own path if it has
-    one below `folder`, so that a link to a parent does no harm.
-
-    Args:
-        folder: Where to begin.
-        leave_out: A folder to pass over, wherever it lies.
-
-    Attributes:
-        folders: All folders, the first one included.
-        files: Regular files, links to them, and links to nothing, which are worth an error.
-        special: Pipes, sockets and devices, and links to them: reading them may never end.
-        problems: One line for each folder that cannot be read.
-    """
-
-    def __init__(self, folder: str | os.PathLike, leave_out: Path | None = None):
-        self.folders: list[Path] = []
-        self.files: list[Path] = []
-        self.special: list[Path] = []
-        self.problems: list[str] = []
-        self._seen = set() if leave_out is None else {_identity(leave_out)}
-        self._links: deque[Path] = deque()
-        waiting = deque([Path(folder)])
-        while waiting or self._links:
-            where = waiting.popleft() if waiting else self._links.popleft()
-            waiting += self._visit(where)
-        for found in (self.folders, self.files, self.special):
-            found.sort(key=lambda path: path.as_posix())
-
-    def _visit(self, where: Path) -> list[Path]:
-        """Sort a folder's entries; returns its sub-folders."""
-        identity = _identity(where)
-        if identity is not None and identity in self._seen:
-            return []
-        self._seen.add(identity)
-        try:
-            with os.scandir(where) as entries:
-                found = sorted(
-                    (entry for entry in entries if not entry.name.startswith(".")),
-                    key=lambda entry: entry.name,
-                )
-        except OSError as error:
-            self.problems.append(f"{where}: this folder cannot be read ({error.strerror})")
-            return []
-        self.folders.append(where)
-        inside = []
-        for entry in found:
-            path = where / entry.name
-            try:
-                kind = stat.S_IFMT(entry.stat().st_mode) if entry.is_symlink() else None
-                if kind == stat.S_IFDIR:
-                    self._links.append(path)
-                elif kind is None and entry.is_dir():
-                    inside.append(path)
-                elif kind == stat.S_IFREG or (kind is None and entry.is_file()):
-                    self.files.append(path)
-                else:
-                    self.special.append(path)
-            except OSError:  # A link to nothing, or to itself.
-                self.files.append(path)
-        return inside
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
-    try:
-        about = folder.stat()
-    except OSError:
-        return None
-    return about.st_dev, about.st_ino

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import fnmatch
-import glob
 import hashlib
 import io
 import os
 import stat
 import sys
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from adain import files
+from adain import folders
 from adain.constants import MAX_PIXELS
 from adain.imaging import io as imaging
 from adain.imaging.streams import most_bytes, read_bytes
@@ -201,7 +199,7 @@ class _Finder:
     def search(self, folder: Path) -> None:
         """Take the pictures of a folder."""
         inside = self._is_inside(os.path.realpath(folder))
-        found = files.Walk(folder, Path(self._out) if self._out and not inside else None)
+        found = folders.Walk(folder, Path(self._out) if self._out and not inside else None)
         self.problems += found.problems
         taken = self._take(folder, found.files, found.special, inside)
         for path in taken:
@@ -212,17 +210,17 @@ class _Finder:
     def match(self, pattern: str) -> bool:
         """Take the pictures that a pattern finds, or those of folders; whether there are any."""
         for literal in (True, False):
-            base, parts = _split(pattern, literal)
-            matches = list(dict.fromkeys(_expand(base, parts)))
+            base, parts = folders.split(pattern, literal)
+            matches = list(dict.fromkeys(folders.expand(base, parts)))
             if matches:
                 break
-        folders = [path for path in matches if path.is_dir()]
-        if len(folders) == len(matches):
-            for folder in folders:
+        inner = [path for path in matches if path.is_dir()]
+        if len(inner) == len(matches):
+            for folder in inner:
                 self.search(folder)
-            return bool(folders)
+            return bool(inner)
         regular = [path for path in matches if path.is_file() or not path.exists()]
-        special = [path for path in matches if path not in {*regular, *folders}]
+        special = [path for path in matches if path not in {*regular, *inner}]
         inside = self._is_inside(os.path.realpath(base))
         taken = self._take(Path(pattern), regular, special, inside)
         stems = Counter(path.stem for path in taken)
@@ -268,47 +266,6 @@ def _entry(path: Path | None) -> str:
     if path is None:
         return STDIN
     return os.path.join(os.path.realpath(path.parent), path.name)
-
-
-def _split(pattern: str, literal: bool) -> tuple[Path, list[str]]:
-    """A pattern's beginning, and its other parts.
-
-    The beginning has no brackets or stars, or, if `literal`, it is a folder that has them in its
-    name.
-    """
-    parts = list(Path(pattern).parts)
-    base = Path(parts.pop(0)) if Path(pattern).is_absolute() else Path()
-    while len(parts) > 1:
-        exists = literal and _look(base / parts[0])[0] == stat.S_IFDIR
-        if not exists and glob.has_magic(parts[0]):
-            break
-        base /= parts.pop(0)
-    return base, parts
-
-
-def _expand(base: Path, parts: Sequence[str]) -> Iterator[Path]:
-    """Paths that fit a pattern, in order; names that begin with a dot only where it has one."""
-    if not parts:
-        yield base
-        return
-    (head, *rest), path = parts, base / parts[0]
-    if not glob.has_magic(head):
-        if os.path.lexists(path):
-            yield from _expand(path, rest)
-    elif inside := list(_expand(path, rest)) if os.path.lexists(path) else []:
-        yield from inside
-    elif head == "**":
-        for folder in files.Walk(base).folders:
-            yield from _expand(folder, rest or ["*"])
-    else:
-        try:
-            names = sorted(os.listdir(base))
-        except OSError:
-            return
-        for name in names:
-            hidden = name.startswith(".") and not head.startswith(".")
-            if not hidden and fnmatch.fnmatch(name, head):
-                yield from _expand(base / name, rest)
 
 
 def tell_apart(

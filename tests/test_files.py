@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from adain import files
+from adain import files, folders
 from adain.presets import npz
 
 WRITER = """
 import sys, time
-from adain import files
+from adain import files, folders
 with files.replacing(sys.argv[1]) as file:
     file.write(b"half")
     file.flush()
@@ -212,7 +212,7 @@ def test_walking_finds_regular_files_and_tells_the_rest_apart(tmp_path):
     (root / "pipelink.jpg").symlink_to("pipe.jpg")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(os.path.relpath(root / "socket.jpg"))
-        found = files.Walk(root)
+        found = folders.Walk(root)
     assert [path.relative_to(root).as_posix() for path in found.files] == [
         "a.png", "b.d/deep/er/x.y", "b/2.jpg", "end./f", "gone.jpg", "link.png", "loop.jpg",
     ]  # fmt: skip
@@ -233,10 +233,10 @@ def test_each_folder_is_walked_once_and_under_its_own_path(tmp_path):
     (other / "back").symlink_to(root / "z")
     (root / "outside").symlink_to(other)
     (root / "again").symlink_to(other)
-    found = files.Walk(root)
+    found = folders.Walk(root)
     assert [path.relative_to(root).as_posix() for path in found.files] == ["again/2", "z/deep/1"]
-    assert files.Walk(root, leave_out=root / "z").files == [root / "again" / "2"]
-    assert files.Walk(root, leave_out=other).files == [root / "z" / "deep" / "1"]
+    assert folders.Walk(root, leave_out=root / "z").files == [root / "again" / "2"]
+    assert folders.Walk(root, leave_out=other).files == [root / "z" / "deep" / "1"]
 
 
 def test_very_deep_folders_are_walked(tmp_path):
@@ -249,7 +249,7 @@ def test_very_deep_folders_are_walked(tmp_path):
         folder = inner
     os.close(os.open("f", os.O_CREAT | os.O_WRONLY, dir_fd=folder))
     os.close(folder)
-    found = files.Walk(tmp_path).files
+    found = folders.Walk(tmp_path).files
     # What cleans up after tests does recurse.
     subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)
     assert len(found) == 1
@@ -267,6 +267,6 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
         return real(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    found = files.Walk(tmp_path)
+    found = folders.Walk(tmp_path)
     assert found.files == [tmp_path / "b" / "f"]
     assert found.problems == [f"{tmp_path / 'a'}: this folder cannot be read (Permission denied)"]

@@ -19,7 +19,7 @@ from adain.inference.style_code import StyleCode, mix
 from adain.options import UsageError
 from adain.sources import Source
 from adain.stylize.config import StylizeConfig
-from adain.stylize.plan import _planned_regions
+from adain.stylize.planned import planned_regions
 
 # The same examples on every machine, and no database of them.
 quick = settings(
@@ -249,7 +249,7 @@ def test_planned_regions_fit_or_are_refused(styles, masks, data):
     elif masks and not config.style_mix:
         fits &= styles in (1, masks)
     try:
-        options = _planned_regions(config, sources, spots)
+        options = planned_regions(config, sources, spots)
     except UsageError as error:
         assert not fits and "Received: " in str(error) and "\n" not in str(error)
         return

@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from adain import files
+from adain import folders
 from adain.constants import MAX_PIXELS
 from adain.imaging import exif as exif_blocks
 from adain.imaging.decode import (
@@ -158,7 +158,7 @@ def list_images(folder: str | PathLike) -> list[Path]:
     """
     if not Path(folder).is_dir():
         raise ImageError(f"{folder}: no such folder. Check the path.")
-    found = files.Walk(folder)
+    found = folders.Walk(folder)
     for problem in found.problems:
         logger.warning(problem)
     return [path for path in found.files if path.suffix.lower() in IMAGE_SUFFIXES]

@@ -18,9 +18,8 @@ from adain.imaging.formats import written_format
 from adain.inference.memory import choose_tile
 from adain.optimization.config import OptimizeConfig
 from adain.options import UsageError
+from adain.outcomes import Obstacles, Outcome
 from adain.outputs import (
-    Obstacles,
-    Outcome,
     check_out_path,
     check_outputs,
     fit_name,

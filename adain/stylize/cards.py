@@ -14,9 +14,8 @@ from adain.imaging.palette import Palette
 from adain.inference.memory import choose_tile
 from adain.inference.style_code import StyleCode
 from adain.options import UsageError
+from adain.outcomes import Obstacles, Outcome
 from adain.outputs import (
-    Obstacles,
-    Outcome,
     check_out_path,
     check_outputs,
     fit_name,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from adain import __version__, files
 from adain.imaging import io as imaging
@@ -20,9 +20,7 @@ from adain.options import recorded
 from adain.presets.preset import PARTS, Preset
 from adain.sources import Source
 from adain.stylize.config import StylizeConfig
-
-if TYPE_CHECKING:
-    from adain.stylize.plan import PlannedRegion, PlannedResult
+from adain.stylize.planned import PlannedRegion, PlannedResult
 
 RECORDS = ".adain.jsonl"
 """In a folder of results, a line for each of those whose format holds no text of ours."""

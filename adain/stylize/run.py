@@ -19,14 +19,15 @@ from adain.imaging import io as imaging
 from adain.imaging.formats import written_format
 from adain.inference.regions import Region
 from adain.inference.style_code import StyleCode
-from adain.outputs import Obstacles, Outcome
+from adain.outcomes import Obstacles, Outcome
 from adain.presets.preset import Preset
 from adain.sources import STDOUT, Source, is_card, read_source
 from adain.stylize.config import StylizeConfig
 from adain.stylize.history import History
 from adain.stylize.inputs import Lazy, Planes, StyleMix
 from adain.stylize.pipeline import StylizePipeline
-from adain.stylize.plan import PlannedRegion, PlannedResult, read_mask
+from adain.stylize.plan import read_mask
+from adain.stylize.planned import PlannedRegion, PlannedResult
 from adain.stylize.sheets import Cell
 
 Picture = tuple[np.ndarray, imaging.ImageMeta]
