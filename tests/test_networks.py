@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from keras import ops
 
-from adain.networks.vgg19 import TAPS, build_decoder, build_encoder, get_arrays, set_arrays
+from adain.networks.vgg19 import (
+    TAPS,
+    build_decoder,
+    build_encoder,
+    get_arrays,
+    set_arrays,
+    without_identities,
+)
 from adain.presets.architecture import ARCHITECTURES
 
 WIDTHS = (4, 8, 8, 16)
@@ -163,6 +170,29 @@ def test_set_arrays_refuses_what_does_not_fit():
         set_arrays(encoder, arrays | {"conv9_9/bias": np.zeros(1)})
     with pytest.raises(ValueError, match=r"conv2_1/bias .*\(8,\).*Received: shape=\(9,\)"):
         set_arrays(encoder, arrays | {"conv2_1/bias": np.zeros(9)})
+
+
+def test_identities_are_left_out(make_model, picture):
+    encoder = make_model(seed=6).encoder
+    assert without_identities(encoder) is encoder
+    arrays = get_arrays(encoder)
+    arrays["conv3_4/kernel"] = np.zeros_like(arrays["conv3_4/kernel"])
+    arrays["conv3_4/kernel"][1, 1] = np.eye(8)
+    arrays["conv3_4/bias"][:] = 0
+    set_arrays(encoder, arrays)
+    shorter = without_identities(encoder)
+    names = [layer.name for layer in shorter.layers]
+    assert "conv3_3" in names
+    assert "conv3_4" not in names
+    images = picture(40, 24)[None].astype("float32") / 255
+    for ours, theirs in zip(
+        shorter.predict_on_batch(images), encoder.predict_on_batch(images), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+    # What only looks like one stays.
+    arrays["conv3_4/bias"][3] = 0.1
+    set_arrays(encoder, arrays)
+    assert without_identities(encoder) is encoder
 
 
 # === How far they see ===

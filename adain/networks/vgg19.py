@@ -121,6 +121,47 @@ def initialize_decoder(decoder: keras.Model, encoder: keras.Model, features) -> 
         layer.kernel.assign(layer.kernel * scale)
 
 
+def without_identities(encoder: keras.Model) -> keras.Model:
+    """The same encoder without convolutions that change nothing.
+
+    The shipped encoder has one, conv3_4, which takes a seventh of all operations.
+
+    Args:
+        encoder: What `build_encoder` made, with its weights; its layers are shared.
+
+    Returns:
+        A `keras.Model` with the same outputs; `encoder` itself where there is nothing to leave out.
+    """
+    taps = {tap.replace("relu", "conv") for tap in TAPS}
+    image = x = layers.Input(encoder.input.shape[1:], name="image")
+    outputs, padding, left_out = [], None, 0
+    for layer in encoder.layers:
+        if isinstance(layer, layers.InputLayer):
+            continue
+        if isinstance(layer, ReflectionPadding2D):
+            padding = layer
+            continue
+        if not isinstance(layer, layers.Conv2D):
+            x = layer(x)
+        elif _is_identity(layer):
+            # Its input comes from a ReLU, so that its own changes nothing either.
+            left_out += 1
+        else:
+            x = layer(padding(x))
+        if layer.name in taps:
+            outputs.append(x)
+    return keras.Model(image, outputs, name=encoder.name) if left_out else encoder
+
+
+def _is_identity(layer: layers.Conv2D) -> bool:
+    kernel, bias = map(ops.convert_to_numpy, layer.weights)
+    if kernel.shape[2] != kernel.shape[3] or bias.any():
+        return False
+    unit = np.zeros_like(kernel)
+    unit[kernel.shape[0] // 2, kernel.shape[1] // 2] = np.eye(kernel.shape[2])
+    return np.array_equal(kernel, unit)
+
+
 def get_arrays(network: keras.Model) -> dict[str, np.ndarray]:
     """Every weight of a network as `{"conv1_1/kernel": array, ...}` float32."""
     return {

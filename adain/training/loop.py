@@ -13,7 +13,12 @@ import numpy as np
 from adain.files import remove_leftovers
 from adain.networks import vgg19
 from adain.networks.model import StyleTransfer
-from adain.networks.vgg19 import initialize_decoder, jit_compile, set_arrays
+from adain.networks.vgg19 import (
+    initialize_decoder,
+    jit_compile,
+    set_arrays,
+    without_identities,
+)
 from adain.presets import vgg_files as vgg
 from adain.presets.architecture import ARCHITECTURES
 from adain.presets.preset import DEFAULT_PALETTE, Preset
@@ -192,6 +197,8 @@ def build_model(config: TrainConfig) -> tuple[StyleTransfer, keras.Model]:
     finally:
         keras.config.set_dtype_policy(policy)
     set_arrays(loss_network, arrays)
+    if not full:
+        loss_network = without_identities(loss_network)
     if config.init:
         start = Preset.load(config.init)
         set_arrays(decoder, start.read_weights("decoder"))
