@@ -385,7 +385,7 @@ def test_old_cards_still_work_and_say_so_once(make_model, picture, tmp_path, cap
         ([0.5] * 3, GOOD * 1e30, "a variance of"),
         ([0.5] * 4, GOOD, "shapes"),
         ([0.5] * 3, None, "palette_covariance"),
-        (["a"] * 3, GOOD, "could not convert string"),
+        (["a"] * 3, GOOD, "palette_mean.npy is no array of numbers"),
     ],
 )
 def test_bad_palettes_in_cards_are_one_line(tmp_path, capsys, mean, covariance, message):
@@ -398,7 +398,7 @@ def test_bad_palettes_in_cards_are_one_line(tmp_path, capsys, mean, covariance, 
     npz.save(path, arrays, {"format": "adain style card 1", "preset": "adain_fast"})
     assert cli.main(["styles", "show", str(path)]) == 1
     error = capsys.readouterr().err
-    assert message in error and "bad.npz is a damaged style card" in error
+    assert message in error and "bad.npz is " in error
     assert len(error.strip().splitlines()) == 1
 
 
