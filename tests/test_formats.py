@@ -232,6 +232,9 @@ def test_netpbm():
         assert np.array_equal(array[..., 2], wanted[..., 0])
         with pytest.raises(ImageError, match="truncated"):
             imaging.load_image(data[:-1])
+    text = " ".join(map(str, deep[..., 0].ravel())).encode()
+    array, meta = imaging.read_image(netpbm(2, 1023, text), keep_depth=True)
+    assert np.abs(array[..., 0].astype(int) - wanted[..., 0]).max() <= 1 and meta.bits == 16
     bits = np.packbits(grey > 99, axis=1)
     array, meta = imaging.read_image(netpbm(4, None, bits.tobytes()))
     assert np.array_equal(array[..., 0] == 0, grey > 99) and meta.bits == 1

@@ -24,16 +24,7 @@ import numpy as np
 
 from adain import folders
 from adain.constants import MAX_PIXELS
-from adain.imaging import exif as exif_blocks
-from adain.imaging.decode import (
-    Finisher,
-    ImageMeta,
-    check_pixels,
-    named,
-    open_reader,
-    reduced,
-    turned_size,
-)
+from adain.imaging.decode import ImageMeta
 from adain.imaging.encode import encode_image, encode_png
 from adain.imaging.formats import (
     ANIMATED_SUFFIXES,
@@ -44,6 +35,7 @@ from adain.imaging.formats import (
     ImageError,
     written_format,
 )
+from adain.imaging.image_file import ImageFile, open_image
 from adain.imaging.pixels import to_depth
 from adain.imaging.resize import (
     center_crop,
@@ -53,7 +45,7 @@ from adain.imaging.resize import (
     resize_shorter_side,
     shorter_side_size,
 )
-from adain.imaging.streams import Source, read_bytes, written_whole
+from adain.imaging.streams import Readable, written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -65,80 +57,6 @@ __all__ = [
     "resize_image", "resize_mask", "resize_shorter_side", "save_frames", "save_image",
     "shorter_side_size", "to_depth",
 ]  # fmt: skip
-
-
-class ImageFile:
-    """A picture file, read once: what it says of itself, its picture and its frames.
-
-    Args:
-        source: A path, a file's bytes, or a binary file object such as `sys.stdin.buffer`.
-        max_pixels: Refuse pictures of more pixels, before they are decoded; of an animation all
-            frames count.
-
-    Attributes:
-        name: What messages call it.
-        format: A name of `formats.FORMATS`, such as "JPEG", by the content.
-        size: `(height, width)`, upright.
-        bits: Bits a channel in the file: 1, 8, 16 or 32.
-        n_frames: Frames of the animation; 1 for a still, and for TIFF of many pages.
-        loop: How often an animation plays; see `ImageMeta.loop`.
-        history: What `save_image` wrote as `ImageMeta.history`; "" for none.
-
-    Raises:
-        ImageError: If the file is missing, empty, or not a picture that is read.
-    """
-
-    def __init__(self, source: Source, *, max_pixels: int = MAX_PIXELS):
-        data, self.name = read_bytes(source, max_pixels)
-        self._data, self._max_pixels = data, max_pixels
-        self._reader = open_reader(data, self.name, max_pixels)
-        header = self._reader.header
-        self.format, self.bits = header.format, header.bits
-        self.n_frames, self.loop = header.frames, header.loop
-        self.size = turned_size(header)
-        self.history = exif_blocks.history(header.exif)
-
-    @property
-    def is_animated(self) -> bool:
-        """Whether there is more than one frame."""
-        return self.n_frames > 1
-
-    def read(self, *, keep_depth: bool = False) -> tuple[np.ndarray, ImageMeta]:
-        """The picture, or an animation's first; see `read_image`.
-
-        Raises:
-            ImageError: If it is too large, truncated or broken.
-        """
-        check_pixels(self._reader.header, 1, self.name, self._max_pixels)
-        finish = Finisher(self._reader.header, self.name, keep_depth)
-        with named(self.name):
-            return finish(self._reader.first())
-
-    def read_reduced(self, shorter_side: int) -> np.ndarray:
-        """The colours, HWC uint8, for training; see `read_training_image`.
-
-        Raises:
-            ImageError: If it is too large, truncated or broken.
-        """
-        check_pixels(self._reader.header, 1, self.name, self._max_pixels)
-        with named(self.name):
-            colors = reduced(self._reader, shorter_side)
-        return self.read()[0] if colors is None else colors
-
-    def frames(self, *, keep_depth: bool = False) -> Iterator[tuple[np.ndarray, ImageMeta]]:
-        """Each whole frame as `read` gives it, with its `duration`; one is held at a time.
-
-        Raises:
-            ImageError: If all frames together are too large; also in the midst of a file.
-        """
-        header = self._reader.header
-        check_pixels(header, header.frames, self.name, self._max_pixels)
-        finish = Finisher(header, self.name, keep_depth)
-        # From the beginning, however often it is called.
-        reader = open_reader(self._data, self.name, self._max_pixels)
-        with named(self.name):
-            for frame in reader.frames():
-                yield finish(frame)
 
 
 def list_images(folder: str | PathLike) -> list[Path]:
@@ -164,12 +82,7 @@ def list_images(folder: str | PathLike) -> list[Path]:
     return [path for path in found.files if path.suffix.lower() in IMAGE_SUFFIXES]
 
 
-def open_image(source: Source, *, max_pixels: int = MAX_PIXELS) -> ImageFile:
-    """Open a picture or an animation; see `ImageFile`."""
-    return ImageFile(source, max_pixels=max_pixels)
-
-
-def load_image(source: Source, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def load_image(source: Readable, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Read a picture's colours; see `read_image`, which also keeps the rest.
 
     Args:
@@ -186,7 +99,7 @@ def load_image(source: Source, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 
 
 def read_image(
-    source: Source, *, max_pixels: int = MAX_PIXELS, keep_depth: bool = False
+    source: Readable, *, max_pixels: int = MAX_PIXELS, keep_depth: bool = False
 ) -> tuple[np.ndarray, ImageMeta]:
     """Read a picture upright, in sRGB, with what is needed to save the result like it.
 
@@ -219,7 +132,7 @@ def read_image(
     return open_image(source, max_pixels=max_pixels).read(keep_depth=keep_depth)
 
 
-def read_history(source: Source) -> str:
+def read_history(source: Readable) -> str:
     """How a picture was made: what `save_image` wrote as `ImageMeta.history`; "" for none.
 
     Args:
@@ -231,7 +144,7 @@ def read_history(source: Source) -> str:
     return open_image(source).history
 
 
-def read_size(source: Source) -> tuple[int, int]:
+def read_size(source: Readable) -> tuple[int, int]:
     """`(height, width)` of a picture as `read_image` gives it, without decoding it.
 
     Args:
@@ -243,7 +156,7 @@ def read_size(source: Source) -> tuple[int, int]:
     return open_image(source).size
 
 
-def is_animated(source: Source) -> bool:
+def is_animated(source: Readable) -> bool:
     """Whether a file is a GIF, WebP, AVIF or APNG of more than one frame.
 
     Args:
@@ -259,7 +172,7 @@ def is_animated(source: Source) -> bool:
 
 
 def read_frames(
-    source: Source, *, max_pixels: int = MAX_PIXELS, keep_depth: bool = False
+    source: Readable, *, max_pixels: int = MAX_PIXELS, keep_depth: bool = False
 ) -> Iterator[tuple[np.ndarray, ImageMeta]]:
     """Read an animation frame by frame; a still is an animation of one frame.
 

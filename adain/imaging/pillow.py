@@ -67,7 +67,7 @@ class PillowReader:
         info = picture.info
         self.header = Header(
             format, height, width, picture.mode,
-            1 if picture.mode == "1" else 8,
+            {"1": 1, "I": 16}.get(picture.mode, 8),
             frames=frames,
             loop=info.get("loop"),
             icc=info.get("icc_profile") or b"",
@@ -137,8 +137,8 @@ class PillowReader:
     def _frame(self) -> Frame:
         picture = self._picture
         duration = float(picture.info.get("duration", 0) or 0)
-        if picture.mode in ("I", "F"):
-            raise ImageError(f"{picture.mode} is no mode of {self._format}")
+        if picture.mode == "I":  # Netpbm written as text, which Pillow scales to 16 bits.
+            return Frame(np.asarray(picture).astype(np.uint16), "gray", None)
         if picture.mode == "1":
             picture = picture.convert("L")
         elif picture.mode in ("LA", "La") or picture.has_transparency_data:

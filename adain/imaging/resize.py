@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-
 import numpy as np
 from PIL import Image
 
 from adain.constants import MAX_PIXELS
 from adain.imaging.formats import ImageError
 
-logger = logging.getLogger(__name__)
-
-# What a picture may be enlarged to: so many squares of its shorter side, or so many pixels.
-_SQUARES, _AREA = 16, 1024**2
+# A longer side is not enlarged beyond so many shorter ones, or so many pixels.
+_ASPECT, _LONGEST = 8, 4096
 
 
 def resize_image(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -86,8 +82,8 @@ def shorter_side_size(
 ) -> tuple[int, int]:
     """The size of a picture whose shorter side is to be `shorter` pixels.
 
-    A long strip is not enlarged beyond 16 `shorter`^2 pixels, or a million if that is more: its
-    shorter side stays below `shorter` then.
+    The longer side of a strip is not enlarged beyond 8 times `shorter`, or 4096 pixels if that is
+    more; the shorter one stays below `shorter` then.
 
     Args:
         size: `(height, width)` of the picture.
@@ -104,8 +100,7 @@ def shorter_side_size(
     height, width = size
     scale = shorter / min(size)
     if scale > 1:
-        area = max(_SQUARES * shorter**2, _AREA)
-        scale = max(1.0, min(scale, (area / (height * width)) ** 0.5))
+        scale = max(1.0, min(scale, max(_ASPECT * shorter, _LONGEST) / max(size)))
     height, width = (max(1, round(side * scale)) for side in size)
     if height * width > max_pixels:
         raise ImageError(
@@ -137,8 +132,6 @@ def resize_shorter_side(
         ImageError: If the result would have more than `max_pixels` pixels.
     """
     size = shorter_side_size(image.shape[:2], shorter, max_pixels=max_pixels, name=name)
-    if min(size) < shorter:
-        logger.warning("%s: so long a strip is enlarged to %d x %d only", name, *size)
     return resize_image(image, size)
 
 

@@ -14,7 +14,7 @@ from adain import files
 from adain.constants import MAX_PIXELS
 from adain.imaging.formats import HEAD, ImageError, format_of
 
-Source = str | os.PathLike | bytes | bytearray | memoryview | BinaryIO
+Readable = str | os.PathLike | bytes | bytearray | memoryview | BinaryIO
 """What pictures are read from: a path, a file's bytes, or a binary file object."""
 
 _CHUNK = 1024**2
@@ -22,7 +22,7 @@ _CHUNK = 1024**2
 _BYTES_A_PIXEL, _MORE_BYTES = 16, 64 * 1024**2
 
 
-def name_of(source: Source) -> str:
+def name_of(source: Readable) -> str:
     """What messages call a source."""
     if isinstance(source, str | os.PathLike):
         return os.fsdecode(source)
@@ -36,7 +36,7 @@ def most_bytes(max_pixels: int) -> int:
     return _BYTES_A_PIXEL * max_pixels + _MORE_BYTES
 
 
-def read_bytes(source: Source, max_pixels: int = MAX_PIXELS) -> tuple[bytes, str]:
+def read_bytes(source: Readable, max_pixels: int = MAX_PIXELS) -> tuple[bytes, str]:
     """All bytes of a picture's file, and its name.
 
     A pipe or a device is read once, from where it is; nothing but a picture's beginning is read of
@@ -44,7 +44,7 @@ def read_bytes(source: Source, max_pixels: int = MAX_PIXELS) -> tuple[bytes, str
 
     Raises:
         ImageError: If it is missing, empty, too long, or of no accepted format.
-        TypeError: If `source` is none of `Source`.
+        TypeError: If `source` is none of `Readable`.
     """
     name = name_of(source)
     limit = most_bytes(max_pixels)
