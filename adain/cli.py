@@ -27,9 +27,9 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int
     Returns:
         Exit status. 0: all done; 1: something failed; 2: the command was not understood.
     """
-    parser = build_parser(prog)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    parser = build_parser(prog, words)
     try:
-        words = sys.argv[1:] if arguments is None else list(arguments)
         _check_packages(words, prog)
         words = _with_config_file(words)
         options = vars(parser.parse_args(words))
@@ -76,8 +76,16 @@ def _check_packages(words: list[str], prog: str | None) -> None:
         extras.require(command.extra, prog or f"adain {words[0]}")
 
 
-def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
-    """The parser; flags, help and defaults come from the commands' dataclasses."""
+def build_parser(
+    prog: str | None = None, words: Sequence[str] | None = None
+) -> argparse.ArgumentParser:
+    """The parser; flags, help and defaults come from the commands' dataclasses.
+
+    Args:
+        prog: Name of the script when a sub-command stands on its own.
+        words: The command line that is going to be parsed: the flags of other commands are then
+            left out, which would take longer than all else before the work begins.
+    """
     parser = argparse.ArgumentParser(
         prog="adain", description="Any photo in the style of any picture, in one forward pass."
     )
@@ -97,7 +105,8 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         )
         if prog is not None:
             sub.prog = prog
-        if command.config:
+        named = name.split()
+        if command.config and (words is None or list(words[: len(named)]) == named):
             _add_flags(sub, load(command.config))
         sub.add_argument(
             "--config",

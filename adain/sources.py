@@ -307,39 +307,12 @@ def read_source(source: Source, max_pixels: int, *, keep_depth: bool = False):
     return imaging.read_image(source.open(max_pixels), max_pixels=max_pixels, keep_depth=keep_depth)
 
 
-def read_style(
-    source: Source, max_pixels: int, size: int, crop: int = 0
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """A style picture, resized and cut, and how much of each pixel is visible.
-
-    Returns:
-        HWC uint8 or uint16 sRGB, and `(height, width)` uint8; None: all of it.
-
-    Raises:
-        ImageError: If it cannot be read, or all of it is transparent.
-    """
-    picture, meta = read_source(source, max_pixels, keep_depth=True)
-    picture = shrink(picture, size, 0, max_pixels, str(source))
-    visible = None
-    if meta.alpha is not None and meta.alpha.min() < np.iinfo(meta.alpha.dtype).max:
-        visible = imaging.resize_mask(imaging.to_depth(meta.alpha, np.uint8), picture.shape[:2])
-        visible = center(visible, crop)
-        if not visible.any():
-            raise imaging.ImageError(f"{source}: nothing of this style can be seen")
-    return center(picture, crop), visible
-
-
-def shrink(picture: np.ndarray, size: int, crop: int, max_pixels: int, name: str) -> np.ndarray:
-    """A picture resized to a shorter side of `size` pixels and cut to `crop`; 0: not at all.
+def shrink(picture: np.ndarray, size: int, max_pixels: int, name: str) -> np.ndarray:
+    """A picture resized to a shorter side of `size` pixels; 0: not at all.
 
     Raises:
         ImageError: If it would have more than `max_pixels` pixels; the message calls it `name`.
     """
-    if size:
-        picture = imaging.resize_shorter_side(picture, size, max_pixels=max_pixels, name=name)
-    return center(picture, crop)
-
-
-def center(picture: np.ndarray, crop: int) -> np.ndarray:
-    """The middle square of `crop` pixels; 0: all of it."""
-    return imaging.center_crop(picture, (crop, crop)) if crop else picture
+    if not size:
+        return picture
+    return imaging.resize_shorter_side(picture, size, max_pixels=max_pixels, name=name)

@@ -368,12 +368,13 @@ def test_old_cards_still_work_and_say_so_once(make_model, picture, tmp_path, cap
     with caplog.at_level(logging.WARNING):
         found = [model.stylize(content, old, palette=0.5) for _ in range(3)]
     np.testing.assert_array_equal(found[2], model.stylize(content, full, palette=0))
-    (record,) = caplog.records
+    # Keras may have something to say, too.
+    (record,) = (record for record in caplog.records if record.name.startswith("adain"))
     message = record.getMessage()
     assert "'Old'" in message and "has no palette" in message and "\n" not in message
     caplog.clear()
     make_model().stylize(content, old, palette=0)
-    assert not caplog.records
+    assert "palette" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -173,10 +173,10 @@ def _optimize(config: OptimizeConfig, model, encoder, job: Job, watch) -> None:
     content = style = meta = None
     if job.content is not None:
         content, meta = read_source(job.content, config.max_pixels)
-        content = shrink(content, config.content_size, 0, config.max_pixels, str(job.content))
+        content = shrink(content, config.content_size, config.max_pixels, str(job.content))
     if job.style is not None:
         style, _ = read_source(job.style, config.max_pixels)
-        style = shrink(style, config.style_size, 0, config.max_pixels, str(job.style))
+        style = shrink(style, config.style_size, config.max_pixels, str(job.style))
     start: str | np.ndarray = config.start
     if start == "adain":
         start = model.stylize(content, style, tile=choose_tile(model, content))

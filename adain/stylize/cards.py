@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 
 from adain.imaging.palette import Palette
-from adain.inference.memory import choose_tile
 from adain.inference.style_code import StyleCode
 from adain.options import UsageError
 from adain.outcomes import Obstacles, Outcome
@@ -27,10 +26,11 @@ from adain.sources import (
     Source,
     find_sources,
     is_card,
-    read_style,
     tell_apart,
 )
 from adain.stylize.config import ListStylesConfig, SaveStylesConfig, ShowStylesConfig
+from adain.stylize.inputs import source_style
+from adain.stylize.pipeline import StylizePipeline
 
 
 @dataclass(frozen=True)
@@ -80,20 +80,20 @@ def plan_cards(config: SaveStylesConfig) -> CardPlan:
 
 def save_cards(config: SaveStylesConfig, cards: list[Card]) -> Iterator[Outcome]:
     """Write one style card for each picture; a failure of one leaves the others alone."""
-    from adain.engines.registry import load_stylizer
-
-    stylizer = load_stylizer(config.checkpoint, config.engine)
+    pipeline = StylizePipeline(
+        checkpoint=config.checkpoint,
+        engine=config.engine,
+        style_size=config.style_size,
+        max_pixels=config.max_pixels,
+    )
     obstacles = Obstacles()
     for card in cards:
         started = time.perf_counter()
 
         def make(source=card.source, output=card.output):
             obstacles.check(output)
-            picture, visible = read_style(source, config.max_pixels, config.style_size)
-            code = stylizer.encode_style(
-                picture,
-                visible=visible,
-                tile=choose_tile(stylizer, picture),
+            code = pipeline.encode(
+                source_style(source, config.max_pixels),
                 name=config.name or Path(source.name).name,
                 credit=config.credit,
                 license=config.license,

@@ -18,8 +18,7 @@ from adain.imaging import io as imaging
 from adain.inference.regions import integers_to_mask
 from adain.inference.regions import to_mask as check_mask
 from adain.inference.style_code import StyleCode
-
-STYLE_CARD = ".npz"
+from adain.sources import STYLE_CARD, Source, is_card, read_source
 
 _LUMA = np.float32([0.299, 0.587, 0.114])
 _PATHS = (str, os.PathLike)
@@ -245,6 +244,18 @@ def _from_path(
     if path.suffix.lower() == STYLE_CARD:
         return Lazy(key, lambda: StyleCode.load(path), str(path), card=True)
     return Lazy(key, lambda: to_planes(path, name, max_pixels), str(path))
+
+
+def source_style(source: Source, max_pixels: int) -> Lazy:
+    """The style in a file or stream that the user named."""
+
+    def load() -> Planes | StyleCode:
+        if is_card(source):
+            return StyleCode.load(source.path)
+        colors, meta = read_source(source, max_pixels, keep_depth=True)
+        return Planes(colors, meta.alpha)
+
+    return Lazy(source, load, str(source), is_card(source))
 
 
 # === Sizes ===

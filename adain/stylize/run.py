@@ -18,13 +18,12 @@ from adain.files import replacing
 from adain.imaging import io as imaging
 from adain.imaging.formats import written_format
 from adain.inference.regions import Region
-from adain.inference.style_code import StyleCode
 from adain.outcomes import Obstacles, Outcome
 from adain.presets.preset import Preset
-from adain.sources import STDOUT, Source, is_card, read_source
+from adain.sources import STDOUT
 from adain.stylize.config import StylizeConfig
 from adain.stylize.history import History
-from adain.stylize.inputs import Lazy, Planes, StyleMix
+from adain.stylize.inputs import Lazy, Planes, StyleMix, source_style
 from adain.stylize.pipeline import StylizePipeline
 from adain.stylize.plan import read_mask
 from adain.stylize.planned import PlannedRegion, PlannedResult
@@ -154,20 +153,12 @@ class _Worker:
 
     def _region(self, planned: PlannedRegion) -> Region:
         mask = planned.mask
+        styles = [source_style(style, self.config.max_pixels) for style in planned.styles]
         return Region(
             mask and Lazy(mask, lambda: self.mask(mask), f"{mask}"),
-            StyleMix(list(map(self._style, planned.styles)), planned.weights),
+            StyleMix(styles, planned.weights),
             planned.alpha,
         )
-
-    def _style(self, source: Source) -> Lazy:
-        def load() -> Planes | StyleCode:
-            if is_card(source):
-                return StyleCode.load(source.path)
-            colors, meta = read_source(source, self.config.max_pixels, keep_depth=True)
-            return Planes(colors, meta.alpha)
-
-        return Lazy(source, load, str(source), is_card(source))
 
     # === Stylising ===
 
