@@ -326,6 +326,28 @@ def test_long_names_are_written_and_found_again(place, picture):
     assert place.stamps() == before
 
 
+def test_paths_that_are_too_long_are_that_file_s_problem(place, picture, monkeypatch, capsys):
+    """The photo can be read by a path from here; the result's path is longer."""
+    deep = Path(*["d" * 250] * 15)
+    monkeypatch.chdir(place.photos)
+    for _ in deep.parts:
+        os.mkdir("d" * 250)
+        os.chdir("d" * 250)
+    save_image("c.png", picture(16, 20))
+    monkeypatch.chdir(place.photos)
+    assert place.run(content=".", out=Path("..", "out", "o" * 200, "o" * 200)) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert "File name too long" in line
+    assert place.names() == ["a_stylized_x.png", "b_stylized_x.png"]
+    assert place.run(content=".", out="../out") == 0
+
+
+def test_a_style_card_is_a_file(place, capsys):
+    os.mkfifo(place.folder / "card.npz")
+    assert place.run(style=place.folder / "card.npz") == 2
+    assert "a style card must be a file" in capsys.readouterr().err
+
+
 def test_files_left_out_are_told(place, capsys):
     for name in ("b.HEIC", "c.CR2"):
         (place.photos / name).touch()

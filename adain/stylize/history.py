@@ -135,7 +135,7 @@ class History:
     def look(self, result: PlannedResult) -> tuple[State, str]:
         """What there is where a result goes, and why it stays if it is something else."""
         output = result.output
-        if output is None or not output.exists():
+        if output is None or not os.path.exists(output):  # Its path may be too long to ask.
             return State.NEW, ""
         if not stat.S_ISREG(output.stat().st_mode):
             return State.OTHER, f"{output} is there already, and is no file. Rename it."

@@ -172,6 +172,8 @@ def _unfit(config: StylizeConfig, style: Source, kind: tuple[str, str, tuple[int
             f"--keep-colors {config.keep_colors} needs the style's picture; luma does not. "
             f"Received: {style}, a style card"
         )
+    if style.path.exists() and not style.path.is_file():
+        return f"{style}: a style card must be a file. Received: a pipe or a device"
     try:
         StyleCode.load(style.path).check(*kind)
     except (ValueError, OSError) as error:
