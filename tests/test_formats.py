@@ -335,8 +335,20 @@ def test_paths_of_every_sort(tmp_path):
     for source in (Named(), tmp_path / "a.png", str(tmp_path / "a.png")):
         assert np.array_equal(imaging.load_image(source), SAMPLE)
     for source in (None, 3, SAMPLE):
-        with pytest.raises(TypeError, match="a picture must be a path, bytes or a binary file"):
+        with pytest.raises(ImageError, match="a picture must be a path, bytes or a binary file"):
             imaging.load_image(source)
+
+
+def test_deep_avif_is_told(caplog):
+    import imagecodecs
+
+    deep = np.random.default_rng(0).integers(0, 1024, (16, 16, 3)).astype(np.uint16)
+    data = imagecodecs.avif_encode(deep, bitspersample=10, level=95)
+    array, _ = imaging.read_image(data, keep_depth=True)
+    assert array.dtype == np.uint8 and "AVIF of more than 8 bits is read as 8" in caplog.text
+    caplog.clear()
+    imaging.load_image(imaging.encode_image(SAMPLE, "AVIF"))
+    assert not caplog.text
 
 
 def test_zero_bytes_folder_and_lies(tmp_path):

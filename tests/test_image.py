@@ -757,7 +757,7 @@ def test_file_objects(tmp_path):
 
 @pytest.mark.parametrize(
     "bad",
-    [np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8),
+    [np.zeros((4, 4, 5), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8),
      np.zeros(4, np.uint8), [[1]]],
 )  # fmt: skip
 def test_wrong_arrays(tmp_path, bad):

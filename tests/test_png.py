@@ -184,6 +184,21 @@ def test_broken_and_bounded(capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("packed_text", [False, True])
+def test_exif_in_a_text(packed_text):
+    """As ImageMagick wrote it before PNG had a chunk for it."""
+    block = b"Exif\0\0II*\0\x08\0\0\0\2\0\x0f\1\2\0\4\0\0\0abc\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0"
+    text = b"\nexif\n%8d\n%s\n" % (len(block), block.hex().encode())
+    body = b"\0" + zlib.compress(text) if packed_text else text
+    kind = b"zTXt" if packed_text else b"tEXt"
+    data = handmade(RNG.integers(0, 256, (3, 5, 3)), 8, 2,
+                    png.chunk(kind, b"Raw profile type exif\0" + body))  # fmt: skip
+    array, meta = imaging.read_image(data)
+    assert array.shape == (5, 3, 3) and b"abc\0" in meta.exif
+    broken = handmade(PIXELS, 8, 2, png.chunk(kind, b"Raw profile type exif\0\0zz"))
+    assert imaging.read_image(broken)[1].exif == b""
+
+
 # Profiles -----------------------------------------------------------------------------------------
 
 

@@ -232,6 +232,27 @@ def test_compressed_by_other_codecs():
     assert near(array, UNIT, 4) and meta.mode == "YCbCr"
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("kind", [8, 9])
+def test_lab(bits, kind):
+    """L*, a*, b* of sRGB colours under D50, in both encodings."""
+    colors = {(119, 119, 119): (50.03, 0, 0), (255, 255, 255): (100, 0, 0), (0, 0, 0): (0, 0, 0),
+              (200, 100, 50): (53.6, 37.1, 45.6)}  # fmt: skip
+    lab = np.array([list(colors.values())])
+    if kind == 8:
+        scale = [255 / 100, 1, 1] if bits == 8 else [655.35, 256, 256]
+        samples = np.rint(lab * scale).astype(np.int64) % 2**bits
+    else:
+        scale = [255 / 100, 1, 1] if bits == 8 else [652.8, 256, 256]
+        samples = np.rint((lab + [0, 128, 128]) * scale).astype(np.int64)
+    data = handmade(samples.reshape(1, 4, 3), bits, kind, ">")
+    array, meta = imaging.read_image(data)
+    assert meta.mode == "LAB" and np.abs(array[0].astype(int) - list(colors)).max() <= 3
+    deep, _ = imaging.read_image(data, keep_depth=True)
+    assert deep.dtype == (np.uint16 if bits == 16 else np.uint8)
+    assert np.abs(deep / np.iinfo(deep.dtype).max - array / 255).max() < 0.012
+
+
 def test_first_page_and_what_is_no_picture(capfd):
     pages = io.BytesIO()
     with tifffile.TiffWriter(pages) as writer:

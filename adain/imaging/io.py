@@ -123,7 +123,6 @@ def read_image(
 
     Raises:
         ImageError: If the file is missing, empty, truncated, too large or not a picture.
-        TypeError: If `source` is none of these.
 
     Example:
         >>> image, meta = read_image("photo.jpg")

@@ -27,6 +27,8 @@ _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
 _CHANNELS = {_GREY: 1, _RGB: 3, _PALETTE: 1, _GREY_ALPHA: 2, _RGB_ALPHA: 4}
 _DEPTHS = {_GREY: (1, 2, 4, 8, 16), _PALETTE: (1, 2, 4, 8)}
 _METRE = 39.3701
+MAX_EXIF = 1024**2
+"""Longer EXIF, in bytes, is not looked for among a PNG's texts."""
 # Adam7: the first column and row of each pass, and the steps.
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
            (0, 1, 1, 2))  # fmt: skip
@@ -79,6 +81,8 @@ class PngReader:
                 icc = _read_profile(bytes(body)) or icc
             elif kind == b"eXIf":
                 exif = bytes(body)
+            elif kind in (b"tEXt", b"zTXt") and not exif:
+                exif = _read_text_exif(kind, body)
             elif kind == b"pHYs" and len(body) == 9:
                 across, down, unit = struct.unpack(">IIB", body)
                 dpi = (across / _METRE, down / _METRE) if unit == 1 else None
@@ -191,6 +195,20 @@ def _read_profile(body: bytes) -> bytes:
     except zlib.error:
         return b""
     return profile if len(profile) <= MAX_PROFILE else b""
+
+
+def _read_text_exif(kind: bytes, body: memoryview) -> bytes:
+    """EXIF as ImageMagick wrote it before there was a chunk for it: in hexadecimal, as a text."""
+    keyword, _, text = bytes(body[:MAX_EXIF]).partition(b"\0")
+    if keyword not in (b"Raw profile type exif", b"Raw profile type APP1"):
+        return b""
+    try:
+        if kind == b"zTXt":
+            text = zlib.decompressobj().decompress(text[1:], 3 * MAX_EXIF)
+        # The name, the length and the digits stand in lines of their own.
+        return bytes.fromhex(text.split(None, 2)[2].decode("ascii"))
+    except (zlib.error, ValueError, IndexError):
+        return b""
 
 
 def _raw_size(height: int, width: int, bits: int) -> int:

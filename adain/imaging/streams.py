@@ -43,8 +43,7 @@ def read_bytes(source: Readable, max_pixels: int = MAX_PIXELS) -> tuple[bytes, s
     what does not begin like one, and never more than a picture of `max_pixels` can have.
 
     Raises:
-        ImageError: If it is missing, empty, too long, or of no accepted format.
-        TypeError: If `source` is none of `Readable`.
+        ImageError: If it is none of `Readable`, missing, empty, too long, or of no accepted format.
     """
     name = name_of(source)
     limit = most_bytes(max_pixels)
@@ -57,7 +56,7 @@ def read_bytes(source: Readable, max_pixels: int = MAX_PIXELS) -> tuple[bytes, s
         elif hasattr(source, "read"):
             data = _read(source, name, limit)
         else:
-            raise TypeError(
+            raise ImageError(
                 "a picture must be a path, bytes or a binary file. "
                 f"Received: {type(source).__name__}"
             )

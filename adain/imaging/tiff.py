@@ -121,10 +121,9 @@ class TiffReader:
         if kind == _PALETTE:
             return Frame(self._from_palette(colors), "rgb", alpha)
         if kind in _LAB:
-            colors = colors.view(f"u{colors.itemsize}")
-            if _LAB[kind] == "signed":
-                colors = colors + np.array([0, 1, 1], colors.dtype) * (1 << page.bitspersample - 1)
-            return Frame(stretch(colors, page.bitspersample), "lab", alpha)
+            return Frame(
+                _from_lab(colors, _LAB[kind] == "signed", page.bitspersample), "lab", alpha
+            )
         colors = stretch(colors, page.bitspersample)
         if kind == _WHITE_IS_ZERO:
             colors = np.iinfo(colors.dtype).max - colors
@@ -155,6 +154,18 @@ class TiffReader:
         # Some programs write a palette of 8 bits into the 16.
         table = table if table.max() < 256 else table >> 8
         return table.T.astype(np.uint8)[np.minimum(indices, table.shape[1] - 1)]
+
+
+def _from_lab(colors: np.ndarray, signed: bool, bits: int) -> np.ndarray:
+    """TIFF's encodings of L*a*b* in Little CMS's, where 255 or 65535 stand for 100 and 127."""
+    colors = colors.view(f"u{colors.itemsize}")
+    if signed:
+        colors = colors + np.array([0, 1, 1], colors.dtype) * (1 << bits - 1)
+    if bits != 16:
+        return stretch(colors, bits)
+    # 65280 is 100 and 127 in the older encoding; where they are signed, it is 127 only.
+    scale = np.array([1 if signed else 65535 / 65280, 257 / 256, 257 / 256])
+    return np.minimum(np.rint(colors * scale), 65535).astype(np.uint16)
 
 
 def _divide(colors: np.ndarray, alpha: np.ndarray) -> np.ndarray:
