@@ -76,7 +76,7 @@ def complain(*messages: str) -> None:
 
 
 def tell(*messages: str) -> None:
-    """Lines that are no errors."""
+    """Write notices, which are not errors, to stderr."""
     for message in messages:
         sys.stderr.write(f"{' '.join(message.split())}\n")
 
@@ -88,7 +88,7 @@ def shorten(lines: list[str], most: int = 20) -> list[str]:
 
 def report(outcome, write, *, as_json: bool) -> bool:
     """Tell what became of one file; whether it failed."""
-    if outcome.error and not outcome.told:
+    if outcome.error and not outcome.reported:
         source = " ".join(filter(None, (outcome.content, outcome.style and f"({outcome.style})")))
         named = any(path and path in outcome.error for path in (outcome.content, outcome.style))
         prefix = "" if named else f"{source}: "

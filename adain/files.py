@@ -19,9 +19,9 @@ except ImportError:  # Windows.
     fcntl = None
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-"""What a full disk or quota gives: nothing else can be written there either."""
+"""Errors of a full disk or an exhausted quota: nothing else can be written there either."""
 NO_ENTRY = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
-"""What a folder gives that takes no files."""
+"""Errors of a folder in which no file can be created."""
 
 _PART = re.compile(r"\.[0-9a-f]{12}\.part")
 _DAY = 24 * 60 * 60
@@ -44,7 +44,10 @@ class WriteError(OSError):
 def remedy(error: OSError) -> str:
     """What to do about a file that cannot be written."""
     if error.errno in NO_SPACE:
-        return "Free some space, then give the same command again, or choose another folder."
+        return (
+            "What is finished is kept. Free some space and run the same command again, or choose "
+            "another folder."
+        )
     if error.errno == errno.ENAMETOOLONG:
         return "Choose a folder with a shorter path."
     if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
@@ -54,15 +57,15 @@ def remedy(error: OSError) -> str:
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike, *, make_folder: bool = False) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of `path` at the end, complete and on the disk.
+    """Open a file that replaces `path` at the end, once it is complete and synced to the disk.
 
-    A reader, or a run that is killed and started again, sees the old file or the new one. Until
-    then the file is hidden and locked, so that `remove_leftovers` knows it from that of a run
-    which was killed. After an error the old file is still there and nothing else is.
+    A reader, or a run that is killed and restarted, sees either the old file or the new one. While
+    it is written the file is hidden and locked, which is how `remove_leftovers` tells it from one
+    that a killed run left behind. After an error the old file is unchanged and no other is left.
 
     Args:
         path: The file.
-        make_folder: Whether to make its folder, where there is none.
+        make_folder: Whether to create its folder if it does not exist.
 
     Yields:
         A binary file, open for reading and writing.
@@ -102,7 +105,7 @@ def replacing(path: str | os.PathLike, *, make_folder: bool = False) -> Iterator
 
 @contextlib.contextmanager
 def naming(path: str | os.PathLike) -> Iterator[None]:
-    """Errors of writing to an open file do not tell which one; here they do.
+    """Add the path to errors of writing to an open file, which do not name it.
 
     Raises:
         WriteError: In place of `OSError`.

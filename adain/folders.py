@@ -1,4 +1,4 @@
-"""Folders and patterns: what lies in them, whatever their names and links are."""
+"""Walking through folders and expanding glob patterns, with any names and links."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from pathlib import Path
 
 
 class Walk:
-    """What lies in a folder and below it; hidden files and folders are left out.
+    """The contents of a folder and its sub-folders, without hidden files and folders.
 
     Folders that are links are followed; each folder is visited once, under its own path if it has
     one below `folder`, so that a link to a parent does no harm.
 
     Args:
         folder: Where to begin.
-        leave_out: A folder to pass over, wherever it lies.
+        leave_out: A folder to skip, wherever it is found.
 
     Attributes:
         folders: All folders, the first one included.
-        files: Regular files, links to them, and links to nothing, which are worth an error.
-        special: Pipes, sockets and devices, and links to them: reading them may never end.
+        files: Regular files, links to them, and broken links, so that reading reports these.
+        special: Pipes, sockets and devices, and links to them, which may have no end.
         problems: One line for each folder that cannot be read.
     """
 

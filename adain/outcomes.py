@@ -1,4 +1,4 @@
-"""What became of each result, and errors that would befall all others, too."""
+"""Outcomes of results, and errors that every other result would run into as well."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from adain import files
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job or a style card."""
+    """The outcome of one result: a picture or a style card."""
 
     content: str
     style: str
@@ -21,23 +21,23 @@ class Outcome:
     losses: dict[str, float] = field(default_factory=dict)
     """Of optimised pictures."""
     settings: dict = field(default_factory=dict)
-    """Of stylised pictures: what made them."""
-    told: bool = False
-    """Whether the error is that of another one before."""
+    """Of stylised pictures: the settings they were made with."""
+    reported: bool = False
+    """Whether the error has been reported before, for another result."""
 
 
 class NotTriedError(Exception):
-    """A result that was not made, because nothing can be written where it goes."""
+    """A result that was skipped because its folder or disk takes no files."""
 
 
 class Obstacles:
-    """Where nothing can be written, as earlier results of a run have found out."""
+    """Folders and disks that earlier results of a run could not be written to."""
 
     def __init__(self):
         self._reasons: dict[Path | None, str] = {}
 
     def check(self, output: Path | None) -> None:
-        """Whether to try.
+        """Check that a result is worth making.
 
         Raises:
             NotTriedError: If an earlier result has failed on the same folder or the same full disk.
@@ -50,36 +50,36 @@ class Obstacles:
         """Run something for one file.
 
         Returns:
-            Why it failed, in one line, or an empty string; and whether that has been told before.
+            Why it failed, in one line ("" if it did not), and whether that was reported before.
         """
-        told = False
+        reported = False
 
         def watched():
-            nonlocal told
+            nonlocal reported
             try:
                 action()
             except Exception as error:
-                told = self._meet(output, error)
+                reported = self._meet(output, error)
                 raise
 
-        return reason_of(watched), told
+        return reason_of(watched), reported
 
     def _meet(self, output: Path | None, error: Exception) -> bool:
-        """Remember an error if it stands in the way of others; whether it has been told before."""
+        """Remember an error that affects other results; whether it was reported before."""
         if isinstance(error, NotTriedError):
             return True
         if output is None or not isinstance(error, files.WriteError):
             return False
         full = error.errno in files.NO_SPACE
         folder = None if full else output.parent
-        told = folder in self._reasons
+        reported = folder in self._reasons
         if full or error.errno in files.NO_ENTRY:
             self._reasons.setdefault(folder, str(error))
-        return told
+        return reported
 
 
 def reason_of(action: Callable[[], None]) -> str:
-    """Run something for one file; why it failed, in one line, or an empty string."""
+    """Run something for one file; returns why it failed, in one line, or an empty string."""
     try:
         action()
     except MemoryError:

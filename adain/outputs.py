@@ -1,4 +1,4 @@
-"""Where results go: their names, and what is wrong with these before any work."""
+"""Output paths: how results are named, and conflicts found before any work."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def check_outputs(
     inputs: Sequence[Source],
     written: Callable[[HasOutput], list[Path | None]] = lambda job: [job.output],
 ) -> None:
-    """Find what would go wrong with names, before any work.
+    """Find conflicts of names before any work.
 
     Args:
         out_path: `--out-path`.
@@ -166,7 +166,7 @@ def check_outputs(
         written: The files that one job writes.
 
     Raises:
-        UsageError: If results would have the same name, or replace an input: all of them are told.
+        UsageError: If results would have the same name, or replace an input; it names all of them.
     """
     if is_file(out_path) and len(jobs) > 1:
         raise UsageError(
@@ -197,7 +197,7 @@ def check_folder(folder: Path) -> str:
     )
     if not place.is_dir():
         return f"{folder}: cannot be made, because {place} is not a folder. Choose another."
-    # Asking writes nothing; and the administrator is told of disks that are read-only, too.
+    # This writes nothing, and reports read-only disks to the superuser as well.
     if not os.access(place, os.W_OK | os.X_OK):
         read_only = hasattr(os, "statvfs") and os.statvfs(place).f_flag & os.ST_RDONLY
         reason = "Read-only file system" if read_only else "Permission denied"

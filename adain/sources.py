@@ -1,4 +1,4 @@
-"""What a user's paths mean: files, folders, patterns and streams, and reading them."""
+"""From the paths a user gives to pictures: files, folders, glob patterns and streams."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Source:
     name: str
     """Path below the folder it was found in, without suffix."""
     label: str = ""
-    """For the names of results, where `name` is another source's too."""
+    """Replaces `name` in the names of results where two sources have the same name."""
     found: bool = field(default=False, compare=False)
-    """Whether it was found in a folder or by a pattern; else the user named it."""
+    """Whether it was found in a folder or by a pattern rather than named by the user."""
     _kept: dict = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -70,11 +70,11 @@ class Source:
         return self._kept["data"]
 
     def open(self, max_pixels: int = MAX_PIXELS) -> io.BytesIO:
-        """What `read` gives, as a file object that has a name, for the readers of pictures."""
+        """The bytes as a file object with a name, which is what picture readers take."""
         return _NamedBytes(self.read(max_pixels), "<stdin>" if self.path is None else str(self))
 
     def digest(self, max_pixels: int = MAX_PIXELS) -> str:
-        """SHA-256 of the bytes that were read last; they are read now if they have not been.
+        """SHA-256 of the bytes last read; reads them now if that has not happened yet.
 
         Raises:
             ImageError: If they cannot be read.
@@ -106,11 +106,11 @@ class _NamedBytes(io.BytesIO):
 
 
 class Found(NamedTuple):
-    """What paths led to."""
+    """The sources that paths lead to."""
 
     sources: list[Source]
     problems: list[str]
-    """One line for each path that led to none, or that could not be searched."""
+    """One line for each path without pictures, and each folder that cannot be read."""
     notes: list[str]
     """One line for each folder or pattern in which files were left out."""
 
@@ -268,17 +268,17 @@ def _entry(path: Path | None) -> str:
     return os.path.join(os.path.realpath(path.parent), path.name)
 
 
-def tell_apart(
+def disambiguate(
     sources: Sequence[Source],
     key: Callable[[Source], Hashable],
     keeps: Callable[[Source], bool] = lambda source: False,
 ) -> list[Source]:
-    """Sources whose results would have one name get their suffix as part of it: `a_tga`.
+    """Add the suffix to the names of sources whose results would have the same name: `a_tga`.
 
     Args:
         sources: What was found.
-        key: What is the same for two sources whose results would have one name.
-        keeps: Whether a source keeps its name all the same.
+        key: Equal for two sources whose results would have the same name.
+        keeps: Whether a source keeps its name nevertheless.
 
     Returns:
         The same sources, some of them with a `label`.

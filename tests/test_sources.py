@@ -14,7 +14,7 @@ import pytest
 from adain import outputs
 from adain.imaging.io import ImageError, encode_image, load_image, save_image
 from adain.options import UsageError
-from adain.sources import Source, find_sources, read_source, tell_apart
+from adain.sources import Source, disambiguate, find_sources, read_source
 
 
 @pytest.fixture
@@ -220,7 +220,7 @@ def test_of_the_output_folder_itself_only_results_are_left_out(touch, monkeypatc
 def apart(found):
     return [
         source.title
-        for source in tell_apart(
+        for source in disambiguate(
             found.sources,
             lambda source: (source.name, outputs.result_suffix(source)),
             lambda source: source.path.suffix == outputs.result_suffix(source),

@@ -31,11 +31,11 @@ from adain.presets.architecture import ARCHITECTURES
 from adain.sources import (
     STDOUT,
     Source,
+    disambiguate,
     find_sources,
     is_card,
     read_source,
     shrink,
-    tell_apart,
 )
 
 
@@ -115,8 +115,8 @@ def _name(
         return not config.save_iter and source.path.suffix == result_suffix(source)
 
     if not config.content_path:
-        return contents, tell_apart(styles, key, keeps)
-    return tell_apart(contents, key, keeps), tell_apart(styles, lambda source: source.flat)
+        return contents, disambiguate(styles, key, keeps)
+    return disambiguate(contents, key, keeps), disambiguate(styles, lambda source: source.flat)
 
 
 def step_path(output: Path, step: int) -> Path:
@@ -154,7 +154,7 @@ def optimize_files(
             obstacles.check(job.output)
             _optimize(config, model, encoder, job, watch)
 
-        error, told = obstacles.run(make, job.output)
+        error, reported = obstacles.run(make, job.output)
         yield Outcome(
             str(job.content or ""),
             str(job.style or ""),
@@ -162,7 +162,7 @@ def optimize_files(
             error,
             time.perf_counter() - started,
             {} if error else best,
-            told=told,
+            reported=reported,
         )
 
 

@@ -24,9 +24,9 @@ from adain.presets.preset import Preset
 from adain.sources import (
     STYLE_CARD,
     Source,
+    disambiguate,
     find_sources,
     is_card,
-    tell_apart,
 )
 from adain.stylize.config import ListStylesConfig, SaveStylesConfig, ShowStylesConfig
 from adain.stylize.inputs import source_style
@@ -69,7 +69,7 @@ def plan_cards(config: SaveStylesConfig) -> CardPlan:
         what = f"{config.out_path} is one style card" if one else "--name is for one style card"
         raise UsageError(f"{what}, but there are {len(sources)} pictures. Give a folder.")
     cards = []
-    for source in tell_apart(sources, lambda source: source.name):
+    for source in disambiguate(sources, lambda source: source.name):
         folder = Path(config.out_path, source.title).parent
         name = fit_name(folder, Path(source.title).name, "", STYLE_CARD)
         cards.append(Card(source, Path(config.out_path) if one else folder / name))
@@ -100,9 +100,9 @@ def save_cards(config: SaveStylesConfig, cards: list[Card]) -> Iterator[Outcome]
             )
             code.save(output)
 
-        error, told = obstacles.run(make, card.output)
+        error, reported = obstacles.run(make, card.output)
         yield Outcome(
-            "", str(card), str(card.output), error, time.perf_counter() - started, told=told
+            "", str(card), str(card.output), error, time.perf_counter() - started, reported=reported
         )
 
 

@@ -1,4 +1,4 @@
-"""How results were made: what is written into them or beside them, and which are finished."""
+"""Resuming: how results were made, recorded in or beside them, and which are finished."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from adain.stylize.config import StylizeConfig
 from adain.stylize.planned import PlannedRegion, PlannedResult
 
 RECORDS = ".adain.jsonl"
-"""In a folder of results, a line for each of those whose format holds no text of ours."""
+"""File in a folder of results, with one line for each result whose format has no EXIF."""
 
 _INPUTS = "inputs"
 # Larger EXIF than this may have left no room in a file; then one looks.
@@ -33,7 +33,7 @@ _SPARE = 100
 
 
 class State(Enum):
-    """What there is where a result goes."""
+    """What exists at a result's path."""
 
     NEW = "nothing"
     FINISHED = "the result, made with the same settings from the same files"
@@ -97,12 +97,12 @@ def _checksum(preset: Preset) -> str:
 
 
 class History:
-    """What is known of the results of a run, and of those that were there before.
+    """The record of each result of a run, and those of results that exist already.
 
-    A result tells how it was made in its EXIF (ImageHistory), as JSON: the settings, the names of
-    the files, and `inputs`, a digest of the settings and of the bytes of photo, styles and masks.
-    Formats without EXIF have the same text in `RECORDS`, in their folder, beside the SHA-256 of
-    the result that it belongs to.
+    A result records in its EXIF (ImageHistory), as JSON, how it was made: the settings, the names
+    of the files, and `inputs`, a digest of the settings and of the bytes of photo, styles and
+    masks. For formats without EXIF the same text is in `RECORDS`, in the same folder, together with
+    the SHA-256 of the result that it describes.
 
     Args:
         config: The settings of the run.
@@ -115,7 +115,7 @@ class History:
         self._records = cache(_Records)
 
     def settings(self, result: PlannedResult) -> dict:
-        """What a result tells of itself, but for `inputs`."""
+        """The record of a result without `inputs`."""
         return settings(self._config, self._preset, result)
 
     def describe(self, result: PlannedResult) -> str:
@@ -133,7 +133,7 @@ class History:
         return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:32]
 
     def look(self, result: PlannedResult) -> tuple[State, str]:
-        """What there is where a result goes, and why it stays if it is something else."""
+        """What exists at a result's path, and if it must not be replaced, the reason."""
         output = result.output
         if output is None or not os.path.exists(output):  # Its path may be too long to ask.
             return State.NEW, ""
@@ -170,13 +170,13 @@ class History:
         return found if ours else None
 
     def keep(self, output: Path, file: BinaryIO, text: str, exif: bytes | None = None) -> None:
-        """Write a text beside a result whose file does not hold it.
+        """Record how a result was made beside it, if its file does not hold the record.
 
         Args:
             output: The name that the result is going to have.
             file: The result, complete and open for reading.
-            text: What `describe` gave, and the file was to hold.
-            exif: What it was to hold besides; None: not known.
+            text: The record, from `describe`.
+            exif: The photo's EXIF, written with it; None: not known.
         """
         if written_format(output) in imaging.HISTORY_FORMATS:
             if exif is not None and len(exif) < _ROOM:
@@ -188,7 +188,7 @@ class History:
 
 
 def _essence(found: dict) -> dict:
-    """Settings without what does not change the picture, or is told by `inputs`."""
+    """A record without what does not affect the picture, and without `inputs`."""
     found = dict(found)
     # So before 0.1.0.
     if "layers" in found:
@@ -200,7 +200,7 @@ def _essence(found: dict) -> dict:
 
 
 class _Records:
-    """The lines of `RECORDS` in one folder; runs at the same time add to it one after another."""
+    """The lines of `RECORDS` in one folder; several runs may add to it at the same time."""
 
     def __init__(self, folder: Path):
         self._path = folder / RECORDS
@@ -211,7 +211,7 @@ class _Records:
         self._spare = len(lines) - len(self._made)
 
     def find(self, output: Path) -> dict | None:
-        """How a file was made: this one, not another of its name."""
+        """How a file was made; None if the records are of other files of its name."""
         made = self._made.get(output.name)
         if made is None:
             return None
@@ -222,7 +222,7 @@ class _Records:
             return None
 
     def add(self, name: str, file: BinaryIO, made: dict) -> None:
-        """Add a line; before the file has its name, so that none is there without its line."""
+        """Add a line; called before the file gets its name, so that no file is without a line."""
         line = {"file": name, "sha256": _sha256(file), "made": made}
         with _locked(self._path) as records:
             if self._spare > _SPARE + len(self._made):
@@ -245,7 +245,7 @@ def _to_line(line: dict) -> bytes:
 
 
 def _lines(path: Path) -> list[dict]:
-    """All lines that can be read."""
+    """All intact lines."""
     try:
         data = path.read_bytes()
     except OSError:
@@ -261,7 +261,7 @@ def _lines(path: Path) -> list[dict]:
 
 @contextlib.contextmanager
 def _locked(path: Path):
-    """A file open for reading and adding, that nobody else adds to meanwhile."""
+    """Open a file for reading and appending while other runs are kept from appending."""
     while True:
         with open(path, "a+b") as file:
             files.lock(file)

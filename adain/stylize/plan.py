@@ -21,7 +21,7 @@ from adain.outputs import (
     result_suffix,
 )
 from adain.presets.preset import Preset
-from adain.sources import Source, find_sources, is_card, read_source, tell_apart
+from adain.sources import Source, disambiguate, find_sources, is_card, read_source
 from adain.stylize.config import StylizeConfig
 from adain.stylize.history import History, State
 from adain.stylize.inputs import Planes, fit_mask, to_mask
@@ -82,12 +82,12 @@ def plan_results(config: StylizeConfig) -> Plan:
     styles, unfit = _fitting_styles(config, preset, styles)
     if unfit and not styles and not more:
         problems.append(f"{' '.join(config.style_path)}: no style that can be used")
-    contents = tell_apart(
+    contents = disambiguate(
         contents,
         lambda source: (source.name, result_suffix(source)),
         lambda source: source.path.suffix == result_suffix(source),
     )
-    styles = tell_apart(styles, lambda source: source.flat)
+    styles = disambiguate(styles, lambda source: source.flat)
     rng = np.random.default_rng(config.seed)
     results: list[PlannedResult] = []
     checked: set[Source] = set()

@@ -113,7 +113,7 @@ def _outcome(
     worker: _Worker, result: PlannedResult, started: float, saving: Future, obstacles: Obstacles
 ) -> Outcome:
     ended = [time.perf_counter()]
-    error, told = obstacles.run(lambda: ended.append(saving.result()), result.output)
+    error, reported = obstacles.run(lambda: ended.append(saving.result()), result.output)
     return Outcome(
         str(result.content),
         " + ".join(map(str, result.styles)),
@@ -121,7 +121,7 @@ def _outcome(
         error,
         ended[-1] - started,
         settings=worker.history.settings(result),
-        told=told,
+        reported=reported,
     )
 
 
