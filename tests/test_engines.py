@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from adain import cli
+from adain.engines import mnn as mnn_engine
 from adain.engines import registry as engines
-from adain.engines.engine import ENGINES
-from adain.engines.registry import EngineError, load_stylizer, resolve
+from adain.engines.engine import ENGINES, EngineError
+from adain.engines.registry import load_stylizer, resolve
 from adain.imaging.io import load_image
 from adain.inference.regions import Region
 from adain.inference.style_code import mix
@@ -145,7 +146,7 @@ def test_threads(stylizer, picture, styles):
 
 def test_errors_are_the_same(stylizer, picture, styles):
     content = picture(20, 20)
-    with pytest.raises(ValueError, match=r"`alpha` must be 0 or more"):
+    with pytest.raises(ValueError, match=r"`alpha` must be a number, 0 or more"):
         stylizer.stylize(content, styles[0], alpha=-1)
     with pytest.raises(ValueError, match=r"multiple of 16"):
         stylizer.stylize(content, styles[0], tile=8)
@@ -231,7 +232,7 @@ def test_auto_does_without_a_broken_engine(preset, monkeypatch, caplog):
 
     need("mnn")
     monkeypatch.setattr(engines, "_has_gpu", lambda: False)
-    monkeypatch.setattr(engines.MnnStylizer, "_load", fail)
+    monkeypatch.setattr(mnn_engine.MnnStylizer, "_load", fail)
     assert type(load_stylizer(preset)).__name__ == "StyleTransfer"
     assert "The engine mnn cannot be loaded (no such instruction)." in caplog.text
     with pytest.raises(EngineError, match=r"mnn cannot be loaded"):
@@ -320,7 +321,7 @@ def test_mnn_files_are_made_once(compact, cache, monkeypatch, tmp_path, picture)
     first = load_stylizer(compact, "mnn").stylize(content, style)
     cached = sorted((tmp_path / "cache").iterdir())
     assert [path.suffix for path in cached] == [".mnn", ".mnn"]
-    monkeypatch.setattr(engines, "_convert_to_mnn", None)
+    monkeypatch.setattr(mnn_engine, "_convert_to_mnn", None)
     assert levels(load_stylizer(compact, "mnn").stylize(content, style), first) == 0
     # 16 bits have graphs of their own.
     with pytest.raises(EngineError, match="mnn cannot run the graph 'encode_float' "):

@@ -11,7 +11,8 @@ import pytest
 
 from adain import cli
 from adain.engines.engine import ENGINES, Engine
-from adain.engines.registry import OnnxRuntimeStylizer, is_installed
+from adain.engines.onnxruntime import OnnxRuntimeStylizer
+from adain.engines.registry import is_installed
 from adain.export.formats import EXPORT_FORMATS, ExportFormat
 from adain.imaging.color_methods import COLOR_METHODS, ColorMethod
 from adain.imaging.io import load_image, save_image

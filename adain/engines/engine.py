@@ -8,12 +8,19 @@ from dataclasses import dataclass
 from adain import extras
 from adain.options import load
 
+AUTO = "auto"
+"""The name that stands for whatever engine is best."""
+
+
+class EngineError(ValueError):
+    """An engine that cannot be used; one line with the remedy."""
+
 
 @dataclass(frozen=True)
 class Engine:
     """A runtime for the networks.
 
-    A new one is a module with a subclass of `OnnxStylizer`, and an entry in `ENGINES`.
+    A new one is a module with a subclass of `GraphStylizer`, and an entry in `ENGINES`.
     """
 
     place: str
@@ -41,12 +48,14 @@ class Engine:
         return all(map(extras.is_installed, self.needed))
 
 
-_REGISTRY = "adain.engines.registry"
-
 ENGINES = {
-    "mnn": Engine(f"{_REGISTRY}:MnnStylizer", ("MNN",)),
-    "onnxruntime": Engine(f"{_REGISTRY}:OnnxRuntimeStylizer", ("onnxruntime",), "onnxruntime"),
-    "openvino": Engine(f"{_REGISTRY}:OpenVinoStylizer", ("openvino",), "openvino", suits_many=True),
+    "mnn": Engine("adain.engines.mnn:MnnStylizer", ("MNN",)),
+    "onnxruntime": Engine(
+        "adain.engines.onnxruntime:OnnxRuntimeStylizer", ("onnxruntime",), "onnxruntime"
+    ),
+    "openvino": Engine(
+        "adain.engines.openvino:OpenVinoStylizer", ("openvino",), "openvino", suits_many=True
+    ),
     "keras": Engine(
         "adain.networks.model:StyleTransfer.from_preset", ("keras",), "train", runs_graphs=False
     ),
