@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import pytest
 from PIL import Image
 
 from adain import cli, files
-from adain.imaging.io import load_image, read_history, save_image
+from adain.imaging.io import load_image, read_history, read_image, save_image
 from adain.stylize import history
 
 pytestmark = pytest.mark.usefixtures("exact")
@@ -213,6 +214,33 @@ def test_records_survive_half_lines_and_do_not_grow_for_ever(tmp_path, monkeypat
     assert len(history._lines(path)) < 10
     assert history._Records(tmp_path).find(tmp_path / "a") == {"n": 19}
     assert history._Records(tmp_path).find(tmp_path / "c") is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"file": ["g"], "sha256": "0", "made": {}}',
+        '{"file": "g", "sha256": [1], "made": {}}',
+        '{"file": "g", "sha256": "0", "made": 5}',
+        '{"file": {"a": 1}, "sha256": null, "made": null}',
+        "[1]",
+        "[" * 100_000,
+        '{"file":' * 50_000,
+    ],
+    ids=lambda line: line[:40],
+)
+def test_records_and_histories_of_any_content_stop_nothing(place, picture, line):
+    save_image(place.photos / "g.gif", picture(32, 40, seed=3))
+    assert place.run() == 0
+    stamps = place.stamps()
+    with open(place.out / history.RECORDS, "a") as records:
+        records.write(line + "\n")
+    assert place.run() == 0
+    assert place.stamps() == stamps
+    image, meta = read_image(place.out / "a_stylized_x.png")
+    save_image(place.out / "a_stylized_x.png", image, meta=replace(meta, history=line))
+    assert place.run() == 1, "a picture with another history is left alone"
+    assert place.stamps()["b_stylized_x.png"] == stamps["b_stylized_x.png"]
 
 
 # === Killed runs and full disks ===

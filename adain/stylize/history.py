@@ -162,12 +162,10 @@ class History:
         text = ""
         with contextlib.suppress(imaging.ImageError):
             text = imaging.read_history(output)
-        try:
-            found = json.loads(text)
-        except ValueError:
+        found = _parse(text) if text else None
+        if found is None:
             found = self._records(output.parent).find(output)
-        ours = isinstance(found, dict) and str(found.get("program", "")).startswith("adain")
-        return found if ours else None
+        return found if str((found or {}).get("program", "")).startswith("adain") else None
 
     def keep(self, output: Path, file: BinaryIO, text: str, exif: bytes | None = None) -> None:
         """Record how a result was made beside it, if its file does not hold the record.
@@ -252,11 +250,20 @@ def _lines(path: Path) -> list[dict]:
         return []
     lines = []
     for text in data.splitlines():
-        with contextlib.suppress(ValueError):
-            line = json.loads(text)
-            if isinstance(line, dict) and line.keys() >= {"file", "sha256", "made"}:
-                lines.append(line)
+        line = _parse(text) or {}
+        kinds = {name: type(line.get(name)) for name in ("file", "sha256", "made")}
+        if kinds == {"file": str, "sha256": str, "made": dict}:
+            lines.append(line)
     return lines
+
+
+def _parse(text: str | bytes) -> dict | None:
+    """A JSON object; None for everything else, which may come from anywhere."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 @contextlib.contextmanager
