@@ -44,7 +44,7 @@ class NoProgress:
 
 
 class PictureBar:
-    """How far all paintings are, in parts of paintings, with the time that is left."""
+    """How much of all results is done, with the time that is left."""
 
     def __init__(self, total: int, quiet: bool):
         form = "{percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}"
@@ -61,7 +61,7 @@ class PictureBar:
         self._bar.__exit__(*reason)
 
     def move(self, part: float) -> None:
-        # Those that are still being written count as painted.
+        # Those that are still being written count as stylised.
         self._bar.update(max(min(self._done + part, self._total) - self._bar.n, 0))
 
     def finish_one(self) -> None:

@@ -479,7 +479,7 @@ def test_threads_share_a_pipeline(place, exact_pipeline, encoded):
 
 
 def test_options_are_checked_and_changed():
-    with pytest.raises(ValueError, match="`passes` must be 1 or more. Received: passes=None"):
+    with pytest.raises(ValueError, match="`passes` must be a whole number. Received: passes=None"):
         adain.StylizeOptions(passes=None)
     with pytest.raises(ValueError, match="`keep_colors` must be one of"):
         adain.StylizePipeline(keep_colors="sepia")

@@ -31,7 +31,7 @@ def load_stylizer(
         preset: A name from `available_presets()`, a preset's folder, the folder a training run
             writes to, or what `Preset.load` returned.
         engine: A key of `ENGINES`, or `"auto"`: see `resolve`.
-        pictures: How many it is going to paint, for `"auto"`.
+        pictures: How many it is going to stylise, for `"auto"`.
 
     Returns:
         What has `encode_style` and `stylize`; of `"keras"`, a `StyleTransfer`.
@@ -80,7 +80,7 @@ def resolve(engine: str, architecture: Architecture | None = None, pictures: int
     Args:
         engine: A key of `ENGINES`, or `"auto"`.
         architecture: What is going to run; whether it is Keras does not depend on it.
-        pictures: How many it is going to paint.
+        pictures: How many it is going to stylise.
 
     Raises:
         MissingExtra: If the engine is not installed.

@@ -233,7 +233,7 @@ def ssim(output: np.ndarray, content: np.ndarray) -> float:
 
 
 @dataclass(frozen=True)
-class Look:
+class ImageFeatures:
     """All that the measures need of one picture."""
 
     picture: np.ndarray
@@ -265,7 +265,7 @@ class Evaluator:
         self._encoder = encoder
         self._perceptual = perceptual
 
-    def look(self, picture: np.ndarray) -> Look:
+    def look(self, picture: np.ndarray) -> ImageFeatures:
         """Run both networks on a picture.
 
         Args:
@@ -273,7 +273,7 @@ class Evaluator:
         """
         taps = [tap[0] for tap in self._encoder.predict_on_batch(to_batch(picture))]
         seen = self._perceptual.features(picture)
-        return Look(
+        return ImageFeatures(
             picture=picture,
             relu4_1=taps[-1],
             vgg=channel_statistics(taps),
@@ -283,7 +283,9 @@ class Evaluator:
             lpips=seen[0],
         )
 
-    def compare(self, output: Look, content: Look, style: Look) -> dict[str, float | list]:
+    def compare(
+        self, output: ImageFeatures, content: ImageFeatures, style: ImageFeatures
+    ) -> dict[str, float | list]:
         """Measure a picture.
 
         Args:

@@ -36,7 +36,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvaluationPlan:
     """Pairs to measure, and what could not be found."""
 
     pairs: list[Pair]
@@ -50,7 +50,7 @@ class Plan:
 # === Planning ===
 
 
-def plan_pairs(config: EvaluateConfig) -> Plan:
+def plan_pairs(config: EvaluateConfig) -> EvaluationPlan:
     """Find all pictures, before any work starts.
 
     Raises:
@@ -75,7 +75,7 @@ def plan_pairs(config: EvaluateConfig) -> Plan:
         raise ValueError("; ".join([*problems, "there is no pair to measure"]))
     _require_names(pairs)
     if config.write_pairs:
-        return Plan(pairs, {}, problems, notes)
+        return EvaluationPlan(pairs, {}, problems, notes)
     lpips_file.read_archive(config.lpips_weights, "alexnet")
     for name in config.preset:
         find_preset(name)
@@ -86,7 +86,7 @@ def plan_pairs(config: EvaluateConfig) -> Plan:
             raise UsageError(f"Two methods are called {name}. Give --outputs another NAME.")
         outputs[name], missing = _match(Path(folder), pairs)
         problems += missing
-    return Plan(pairs, outputs, problems, notes)
+    return EvaluationPlan(pairs, outputs, problems, notes)
 
 
 def _read_pairs(path: Path) -> list[Pair]:
@@ -188,7 +188,7 @@ class Squares:
         return lines
 
 
-def write_pairs(config: EvaluateConfig, planned: Plan) -> tuple[int, list[str]]:
+def write_pairs(config: EvaluateConfig, planned: EvaluationPlan) -> tuple[int, list[str]]:
     """Write the squares and `pairs.csv`, for another program to work on.
 
     Returns:

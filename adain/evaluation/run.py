@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from adain.evaluation import report
 from adain.evaluation.config import EvaluateConfig
-from adain.evaluation.pairs import PHOTO, STYLE, Pair, Plan, Squares, optimize_name
+from adain.evaluation.pairs import PHOTO, STYLE, EvaluationPlan, Pair, Squares, optimize_name
 from adain.files import read_text
 from adain.imaging import io as imaging
 from adain.presets import npz
@@ -139,7 +139,7 @@ def _timed(action: Callable):
 # === Measuring ===
 
 
-def measure(config: EvaluateConfig, planned: Plan) -> tuple[dict, list[str]]:
+def measure(config: EvaluateConfig, planned: EvaluationPlan) -> tuple[dict, list[str]]:
     """Measure all methods on all pairs and write `report.md`, `report.json` and `sheet.png`.
 
     The files are written before the slow baseline too, so that it may be killed; what it has made
@@ -192,7 +192,9 @@ def measure(config: EvaluateConfig, planned: Plan) -> tuple[dict, list[str]]:
 class _Study:
     """The figures so far."""
 
-    def __init__(self, config: EvaluateConfig, planned: Plan, squares: Squares, judge, art_fid):
+    def __init__(
+        self, config: EvaluateConfig, planned: EvaluationPlan, squares: Squares, judge, art_fid
+    ):
         self._config, self._planned, self._squares = config, planned, squares
         self._judge, self._art_fid = judge, art_fid
         # Some 20 MB each at 512 pixels.

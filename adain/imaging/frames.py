@@ -69,7 +69,7 @@ class Reader(Protocol):
         """All frames, whole, as they are shown; one is held at a time."""
 
 
-class Canvas:
+class FrameCanvas:
     """What an animation has drawn so far (APNG's rules).
 
     Args:

@@ -19,7 +19,7 @@ from typing import BinaryIO
 import numpy as np
 
 from adain.imaging.formats import ImageError
-from adain.imaging.frames import Canvas, Frame, Header, changed_box
+from adain.imaging.frames import Frame, FrameCanvas, Header, changed_box
 from adain.imaging.icc import MAX_PROFILE
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -110,7 +110,7 @@ class PngReader:
         if not self._animation:
             yield self.first()
             return
-        canvas = Canvas(self._height, self._width, np.uint16 if self._bits == 16 else np.uint8)
+        canvas = FrameCanvas(self._height, self._width, np.uint16 if self._bits == 16 else np.uint8)
         has_alpha = self._kind in (_GREY_ALPHA, _RGB_ALPHA) or b"tRNS" in self._fixed
         for control in self._animation:
             if self._fault and control is self._animation[-1]:

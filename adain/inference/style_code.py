@@ -98,7 +98,7 @@ class StyleCode:
             )
         if self.encoder and encoder and self.encoder != encoder:
             raise ValueError(
-                f"The style code was made with other weights of {preset!r}; make it anew with "
+                f"The style code was made with other weights of {preset!r}; make it again with "
                 f"`adain styles save`. Received: {self!r}"
             )
 

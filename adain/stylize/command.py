@@ -25,13 +25,13 @@ from adain.stylize.config import StylizeConfig
 
 def stylize(config: StylizeConfig) -> int:
     from adain.engines import registry as engines
-    from adain.stylize import plan as stylize_plan
-    from adain.stylize import run as stylize_jobs
+    from adain.stylize.plan import plan_results
+    from adain.stylize.run import stylize_files
 
     if max(config.alpha) > 1:
         text = "alpha %g exaggerates the style: expect artefacts"
         logging.warning(text, max(config.alpha))
-    plan = stylize_plan.plan_results(config)
+    plan = plan_results(config)
     tell(*plan.notes)
     complain(*plan.problems, *shorten(plan.refused))
     failed, planned = plan.failed + len(plan.refused), plan.ready
@@ -56,7 +56,7 @@ def stylize(config: StylizeConfig) -> int:
         if config.refine or engines.resolve(config.engine) == "keras":
             load_backend()
         with PictureBar(len(planned), config.quiet) as bar:
-            for outcome in stylize_jobs.stylize_files(config, planned, bar.move):
+            for outcome in stylize_files(config, planned, bar.move):
                 bar.finish_one()
                 failed += report(outcome, bar.write, as_json=config.json)
                 made += not outcome.error

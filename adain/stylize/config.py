@@ -39,7 +39,7 @@ class StylizeOptions:
     palette: float | None = shared("palette")
     stroke: int = flag(
         0,
-        "paint strokes as on a photo of this shorter side, also on larger ones: a preview of that "
+        "draw strokes as on a photo of this shorter side, also on larger ones: a preview of that "
         "size and the final picture look alike (0: strokes of the same pixels at any size)",
         limits=Range(least=64, zero=True),
     )

@@ -34,7 +34,7 @@ class Planes(NamedTuple):
     """`(height, width)` of the same type, 0 transparent; None: opaque."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StyleMix:
     """Several styles blended into one: the weighted mean of their codes.
 
@@ -204,7 +204,8 @@ def to_parts(
         ValueError: If it is no style.
     """
     if isinstance(value, StyleMix):
-        weights = list(map(float, value.weights or [1.0] * len(value.styles)))
+        equal = [1.0] * len(value.styles)
+        weights = equal if value.weights is None else list(map(float, value.weights))
         parts = []
         for number, (style, weight) in enumerate(zip(value.styles, weights, strict=True)):
             inner = share * weight / sum(weights)

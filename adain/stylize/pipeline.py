@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
@@ -19,7 +20,7 @@ from adain.inference.stylizer import Stylizer
 from adain.stylize.config import StylizeOptions
 from adain.stylize.inputs import Lazy, Planes, fit, fit_mask, to_planes
 from adain.stylize.sheets import SHEET_SIZE, Cell
-from adain.stylize.styles import Prepared, Styles
+from adain.stylize.styles import PreparedRegion, Styles
 
 Progress = Callable[[float], None]
 """Called with how much is done, in (0, 1]. What it raises ends the run."""
@@ -119,7 +120,7 @@ class StylizePipeline:
             raise ValueError("Give either `style` or `regions`. Received: both or neither")
         if regions is None:
             regions = [Region(None, style, alpha)]
-        name = "photo" if isinstance(photo, np.ndarray) else str(photo)[:200]
+        name = str(photo) if isinstance(photo, str | os.PathLike) else "photo"
         planes = to_planes(photo, "photo", self.options.max_pixels)
         result = self.run_planes(planes, regions, progress=progress, name=name)
         if result.alpha is None:
@@ -213,7 +214,7 @@ class StylizePipeline:
         self,
         photo: np.ndarray,
         original: tuple[int, int],
-        regions: Sequence[Prepared],
+        regions: Sequence[PreparedRegion],
         calls: _Progress,
     ) -> np.ndarray:
         """All passes on a photo that was resized and cut; it had the size `original` before."""
@@ -232,7 +233,7 @@ class StylizePipeline:
     def _run_pass(
         self,
         photo: np.ndarray,
-        regions: Sequence[Prepared],
+        regions: Sequence[PreparedRegion],
         masks: Sequence[np.ndarray | None],
         codes: Sequence[StyleCode],
         calls: _Progress,
@@ -263,16 +264,16 @@ class StylizePipeline:
             return stylize_region_octaves(stylize, photo, stroke, masks, alphas)
         return stylize_octaves(stylize, photo, stroke, 1 - min(alphas[0], 1))
 
-    def _mask(self, region: Prepared, original: tuple[int, int]) -> np.ndarray | None:
+    def _mask(self, region: PreparedRegion, original: tuple[int, int]) -> np.ndarray | None:
         """A region's mask, as large as the photo is now."""
         mask, options = region.mask, self.options
         if mask is None:
             return None
-        if mask.shape != original and (seen := (region.mask_name, mask.shape, original)):
-            if seen not in self._told:
-                self._told.add(seen)
-                text = "%s is %d x %d, resized to the photo's %d x %d"
-                logger.warning(text, region.mask_name, *mask.shape, *original)
+        about = (region.mask_name, *mask.shape, *original)
+        # Once, and not for every frame.
+        if mask.shape != original and about not in self._told:
+            self._told.add(about)
+            logger.warning("%s is %d x %d, resized to the photo's %d x %d", *about)
         sizes = (options.content_size, options.crop_size, options.max_pixels, "photo")
         mask = fit_mask(mask, original, *sizes)
         if not mask.any():
@@ -284,7 +285,7 @@ class StylizePipeline:
         return mask
 
     def _refine(
-        self, photo: np.ndarray, start: np.ndarray, region: Prepared, calls: _Progress
+        self, photo: np.ndarray, start: np.ndarray, region: PreparedRegion, calls: _Progress
     ) -> np.ndarray:
         from adain.networks.model import load_loss_network
         from adain.optimization.config import OptimizeConfig
@@ -307,7 +308,7 @@ class StylizePipeline:
         return result
 
     def _concat(
-        self, photo: np.ndarray, result: np.ndarray, regions: Sequence[Prepared]
+        self, photo: np.ndarray, result: np.ndarray, regions: Sequence[PreparedRegion]
     ) -> np.ndarray:
         """Photo, styles and result side by side; a card has no picture to show."""
         height, dtype, shown = result.shape[0], photo.dtype.type, [photo]

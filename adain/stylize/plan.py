@@ -1,4 +1,4 @@
-"""What `adain stylize` is going to paint: every result, its styles, masks and strengths."""
+"""What `adain stylize` is going to make: every result, its styles, masks and strengths."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from adain.stylize.planned import PlannedResult, planned_results
 
 
 @dataclass(frozen=True)
-class Plan:
+class StylizePlan:
     """All results of a run, by what there is where they go."""
 
     ready: list[PlannedResult]
@@ -50,7 +50,7 @@ class Plan:
     """One line for each folder in which files were left out, and each style card passed over."""
 
 
-def plan_results(config: StylizeConfig) -> Plan:
+def plan_results(config: StylizeConfig) -> StylizePlan:
     """All results to make, and what is wrong with some of them.
 
     Everything that can be known to go wrong is found here, before any work.
@@ -109,7 +109,7 @@ def plan_results(config: StylizeConfig) -> Plan:
 
 def _sort_out(
     results: list[PlannedResult], history: History, problems: list[str], notes: list[str]
-) -> Plan:
+) -> StylizePlan:
     """What to do, from what there is."""
     ready, finished, changed, refused = [], [], [], []
     unwritable: dict[Path, str] = {}
@@ -129,7 +129,7 @@ def _sort_out(
     failed = len(problems) + blocked.total()
     for reason, count in blocked.items():
         problems.append(f"{reason} {count} result{'' if count == 1 else 's'} not made.")
-    return Plan(ready, finished, changed, refused, problems, failed, notes)
+    return StylizePlan(ready, finished, changed, refused, problems, failed, notes)
 
 
 def _obstacle(result: PlannedResult, known: dict[Path, str]) -> str:

@@ -30,7 +30,7 @@ class PlannedRegion:
 
 @dataclass(frozen=True)
 class PlannedResult:
-    """One result: a photo, what is painted on it, and where it goes."""
+    """One result: a photo, how it is stylised, and where it goes."""
 
     content: Source
     regions: tuple[PlannedRegion, ...]
@@ -42,7 +42,7 @@ class PlannedResult:
 
     @property
     def cells(self) -> list[tuple[PlannedRegion, ...]]:
-        """The regions of all pictures that have to be painted."""
+        """The regions of all pictures that have to be stylised."""
         cells = [cell.regions for row in self.sheet for cell in row] or [self.regions]
         return [regions for regions in cells if regions]
 
@@ -120,7 +120,7 @@ def name(regions: Sequence[PlannedRegion]) -> str:
 def planned_regions(
     config: StylizeConfig, styles: list[Source], masks: list[Source]
 ) -> list[tuple[PlannedRegion, ...]]:
-    """Regions of each picture to paint on a photo."""
+    """The regions of each result of a photo."""
     weights, alphas = config.style_interp_weights, config.alpha
     mixed = config.style_mix or bool(weights)
     count = len(styles)

@@ -24,7 +24,7 @@ from adain.stylize.inputs import Lazy, Part, fit, fit_mask, to_mask, to_parts
 _SMALL = 512 * 512
 
 
-class Prepared(NamedTuple):
+class PreparedRegion(NamedTuple):
     """A region, checked and in one form."""
 
     parts: list[Part]
@@ -62,7 +62,7 @@ class Styles:
         self._codes = _Cache(4096)
         self._needs_pictures = changes_style(options.keep_colors) or bool(options.refine)
 
-    def prepare(self, regions: Sequence[Region]) -> list[Prepared]:
+    def prepare(self, regions: Sequence[Region]) -> list[PreparedRegion]:
         """Check regions; pictures of styles are not read yet.
 
         Raises:
@@ -82,7 +82,7 @@ class Styles:
                 mask, name = mask.load(), mask.name
             if mask is not None:
                 mask = to_mask(mask, f"`{name}`", self._options.max_pixels)
-            prepared.append(Prepared(parts, region.alpha, mask, name))
+            prepared.append(PreparedRegion(parts, region.alpha, mask, name))
         masked = [region.mask is not None for region in prepared]
         if not prepared:
             raise ValueError("`regions` must hold at least one region. Received: none")
@@ -124,7 +124,9 @@ class Styles:
 
         return self._pictures.get(style.key, read)
 
-    def mixed(self, region: Prepared, photo: np.ndarray, mask: np.ndarray | None) -> StyleCode:
+    def mixed(
+        self, region: PreparedRegion, photo: np.ndarray, mask: np.ndarray | None
+    ) -> StyleCode:
         """The code of all a region's styles; each has taken the photo's colours if asked to.
 
         Args:
