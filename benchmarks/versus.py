@@ -514,7 +514,7 @@ def count_operations(preset: str, size: int) -> int:
     count = ARCHITECTURES[model.architecture].decoded
     total, inputs = 0, [keras.KerasTensor((1, size, size, 3))]
     for network in (model.encoder, model.decoder):
-        # The steering is of one pixel.
+        # The conditioning is of one pixel.
         inputs += [
             keras.KerasTensor((1, *entry.shape[1:])) for entry in network.inputs[len(inputs) :]
         ]

@@ -463,7 +463,7 @@ def test_what_does_not_fit_is_told_before_any_work(place, capsys, flags, message
     [
         ("preset", "must be of preset 'tiny0' (channels (16,)). Received: StyleCode(name='', pres"),
         ("widths", "must be of preset 'tiny0' (channels (16,)). Received: StyleCode(name='', pres"),
-        ("encoder", "made with other weights of 'tiny0'; make it anew with `adain styles save`"),
+        ("encoder", "made with other weights of 'tiny0'; make it again with `adain styles save`"),
         ("broken", "is not a readable .npz file"),
         ("other", "is not a style card"),
         ("nan", "finite"),

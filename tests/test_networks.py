@@ -245,21 +245,21 @@ def test_decoder_halo_covers_what_the_decoder_sees(name):
         transparent(build, facts.taps)
         for build in (facts.builder.build_encoder, facts.builder.build_decoder)
     )
-    steering = [
+    conditioning = [
         np.zeros((1, 1, 1, x.shape[-1]), "float32") for x in decoder.inputs[facts.decoded :]
     ]
     if facts.normalized:
         decoder = facts.builder.build_fixed(decoder)
-        steering.append(np.ones((1, *decoder.inputs[-1].shape[1:]), "float32"))
+        conditioning.append(np.ones((1, *decoder.inputs[-1].shape[1:]), "float32"))
     width = 40 * facts.stride
     image = np.ones((1, 2 * facts.stride, width, 3), "float32")
     levels = encoder.predict_on_batch(image)[-facts.decoded :]
-    # The steering, if there is one, is left at 0.
+    # The conditioning, if there is one, is left at 0.
     sides = [width // level.shape[2] for level in levels]
     inputs = [np.ones((1, 2 * facts.stride // side, width // side, 1), "float32") for side in sides]
 
     def paint(levels):
-        tensors = [*levels, *steering]
+        tensors = [*levels, *conditioning]
         return decoder.predict_on_batch(tensors if len(tensors) > 1 else tensors[0])
 
     before = paint(inputs)

@@ -1,9 +1,9 @@
-"""The compact network: AdaIN at four levels, few channels at full size, for pictures in no time.
+"""The compact network: AdaIN at four levels, few channels at full size, for speed.
 
 Most of the work is done at 1/8 and 1/16 of the picture's size, where many channels cost little.
 Every statistic of a whole picture comes from the one pass of the encoder; the decoder has no
 normalisation, so that tiles, masks and video work as they do for the full-width network. What
-steers the decoder instead are scales and shifts computed from the style code, and from its
+conditions the decoder instead are scales and shifts computed from the style code, and from its
 difference to the content's own: at alpha 0 there is none, and the photo comes back.
 """
 
@@ -23,7 +23,7 @@ WIDTHS = (16, 24, 48, 96, 128)
 """Channels at 1/2, 1/4, 1/8 and 1/16 of the picture's size, and deeper at 1/16 once more; AdaIN
 acts at the last four."""
 
-_STEERING = 256
+_CONDITIONING = 256
 """Width of the layer between the style code and all scales and shifts."""
 
 _GATED = 256
@@ -79,14 +79,14 @@ def build_encoder(widths: tuple[int, ...] = WIDTHS, name: str = "encoder"):
 
 
 def build_decoder(widths: tuple[int, ...] = WIDTHS, name: str = "decoder"):
-    """From the deepest levels back to a picture, past the two others, steered by the style.
+    """From the deepest levels back to a picture, past the two others, conditioned on the style.
 
     Args:
         widths: The widths of the encoder.
         name: Name of the model.
 
     Returns:
-        A `keras.Model` from the four levels after AdaIN, and the steering
+        A `keras.Model` from the four levels after AdaIN, and the conditioning
         `(batch, 1, 1, 4 * sum of channels)` float32 (means and deviations wanted, and their
         differences to the content's own), to `(batch, h, w, 3)` float32 RGB, meant for [0, 1] and
         not clipped.
@@ -101,8 +101,8 @@ def build_decoder(widths: tuple[int, ...] = WIDTHS, name: str = "decoder"):
         layers.Input((None, None, width), name=f"level{number}")
         for number, width in enumerate(widths[1:], start=2)
     ]
-    steering = layers.Input((1, 1, 4 * sum(widths[1:])), name="steering")
-    steer = layers.Dense(_STEERING, activation="relu", name="steer")(steering)
+    conditioning = layers.Input((1, 1, 4 * sum(widths[1:])), name="conditioning")
+    steer = layers.Dense(_CONDITIONING, activation="relu", name="steer")(conditioning)
 
     def pointwise(x, filters, name, initializer="he_normal"):
         return layers.Conv2D(filters, 1, kernel_initializer=initializer, name=name)(x)
@@ -144,4 +144,4 @@ def build_decoder(widths: tuple[int, ...] = WIDTHS, name: str = "decoder"):
         dtype="float32",
     )(x)
     image = DepthToSpace(4, name="image", dtype="float32")(x)
-    return keras.Model([*levels, steering], image, name=name)
+    return keras.Model([*levels, conditioning], image, name=name)

@@ -81,7 +81,7 @@ class StyleTransfer(keras.Model, Stylizer):
         image = layers.Input((None, None, 3), name="image")
         levels = keras.Model(encoder.inputs, encoder.outputs[-count:], name="levels")(image)
         levels = levels if isinstance(levels, list) else [levels]
-        own = _Statistics(facts.epsilon, name="statistics")(levels)
+        own = _LevelStatistics(facts.epsilon, name="statistics")(levels)
         self.encode_graph = keras.Model(image, [*levels, *own], name="encode")
         self.decode_graph = _decode_graph(decoder, widths, facts, "decode")
         if facts.normalized:
@@ -247,7 +247,7 @@ def load_loss_network() -> keras.Model:
 
 
 @keras.saving.register_keras_serializable("adain")
-class _Statistics(layers.Layer):
+class _LevelStatistics(layers.Layer):
     """Levels to the means and the deviations of all their channels, `(B, 1, 1, sum)` each.
 
     Args:
