@@ -114,12 +114,28 @@ def test_alpha_of_each_frame(tmp_path, suffix):
         assert np.abs(frame.astype(int) - image)[alpha == 255].mean() < 14
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_opaque_and_transparent_frames_mix(tmp_path, suffix):
+    clear, full = np.zeros((24, 32), np.uint8), np.full((24, 32), 255, np.uint8)
+    clear[6:18, 8:24] = 255
+    given = [full, clear, None, clear]
+    path = saved(tmp_path / f"a{suffix}", frames_of(4), alphas=given)
+    again = tmp_path / f"b{suffix}"
+    imaging.save_frames(again, imaging.read_frames(path), quality=100)
+    for found in (path, again):
+        alphas = [meta.alpha for _, meta in imaging.read_frames(found)]
+        for alpha, wanted in zip(alphas, [full, clear, full, clear], strict=True):
+            assert np.abs(alpha.astype(int) - wanted).max() <= 8
+    with pytest.raises(ValueError, match="alpha plane from the first one on"):
+        saved(tmp_path / f"c{suffix}", frames_of(2), alphas=[None, clear])
+
+
 def test_half_transparent_gif_is_told(tmp_path, caplog):
     alphas = [np.full((24, 32), level, np.uint8) for level in (100, 200)]
     path = saved(tmp_path / "a.gif", frames_of(2), alphas=alphas)
     assert caplog.text.count("half-transparent") == 1 and "a.gif" in caplog.text
     first, second = (meta.alpha for _, meta in imaging.read_frames(path))
-    assert (first == 0).all() and (second is None or (second == 255).all())
+    assert (first == 0).all() and (second == 255).all()
 
 
 def test_sixteen_bits_of_apng(tmp_path):

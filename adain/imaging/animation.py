@@ -78,7 +78,7 @@ def _prepared(
                 f"`frames` must all be {size[0]} x {size[1]} {dtype}. "
                 f"Received: shape={image.shape}, dtype={image.dtype}"
             )
-        if meta.alpha is not None and not has_alpha and format in ("PNG", "AVIF"):
+        if meta.alpha is not None and not has_alpha:
             raise ValueError("`frames` must have an alpha plane from the first one on, or none")
         meta = replace(meta, icc_profile=first.icc_profile)
         if meta.alpha is None and has_alpha:
@@ -115,7 +115,7 @@ def _write_gif(file: BinaryIO, frames: Frames, meta: ImageMeta, quality: int) ->
 
 
 def _gif(file: BinaryIO, frames: Frames, loop: int | None) -> None:
-    """Every frame is whole, has a palette of its own, and is cleared before the next."""
+    """Each frame covers the whole picture and has its own palette."""
     owed, begun = 0.0, False
     for samples, duration in frames:
         if not begun:
@@ -125,13 +125,14 @@ def _gif(file: BinaryIO, frames: Frames, loop: int | None) -> None:
                 count = min(loop, 65535)
                 file.write(b"!\xff\x0bNETSCAPE2.0" + struct.pack("<BBHB", 3, 1, count, 0))
             begun = True
-        # GIF counts hundredths of a second: what rounding takes from one the next one gets.
+        # GIF counts hundredths of a second; rounding errors carry over to the next frame.
         hundredths = max(0, min(round((duration + owed) / 10), 65535))
         owed += duration - 10 * hundredths
         picture, options = _gif_picture(samples)
-        # Of a still Pillow needs no times.
-        options |= {"duration": 10 * hundredths, "disposal": 2 if "transparency" in options else 1}
-        for part in GifImagePlugin.getdata(picture, include_color_table=True, **options):
+        # Cleared afterwards, so that it does not show through transparent parts of the next one.
+        disposal = 2 if samples.ndim == 3 and samples.shape[2] == 4 else 1
+        options |= {"duration": 10 * hundredths, "disposal": disposal, "include_color_table": True}
+        for part in GifImagePlugin.getdata(picture, **options):
             file.write(part)
     file.write(b";")
 
@@ -141,10 +142,10 @@ def _gif_picture(samples: np.ndarray) -> tuple[Image.Image, dict[str, int]]:
     if samples.ndim == 2:
         picture = Image.fromarray(samples).convert("P")
         return picture, {}
-    if samples.shape[2] == 3 or bool((samples[..., 3] >= 128).all()):
+    if samples.shape[2] == 3:
         return Image.fromarray(np.ascontiguousarray(samples[..., :3])).quantize(256), {}
     colors, clear = samples[..., :3].copy(), samples[..., 3] < 128
-    # Colours that are not seen take no place in the palette.
+    # Invisible colours should not use up palette entries.
     colors[clear] = colors[~clear][0] if not clear.all() else 0
     picture = Image.fromarray(colors).quantize(_TRANSPARENT)
     indices = np.array(picture)
@@ -161,7 +162,7 @@ _NO_BLENDING = 0x02
 
 
 def _write_webp(file: BinaryIO, frames: Frames, meta: ImageMeta, quality: int) -> None:
-    """Stills in an animation's container; only the part that changed is stored."""
+    """Write stills into an animation container, each cropped to the part that changed."""
     exif = exif_of(meta)
     flags = _ANIMATION | (_ICC if meta.icc_profile else 0) | (_EXIF if exif else 0)
     last = None
@@ -233,7 +234,7 @@ def _write_apng(file: BinaryIO, frames: Frames, meta: ImageMeta, quality: int) -
 
 
 class _AvifFrames:
-    """What Pillow's AVIF writer asks of a picture of many frames, made as it asks."""
+    """Stands in for a many-frame Pillow picture; frames are made when the writer asks for them."""
 
     def __init__(self, frames: Frames, durations: list[int]):
         self._frames, self._durations, self._at = frames, durations, -1
@@ -256,7 +257,7 @@ class _AvifFrames:
 
 def _write_avif(file: BinaryIO, frames: Frames, meta: ImageMeta, quality: int) -> None:
     if meta.loop:
-        logger.warning("AVIF is written to play for ever; the source plays %d times", meta.loop)
+        logger.warning("AVIF is written to play forever; the source plays %d times", meta.loop)
     samples, duration = next(frames)
     durations = [_milliseconds(duration)]
     options = {**kept("AVIF", meta, meta.icc_profile), "quality": quality, "subsampling": "4:4:4"}

@@ -1,4 +1,4 @@
-"""A picture file's bytes to HWC sRGB: one reader a format, then depth, profile and EXIF's turn.
+"""A picture file's bytes to HWC sRGB: one reader per format, then depth, profile and EXIF's turn.
 
 Pillow reads JPEG, WebP, AVIF, GIF, BMP, TGA and QOI; imagecodecs JPEG 2000 and the pixels of PNG;
 tifffile TIFF. docs/formats.md has the measurements behind this choice.
@@ -30,21 +30,21 @@ _REASON = 150
 
 @dataclass(frozen=True, eq=False)
 class ImageMeta:
-    """What a file holds beside its colours, so that the result can be saved like the source.
+    """What a file holds besides its colours, so that the result can be saved like the source.
 
     Args:
         format: A name of `formats.FORMATS`, such as "JPEG"; "" when unknown.
         mode: Pillow's name of how the file stores its samples: "RGB", "L", "CMYK", "I;16", ...
-        bits: Bits a channel in the file: 1, 8, 16 or 32. What is saved has those of its array.
+        bits: Bits per channel in the file: 1, 8, 16 or 32. What is saved has those of its array.
         exif: EXIF block without thumbnail, orientation (the turn is applied) and history; b"" for
             none.
         icc_profile: The file's RGB profile, to convert back to; b"" for sRGB or none.
         alpha: HW alpha plane, 0 transparent, uint8 or uint16 like the colours read with it; None
             for opaque formats.
-        dpi: (horizontal, vertical) dots an inch, or None.
+        dpi: (horizontal, vertical) dots per inch, or None.
         duration: Milliseconds that this frame of an animation is shown.
-        loop: How often an animation plays, as its format counts it: 0 for ever, None if the file
-            gives no count, which means once.
+        loop: How often an animation plays, as its format counts it: 0 means forever, None that
+            the file gives no count, which means once.
         history: ASCII text to save as EXIF's ImageHistory; not filled in by reading.
     """
 
@@ -67,7 +67,7 @@ class ImageMeta:
 
 @contextlib.contextmanager
 def named(name: str) -> Iterator[None]:
-    """Whatever a library finds wrong with a file, in one line with the file's name."""
+    """Turn any error a library raises for a broken file into one line with the file's name."""
     try:
         yield
     except ImageError as error:
@@ -95,7 +95,7 @@ def named(name: str) -> Iterator[None]:
 def open_reader(data: bytes, name: str, max_pixels: int) -> Reader:
     """The reader of a file's format.
 
-    The limit is for what is drawn in opening; `check_pixels` looks at the size.
+    `max_pixels` limits only what has to be decoded to open the file; see `check_pixels`.
 
     Raises:
         ImageError: If the format is not accepted, or the header is broken.
@@ -120,7 +120,7 @@ def open_reader(data: bytes, name: str, max_pixels: int) -> Reader:
 
 
 def check_pixels(header: Header, frames: int, name: str, max_pixels: int) -> None:
-    """Whether a picture, or so many frames of it, stay within the limit.
+    """Check that a picture, or this many of its frames, stays within the limit.
 
     Raises:
         ImageError: If not.
@@ -136,11 +136,11 @@ def check_pixels(header: Header, frames: int, name: str, max_pixels: int) -> Non
 
 
 class Finisher:
-    """Frames of a file to HWC sRGB and `ImageMeta`: what all formats have in common.
+    """Converts decoded frames to HWC sRGB and `ImageMeta`; the part common to all formats.
 
     Args:
         header: The file's.
-        name: What messages call it.
+        name: The name used in messages.
         keep_depth: Whether 16 bits stay 16 bits.
     """
 

@@ -1,4 +1,4 @@
-"""HWC sRGB arrays to picture files: profile and alpha put back, one writer a format.
+"""HWC sRGB arrays to picture files: profile and alpha put back, one writer per format.
 
 Pillow writes JPEG, WebP, AVIF, GIF and BMP; imagecodecs JPEG 2000 and the pixels of PNG; tifffile
 TIFF.
@@ -151,7 +151,7 @@ def exif_of(meta: ImageMeta, limit: int | None = None) -> bytes:
 
 
 def kept(format: str, meta: ImageMeta, profile: bytes) -> dict[str, object]:
-    """Pillow's options for what a file holds beside its colours."""
+    """Pillow's options for what a file holds besides its colours."""
     about, options = FORMATS[format], {}
     exif = exif_of(meta, JPEG_EXIF if format == "JPEG" else None) if about.exif else b""
     if exif:
@@ -165,7 +165,7 @@ def kept(format: str, meta: ImageMeta, profile: bytes) -> dict[str, object]:
 
 @contextlib.contextmanager
 def writing(shape: tuple[int, ...], format: str) -> Iterator[None]:
-    """What a library says against a picture, in one line.
+    """Turn any error a library raises while writing into one line.
 
     Raises:
         ImageError: If the format cannot hold it.

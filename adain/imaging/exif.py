@@ -1,7 +1,7 @@
-"""EXIF as bytes: read entry by entry, so that texts stay as they are and one bad tag is only one.
+"""EXIF, copied as bytes entry by entry: texts are not re-encoded, and only bad tags are dropped.
 
 A block is a small TIFF file: a byte order, then directories of entries (tag, type, count, value).
-Values are copied and never interpreted; the byte order stays the source's.
+Values are copied without being interpreted, in the byte order of the source.
 
 Reference:
     CIPA DC-008, Exchangeable image file format, sections 4.5 and 4.6
@@ -19,7 +19,7 @@ HISTORY = 0x9213
 _ORIENTATION, _EXIF, _GPS, _INTEROP, _MAKER = 0x0112, 0x8769, 0x8825, 0xA005, 0x927C
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 129: 1}
 _BYTES, _TEXT, _SHORT, _LONG, _RATIO = (1, 7), (1, 2, 7, 129), (3, 4), (4, 13), (5,)
-# What speaks of the picture, not of how some file lays out its pixels, with the types allowed.
+# Tags that describe the picture rather than the layout of the file, with their allowed types.
 _KEPT = {
     0x000B: _TEXT, 0x010E: _TEXT, 0x010F: _TEXT, 0x0110: _TEXT, 0x011A: _RATIO, 0x011B: _RATIO,
     0x0128: _SHORT, 0x0131: _TEXT, 0x0132: _TEXT, 0x013B: _TEXT, 0x013C: _TEXT, 0x4746: _SHORT,
@@ -51,7 +51,7 @@ class Exif:
     orientation: int = 1
 
     def dpi(self) -> tuple[float, float] | None:
-        """(horizontal, vertical) dots an inch, from the resolution's tags; None if unknown."""
+        """(horizontal, vertical) dots per inch, from the resolution's tags; None if unknown."""
         unit = self.main.get(0x0128)
         unit = int.from_bytes(unit[2][:2], "little" if self.order == "<" else "big") if unit else 2
         values = []
@@ -59,7 +59,7 @@ class Exif:
             _, _, value = self.main.get(tag, (5, 1, bytes(8)))
             over, under = struct.unpack(f"{self.order}II", value[:8])
             values.append(over / under * {2: 1.0, 3: 2.54}.get(unit, 0.0) if under else 0.0)
-        # Some files say 1 dot an inch for "unknown".
+        # Some files say 1 dot per inch for "unknown".
         return (values[0], values[1]) if min(values) > 1 else None
 
     def tobytes(self, limit: int | None = None) -> bytes:
@@ -170,7 +170,7 @@ def parse(block: bytes) -> Exif:
 
 
 def _number(order: str, entry: tuple[int, int, bytes] | None) -> int:
-    """A whole number, or 0."""
+    """The entry as an integer; 0 if it is none."""
     if entry is None or entry[0] not in (3, 4, 13):
         return 0
     return struct.unpack(f"{order}{'H' if entry[0] == 3 else 'I'}", entry[2][: _SIZES[entry[0]]])[0]
@@ -196,7 +196,7 @@ def read_directory(data: bytes, order: str, start: int) -> Entries:
 
 
 def with_history(exif: Exif, history: str) -> Exif:
-    """The same with ASCII text as its history."""
+    """Set the history to an ASCII text; returns the same object."""
     text = history.encode("ascii", "replace") + b"\0"
     exif.main[HISTORY] = 2, len(text), text
     return exif
@@ -209,7 +209,7 @@ def history(block: bytes) -> str:
 
 
 def without_resolution(exif: Exif) -> Exif:
-    """The same without the tags that TIFF's own take the place of."""
+    """Remove the resolution tags, which TIFF writes itself; returns the same object."""
     for tag in _RESOLUTION:
         exif.main.pop(tag, None)
     return exif

@@ -1,8 +1,8 @@
-"""The picture formats that are read and written: the one list, and how content tells them apart.
+"""The picture formats that can be read and written, and how their content identifies them.
 
-A file's format is decided by its first bytes, never by its name, and only the formats of this list
-are handed to a decoder. Nothing here or below starts another program or an interpreter, as readers
-of PostScript, PDF, SVG or Windows metafiles do.
+The first bytes of a file decide its format, never its name, and only formats on this list reach a
+decoder. None of the decoders starts another program or an interpreter, as readers of PostScript,
+PDF, SVG or Windows metafiles do.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ class ImageError(ValueError):
 
 @dataclass(frozen=True)
 class Format:
-    """What one format can hold, and how a file of it begins.
+    """What a format can hold, and how its files begin.
 
     Args:
         name: Pillow's name of the format, such as "JPEG".
         suffixes: Lower-case suffixes of its files.
-        starts: Whether these bytes, the first of a file, begin such a file.
+        starts: Whether a file with these first bytes has this format.
         written: Whether results are written in it.
         animated: Whether it holds animations.
-        deep: Whether it holds 16 bits a channel.
+        deep: Whether it holds 16 bits per channel.
         alpha: Whether it holds transparency; of GIF only all or nothing.
         icc, exif, dpi: Whether results keep the profile, EXIF and resolution.
     """
@@ -87,11 +87,11 @@ FORMATS = {
         Format("PPM", (".ppm", ".pgm", ".pbm", ".pnm"),
                lambda head: re.match(rb"P[1-6][\s#]", head) is not None, written=False, deep=True),
         Format("QOI", (".qoi",), _begins(b"qoif"), written=False),
-        # The last: what begins like another format is no TGA.
+        # Last, because a TGA has no signature.
         Format("TGA", (".tga",), _is_tga, written=False),
     )
 }  # fmt: skip
-"""The formats that are read, by name, in the order in which content is compared with them."""
+"""The formats that are read, by name, in the order in which content is checked."""
 
 WRITERS = {
     suffix: item.name
@@ -100,7 +100,7 @@ WRITERS = {
     for suffix in item.suffixes
     if suffix != ".j2k"  # A bare code stream, which has no place for anything but pixels.
 }
-"""`{suffix: format}` of what is written."""
+"""`{suffix: format}` of the formats that are written."""
 
 WRITABLE_SUFFIXES = frozenset(WRITERS)
 """Lower-case suffixes that `save_image` writes."""
@@ -142,7 +142,7 @@ def format_of(head: bytes, name: str) -> Format:
 
     Args:
         head: Its first `HEAD` bytes, or all it has.
-        name: What errors call it.
+        name: The name used in errors.
 
     Raises:
         ImageError: If it is of no format of `FORMATS`.

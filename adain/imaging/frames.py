@@ -1,4 +1,4 @@
-"""What every reader gives: a header, and frames of full-range samples."""
+"""The common output of all readers: a header, and frames of full-range samples."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself before its pixels are decoded.
+    """Metadata that is known before the pixels are decoded.
 
     Args:
         format: A name of `formats.FORMATS`.
         height, width: Pixels as stored, before EXIF's turn.
         mode: Pillow's name of how the samples are stored: "RGB", "L", "CMYK", "I;16", ...
-        bits: Bits a channel: 1, 8, 16 or 32.
+        bits: Bits per channel: 1, 8, 16 or 32.
         frames: Frames of the animation, 1 for a still.
-        loop: How often it plays, as the format counts it: 0 for ever, None for no count.
+        loop: How often it plays, as the format counts it: 0 means forever, None for no count.
         icc: Profile; b"" for none.
         exif: EXIF block, with prefix or without; b"" for none.
-        dpi: (horizontal, vertical) dots an inch, or None.
-        orientation: EXIF's turn where the block does not tell it; 0 if it does.
-        note: What is lost in reading, for the user; "" for nothing.
+        dpi: (horizontal, vertical) dots per inch, or None.
+        orientation: EXIF orientation, 1 to 8, if it is not in the EXIF block; else 0.
+        note: A warning for the user about what reading loses; "" for none.
     """
 
     format: str
@@ -70,7 +70,7 @@ class Reader(Protocol):
 
 
 class FrameCanvas:
-    """What an animation has drawn so far (APNG's rules).
+    """The picture that an animation has built up so far, by APNG's rules.
 
     Args:
         height, width: Pixels.
@@ -90,8 +90,8 @@ class FrameCanvas:
         Args:
             samples: HWC of 1 to 4 channels: grey, grey and alpha, RGB, RGBA.
             box: (top, left, height, width) of its place.
-            dispose: What becomes of it before the next: 0 stays, 1 is cleared, 2 is undone.
-            over: Whether it is laid over what is there, and does not replace it.
+            dispose: What happens to its area before the next frame: 0 kept, 1 cleared, 2 restored.
+            over: Whether to blend it over what is there instead of replacing it.
 
         Returns:
             Copies of the whole canvas: colours HWC and alpha HW.
@@ -105,7 +105,7 @@ class FrameCanvas:
             self._pixels[self._restore[0]] = self._restore[1]
         under = self._pixels[place]
         if under.shape[:2] != samples.shape[:2]:
-            raise ValueError("a frame lies outside of the picture")
+            raise ValueError("a frame lies outside the picture")
         self._restore = {1: (place, 0), 2: (place, under.copy())}.get(dispose)
         drawn = np.empty_like(under)
         drawn[..., :3] = samples[..., : 3 if samples.shape[2] > 2 else 1]
@@ -119,7 +119,7 @@ def _blend(top: np.ndarray, under: np.ndarray, white: int) -> np.ndarray:
     below = under[..., 3:].astype(np.float64) / white * (1 - share)
     alpha = share + below
     colors = (top[..., :3] * share + under[..., :3] * below) / np.maximum(alpha, 1e-9)
-    # Nothing drawn leaves what is there, to the bit; so does nothing below.
+    # Where only one of the two is visible, its colours stay exactly as they are.
     colors = np.where(share >= 1, top[..., :3], np.where(share <= 0, under[..., :3], colors))
     return np.rint(np.concatenate([colors, alpha * white], axis=-1)).astype(top.dtype)
 

@@ -18,7 +18,7 @@ _RELATIVE = 1
 
 
 def color_space(profile: bytes) -> str:
-    """ "gray", "rgb", "cmyk" or "lab"; "" for what is no profile of these."""
+    """The profile's colour space: "gray", "rgb", "cmyk" or "lab"; "" for any other."""
     return _SPACES.get(profile[16:20], "") if profile[36:40] == b"acsp" else ""
 
 

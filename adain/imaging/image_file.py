@@ -21,7 +21,7 @@ from adain.imaging.streams import Readable, read_bytes
 
 
 class ImageFile:
-    """A picture file, read once: what it says of itself, its picture and its frames.
+    """A picture file, read once: its metadata, its picture and its frames.
 
     Args:
         source: A path, a file's bytes, or a binary file object such as `sys.stdin.buffer`.
@@ -29,10 +29,10 @@ class ImageFile:
             frames count.
 
     Attributes:
-        name: What messages call it.
+        name: The name used in messages.
         format: A name of `formats.FORMATS`, such as "JPEG", by the content.
         size: `(height, width)`, upright.
-        bits: Bits a channel in the file: 1, 8, 16 or 32.
+        bits: Bits per channel in the file: 1, 8, 16 or 32.
         n_frames: Frames of the animation; 1 for a still, and for TIFF of many pages.
         loop: How often an animation plays; see `ImageMeta.loop`.
         history: What `save_image` wrote as `ImageMeta.history`; "" for none.
@@ -82,7 +82,7 @@ class ImageFile:
         """Each whole frame as `read` gives it, with its `duration`; one is held at a time.
 
         Raises:
-            ImageError: If all frames together are too large; also in the midst of a file.
+            ImageError: If all frames together are too large; also partway through a file.
         """
         header = self._reader.header
         check_pixels(header, header.frames, self.name, self._max_pixels)

@@ -1,6 +1,6 @@
-"""Files in = files out: pictures become HWC sRGB arrays, uint8 or uint16, and go back.
+"""Read picture files as HWC sRGB arrays, uint8 or uint16, and write them back without losses.
 
-A picture that is read more than once, or an animation, is opened once:
+Open a picture once to read it repeatedly, or to stream an animation:
 
     image = open_image("in.gif")
     if image.is_animated:
@@ -9,7 +9,7 @@ A picture that is read more than once, or an animation, is opened once:
         picture, meta = image.read()
 
 `frames` decodes and `save_frames` encodes one frame after the other, so that memory does not grow
-with their number. Results appear under their name once they are whole.
+with their number. Files appear under their name once they are complete.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ __all__ = [
 def list_images(folder: str | PathLike) -> list[Path]:
     """Pictures in a folder and all its sub-folders, sorted; hidden files and folders left out.
 
-    Only regular files: a pipe or a device that is called like a picture may have no end. A folder
+    Pipes and devices are left out, whatever their names: they may never end. A folder
     that cannot be read is told in the log.
 
     Args:
@@ -184,7 +184,7 @@ def read_frames(
         Each whole frame, HWC sRGB, and its `ImageMeta` with `alpha`, `duration` and `loop`.
 
     Raises:
-        ImageError: As in `read_image`, also in the midst of a file.
+        ImageError: As in `read_image`, also partway through a file.
     """
     yield from open_image(source, max_pixels=max_pixels).frames(keep_depth=keep_depth)
 
@@ -234,8 +234,8 @@ def save_frames(
     Args:
         target: A path, or a binary file object.
         frames: Pictures of one size, HWC sRGB, with their `ImageMeta`: `duration` and `alpha`
-            count for each frame, the rest is taken from the first. uint8; uint16 stays in APNG
-            and is rounded elsewhere. Each is asked for when the last one is written.
+            count for each frame, the rest is taken from the first. uint16 stays so in APNG and is
+            rounded to uint8 elsewhere. Each frame is requested after the previous one is written.
         quality: 1 to 100, for WebP and AVIF.
         format: "GIF", "WEBP", "AVIF" or "PNG"; default: as in `save_image`.
 

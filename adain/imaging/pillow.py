@@ -1,4 +1,4 @@
-"""What Pillow reads: JPEG, WebP, AVIF, GIF, BMP, TGA, QOI, and Netpbm of 8 bits."""
+"""Formats read with Pillow: JPEG, WebP, AVIF, GIF, BMP, TGA, QOI, and Netpbm of 8 bits."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ BROKEN = (struct.error, OSError, SyntaxError, ValueError, EOFError, KeyError, In
           Image.DecompressionBombError)  # fmt: skip
 _PLUGINS = {"JPEG": "Jpeg", "WEBP": "WebP", "AVIF": "Avif", "GIF": "Gif", "BMP": "Bmp",
             "TGA": "Tga", "QOI": "Qoi", "PPM": "Ppm"}  # fmt: skip
-_OUTSIDE = "a frame lies outside of the picture"
+_OUTSIDE = "a frame lies outside the picture"
 _lock = threading.Lock()
 
 
 @contextlib.contextmanager
 def quiet(max_pixels: int | None = None) -> Iterator[None]:
-    """A limit of ours in place of Pillow's, and no warnings about odd headers.
+    """Replace Pillow's pixel limit with ours, and silence its warnings about odd headers.
 
-    Both are settings of the whole process, hence the lock; decoding stills needs neither.
+    Both settings are process-wide, hence the lock; decoding stills needs neither.
 
     Args:
-        max_pixels: Pillow refuses what has more than twice as many; None: nothing.
+        max_pixels: Pillow refuses pictures of more than twice as many pixels; None: no limit.
     """
     with _lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -51,15 +51,15 @@ class PillowReader:
 
     Args:
         data: The file.
-        format: Its name; no other of Pillow's readers gets to see the file.
-        max_pixels: Of a GIF, the most that may be drawn before its size is known.
+        format: Its name; only this one of Pillow's readers is tried.
+        max_pixels: Limit for the first frame of a GIF, which is decoded on opening.
     """
 
     def __init__(self, data: bytes, format: str, max_pixels: int):
         self._data, self._format = data, format
-        # Without its reader Pillow would load all of them.
+        # Otherwise Pillow would import all of its readers to find this one.
         importlib.import_module(f"PIL.{_PLUGINS[format]}ImagePlugin")
-        # Opening a GIF draws its first frame, which may be larger than it says.
+        # Opening a GIF decodes its first frame, which may be larger than the header says.
         with quiet(max_pixels if format == "GIF" else None):
             self._picture = picture = Image.open(io.BytesIO(data), formats=(format,))
             frames = getattr(picture, "n_frames", 1) if FORMATS[format].animated else 1
@@ -89,10 +89,12 @@ class PillowReader:
         if self.header.frames == 1:
             yield self.first()
             return
+        # All frames have an alpha plane, or none has; Pillow tells only as it decodes them.
+        has_alpha = self._format == "GIF" and scan_gif(self._data)[1]
         for index in range(self.header.frames):
             if index == self.header.frames - 1:
                 self._check_end()
-            # A frame that lies outside would make Pillow's canvas grow.
+            # A frame outside the picture would make Pillow enlarge its canvas.
             size = self.header.width, self.header.height
             try:
                 with quiet(size[0] * size[1]):
@@ -102,12 +104,15 @@ class PillowReader:
                 raise ImageError(_OUTSIDE) from error
             if self._picture.size != size:
                 raise ImageError(_OUTSIDE)
-            yield self._frame()
+            frame = self._frame()
+            if frame.alpha is None and has_alpha:
+                frame = frame._replace(alpha=np.full(size[::-1], 255, np.uint8))
+            yield frame
 
     def _check_end(self) -> None:
-        """Pillow shows what there is of some files, and says nothing."""
-        is_whole = {"JPEG": jpeg_is_whole, "GIF": gif_is_whole}.get(self._format)
-        if is_whole is not None and not is_whole(self._data):
+        """Refuse truncated files, which Pillow decodes as far as they go without an error."""
+        cut = self._format == "JPEG" and not jpeg_is_whole(self._data)
+        if cut or (self._format == "GIF" and not scan_gif(self._data)[0]):
             raise ImageError("the file is truncated")
 
     def reduced(self, shorter_side: int) -> np.ndarray | None:
@@ -166,23 +171,27 @@ def jpeg_is_whole(data: bytes) -> bool:
     return data.rfind(b"\xff\xd9") >= 0
 
 
-def gif_is_whole(data: bytes) -> bool:
-    """Whether a file ends with its end mark, or after a block, and not inside of one."""
+def scan_gif(data: bytes) -> tuple[bool, bool]:
+    """Whether a GIF is whole, and whether any of its frames is transparent somewhere.
+
+    It is whole if it ends with the end mark or after a complete block.
+    """
     flags = data[10] if len(data) > 12 else 0
-    at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+    at, transparent = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0), False
     while at < len(data):
-        kind = data[at]
-        if kind == 0x2C:  # A picture: its place, palette and code size.
+        if data[at] == 0x2C:  # An image block: position, palette and code size.
             flags = data[at + 9] if at + 9 < len(data) else 0
             at += 11 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
-        elif kind == 0x21:
+        elif data[at] == 0x21:  # An extension; the one before an image tells of transparency.
+            if data[at + 1 : at + 3] == b"\xf9\4" and at + 3 < len(data):
+                transparent |= bool(data[at + 3] & 1)
             at += 2
-        else:  # The end, or what programs append.
-            return True
+        else:  # The end mark, or data that a program appended.
+            return True, transparent
         while at < len(data) and data[at]:
             at += 1 + data[at]
         at += 1
-    return at == len(data)
+    return at == len(data), transparent
 
 
 def _is_deep_avif(format: str, data: bytes) -> bool:
@@ -206,5 +215,5 @@ def _dpi(value: object) -> tuple[float, float] | None:
         across, down = (float(number) for number in value)
     except (TypeError, ValueError, ZeroDivisionError):
         return None
-    # Some files say 1 dot an inch for "unknown".
+    # Some files say 1 dot per inch for "unknown".
     return (across, down) if 1 < across < math.inf and 1 < down < math.inf else None

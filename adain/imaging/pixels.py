@@ -1,4 +1,4 @@
-"""Between pictures, which are integers, and other numbers: depths, floats, what networks take."""
+"""Conversions between integer pictures, other depths and types, and network inputs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _BAND = 512
 
 
 def check_picture(value: Any, name: str = "image") -> np.ndarray:
-    """A picture from what a caller has, checked.
+    """Check a picture, and convert it if it is Pillow's.
 
     Args:
         value: HWC uint8 or uint16 sRGB, or a Pillow picture of any mode, whose transparency is
             left out.
-        name: What errors call it.
+        name: The name used in errors.
 
     Returns:
         `(height, width, 3)` uint8 or uint16.
@@ -23,7 +23,7 @@ def check_picture(value: Any, name: str = "image") -> np.ndarray:
     Raises:
         ValueError: If it is neither.
     """
-    # Pillow need not be imported to know its pictures.
+    # Recognised by their methods, so that Pillow need not be imported.
     if hasattr(value, "getbands") and hasattr(value, "convert"):
         value = np.asarray(value if value.mode == "RGB" else value.convert("RGB"))
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
@@ -44,7 +44,7 @@ def to_input(picture: np.ndarray, name: str, stride: int) -> np.ndarray:
 
     Args:
         picture: HWC uint8 or uint16 sRGB, any size, or a Pillow picture.
-        name: What errors call it.
+        name: The name used in errors.
         stride: Sides become multiples of this, at least two.
 
     Returns:
@@ -114,12 +114,12 @@ def stretch(samples: np.ndarray, bits: int) -> np.ndarray:
         return samples
     dtype = np.uint8 if bits <= 8 else np.uint16
     if samples.dtype.kind not in "buif":
-        raise ValueError(f"samples of type {samples.dtype} are no grey levels")
+        raise ValueError(f"samples of type {samples.dtype} cannot be used as grey levels")
     top, is_float = _top(samples, bits), samples.dtype.kind == "f"
     result = np.empty(samples.shape, dtype)
     # In bands: doubles of a very large picture would not fit.
     for start in range(0, len(samples), _BAND):
-        with np.errstate(invalid="ignore"):  # Some NaN complain about being copied.
+        with np.errstate(invalid="ignore"):  # Copying a signalling NaN raises a warning.
             levels = samples[start : start + _BAND].astype(np.float64)
         if is_float:
             levels = np.nan_to_num(levels, nan=0.0, posinf=top, neginf=0.0)

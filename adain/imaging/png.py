@@ -29,6 +29,7 @@ _DEPTHS = {_GREY: (1, 2, 4, 8, 16), _PALETTE: (1, 2, 4, 8)}
 _METRE = 39.3701
 MAX_EXIF = 1024**2
 """Longer EXIF, in bytes, is not looked for among a PNG's texts."""
+_CLEARED = 1
 # Adam7: the first column and row of each pass, and the steps.
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
            (0, 1, 1, 2))  # fmt: skip
@@ -36,7 +37,7 @@ _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4),
 
 @dataclass
 class _Control:
-    """What an APNG says of a frame."""
+    """An APNG's frame control."""
 
     width: int
     height: int
@@ -111,7 +112,11 @@ class PngReader:
             yield self.first()
             return
         canvas = FrameCanvas(self._height, self._width, np.uint16 if self._bits == 16 else np.uint8)
+        # All frames have an alpha plane, or none has.
         has_alpha = self._kind in (_GREY_ALPHA, _RGB_ALPHA) or b"tRNS" in self._fixed
+        has_alpha |= any(control.dispose == _CLEARED for control in self._animation)
+        first = self._animation[0]
+        has_alpha |= (first.height, first.width) != (self._height, self._width)
         for control in self._animation:
             if self._fault and control is self._animation[-1]:
                 raise self._fault[0]
@@ -119,11 +124,10 @@ class PngReader:
             samples = samples[..., None] if samples.ndim == 2 else samples
             box = (control.top, control.left, control.height, control.width)
             colors, alpha = canvas.show(samples, box, control.dispose, control.blend == 1)
-            opaque = not has_alpha and bool((alpha == np.iinfo(alpha.dtype).max).all())
-            yield Frame(colors, "rgb", None if opaque else alpha, control.duration)
+            yield Frame(colors, "rgb", alpha if has_alpha else None, control.duration)
 
     def first(self) -> Frame:
-        """The picture that programs without animations show."""
+        """The default image, which programs without APNG support show."""
         if self._fault:
             raise self._fault[0]
         samples = self._decode(self._still, self._height, self._width)
@@ -155,7 +159,7 @@ class PngReader:
     def _decode_rows(self, raw: bytes, height: int, width: int) -> np.ndarray:
         import imagecodecs
 
-        # Of any other chunk, and of interlacing or too many bytes, libpng complains on stderr.
+        # libpng prints warnings about other chunks, about interlacing and about surplus data.
         head = struct.pack(">IIBBBBB", width, height, self._bits, self._kind, 0, 0, 0)
         body = chunk(b"IDAT", zlib.compress(raw, 0))
         return imagecodecs.png_decode(
@@ -164,7 +168,7 @@ class PngReader:
 
 
 def _chunks(data: bytes, fault: list[ImageError]) -> Iterator[tuple[bytes, memoryview]]:
-    """Kinds and bodies, as far as they are sound; `fault` takes what is wrong then."""
+    """Types and contents of the chunks up to the first fault, which goes into `fault`."""
     view, at = memoryview(data), len(SIGNATURE)
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
@@ -198,7 +202,7 @@ def _read_profile(body: bytes) -> bytes:
 
 
 def _read_text_exif(kind: bytes, body: memoryview) -> bytes:
-    """EXIF as ImageMagick wrote it before there was a chunk for it: in hexadecimal, as a text."""
+    """EXIF in a text chunk, in hexadecimal, as older versions of ImageMagick write it."""
     keyword, _, text = bytes(body[:MAX_EXIF]).partition(b"\0")
     if keyword not in (b"Raw profile type exif", b"Raw profile type APP1"):
         return b""
@@ -216,7 +220,7 @@ def _raw_size(height: int, width: int, bits: int) -> int:
 
 
 def _inflate(data: list[memoryview], size: int) -> bytes:
-    """No more than `size` bytes, whatever the file says."""
+    """Decompress at most `size` bytes."""
     raw = zlib.decompressobj().decompress(b"".join(data), size)
     if len(raw) < size:
         raise ImageError("the file is truncated")
@@ -239,7 +243,7 @@ def encode(samples: np.ndarray, icc: bytes, exif: bytes, dpi: tuple[float, float
         samples: HW, or HWC of 2 to 4 channels, uint8 or uint16, alpha last.
         icc: Profile, or b"".
         exif: EXIF block without prefix, or b"".
-        dpi: (horizontal, vertical) dots an inch, or None.
+        dpi: (horizontal, vertical) dots per inch, or None.
     """
     header, pixels = _encode_pixels(samples)
     parts = [SIGNATURE, chunk(b"IHDR", header), *_extras(icc, exif, dpi)]
@@ -275,7 +279,7 @@ class ApngWriter:
 
     Args:
         file: An empty file, open for writing and seeking.
-        loop: How often it plays, 0 for ever.
+        loop: How often it plays, 0 means forever.
         icc, exif, dpi: As for `encode`.
     """
 

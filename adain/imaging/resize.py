@@ -89,7 +89,7 @@ def shorter_side_size(
         size: `(height, width)` of the picture.
         shorter: Pixels, 1 or more.
         max_pixels: The most pixels of the result.
-        name: What errors call the picture.
+        name: The name used in errors.
 
     Returns:
         `(height, width)`, each 1 or more.
@@ -123,7 +123,7 @@ def resize_shorter_side(
         image: HWC or HW, uint8 or uint16.
         shorter: Pixels, 1 or more; long strips stay below, see `shorter_side_size`.
         max_pixels: The most pixels of the result.
-        name: What errors call the picture.
+        name: The name used in errors.
 
     Returns:
         The resized picture, of the same type.

@@ -1,4 +1,4 @@
-"""A picture file's bytes: read once and within bounds, written all or nothing."""
+"""The bytes of picture files: reading within bounds, and atomic writing."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Readable = str | os.PathLike | bytes | bytearray | memoryview | BinaryIO
 """What pictures are read from: a path, a file's bytes, or a binary file object."""
 
 _CHUNK = 1024**2
-# A picture without compression has up to 16 bytes a pixel: four channels of 32 bits.
+# A picture without compression has up to 16 bytes per pixel: four channels of 32 bits.
 _BYTES_A_PIXEL, _MORE_BYTES = 16, 64 * 1024**2
 
 
 def name_of(source: Readable) -> str:
-    """What messages call a source."""
+    """The name of a source in messages."""
     if isinstance(source, str | os.PathLike):
         return os.fsdecode(source)
     if isinstance(source, bytes | bytearray | memoryview):
@@ -39,8 +39,8 @@ def most_bytes(max_pixels: int) -> int:
 def read_bytes(source: Readable, max_pixels: int = MAX_PIXELS) -> tuple[bytes, str]:
     """All bytes of a picture's file, and its name.
 
-    A pipe or a device is read once, from where it is; nothing but a picture's beginning is read of
-    what does not begin like one, and never more than a picture of `max_pixels` can have.
+    Pipes and devices are read once. Reading stops after the first bytes if they are not those of an
+    accepted format, and at the size that an uncompressed picture of `max_pixels` can have.
 
     Raises:
         ImageError: If it is none of `Readable`, missing, empty, too long, or of no accepted format.
@@ -97,7 +97,7 @@ def written_whole(target: str | os.PathLike | BinaryIO) -> Iterator[Any]:
     """A file to write into, which appears under its name once it is complete and on the disk.
 
     Args:
-        target: A path, or a binary file object, which gets the bytes in the end.
+        target: A path, or a binary file object, to which the bytes are copied at the end.
 
     Raises:
         ImageError: If it cannot be written; what was there before stays.

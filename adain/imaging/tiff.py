@@ -38,7 +38,7 @@ class TiffReader:
     def __init__(self, data: bytes):
         import tifffile
 
-        # What it finds wrong with a file it says to the log, too.
+        # tifffile also logs the errors it raises.
         logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
         self._data = data
         self._page = page = tifffile.TiffFile(io.BytesIO(data)).pages[0]
@@ -48,7 +48,7 @@ class TiffReader:
         if page.photometric not in (*range(7), *_LAB) or _DNG_VERSION in page.tags:
             raise ImageError("it is a camera's raw file; develop it first")
         if page.imagedepth > 1 or not page.imagelength or not page.imagewidth:
-            raise ImageError("it is no picture of two dimensions")
+            raise ImageError("it is not a two-dimensional picture")
         if not self._colors() <= page.samplesperpixel <= _CHANNELS:
             raise ImageError(f"it cannot have {page.samplesperpixel} channels")
         pixels, tile = page.imagelength * page.imagewidth, page.tilelength * page.tilewidth
@@ -90,10 +90,10 @@ class TiffReader:
         return known.get(page.photometric, "LAB")
 
     def _alpha_channel(self) -> int | None:
-        """Which channel is the alpha; the meaning of others is not known."""
+        """Index of the alpha channel, or None; other extra channels are ignored."""
         page, colors = self._page, self._colors()
         if not page.extrasamples and page.samplesperpixel == colors + 1:
-            return colors  # Not declared, as some programs leave it.
+            return colors  # Some programs do not declare it.
         for number, kind in enumerate(page.extrasamples):
             if kind in (_ASSOCIATED, _UNASSOCIATED):
                 return colors + number
@@ -144,14 +144,14 @@ class TiffReader:
         return samples if samples.dtype != bool else samples.astype(np.uint8)
 
     def _from_ycbcr(self) -> np.ndarray:
-        """Luma and chroma, also subsampled, as libtiff converts them."""
+        """Luma and chroma, subsampled or not, converted by libtiff."""
         import imagecodecs
 
         return imagecodecs.tiff_decode(self._data, asrgb=True)[..., :3]
 
     def _from_palette(self, indices: np.ndarray) -> np.ndarray:
         table = np.asarray(self._page.colormap)  # (3, 2 ** bits) uint16
-        # Some programs write a palette of 8 bits into the 16.
+        # Some programs store 8-bit values in the 16-bit palette.
         table = table if table.max() < 256 else table >> 8
         return table.T.astype(np.uint8)[np.minimum(indices, table.shape[1] - 1)]
 
@@ -169,7 +169,7 @@ def _from_lab(colors: np.ndarray, signed: bool, bits: int) -> np.ndarray:
 
 
 def _divide(colors: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Colours that had been multiplied with their alpha."""
+    """Undo the multiplication of colours by alpha."""
     white = np.iinfo(colors.dtype).max
     share = alpha if colors.ndim == 2 else alpha[..., None]
     whole = colors.astype(np.uint64) * white // np.maximum(share, 1)
@@ -188,7 +188,7 @@ def encode(
         samples: HW, or HWC of 3 or 4 channels, uint8 or uint16, alpha last.
         icc: Profile, or b"".
         exif: What to keep, or None; its resolution counts where `dpi` is None.
-        dpi: (horizontal, vertical) dots an inch, or None.
+        dpi: (horizontal, vertical) dots per inch, or None.
     """
     import tifffile
 
@@ -219,7 +219,7 @@ def encode(
         return data
     (start,) = struct.unpack_from(f"{exif.order}I", data, 4)
     layout = exif_blocks.read_directory(data, exif.order, start)
-    # A new first directory, at the end; the old one is no longer pointed at.
+    # The new first directory goes to the end of the file; the old one is left unused.
     data += b"\0" * (len(data) % 2)
     moved = struct.pack(f"{exif.order}I", len(data))
     return b"".join([data[:4], moved, data[8:], exif.directories(len(data), layout)])
