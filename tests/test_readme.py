@@ -10,6 +10,7 @@ import pytest
 
 from adain import cli
 from adain.options import load
+from adain.stylize.config import StylizeConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = {"stylize.py": "stylize", "train.py": "train"}
@@ -59,11 +60,13 @@ def runnable(command: list[str]) -> bool:
     if command[0] != "stylize" or "--help" in command:
         return False
     options = parse(command)
-    paths = [*options["content_path"], *options["style_path"]]
-    shipped = options["checkpoint"] in ("adain_vgg19", "weights", "weights/adain_vgg19")
+    options.pop("config", None)
+    config = StylizeConfig(**{k: v for k, v in options.items() if k not in ("command", "action")})
+    shipped = config.checkpoint in ("adain_vgg19", "weights", "weights/adain_vgg19")
     known = {"great-wave", "starry-night", "mosaic"}
+    paths = [*config.content_path, *config.style_path]
     found = all(path.startswith("images/") or path in known for path in paths)
-    return shipped and options["out_path"] != "-" and found and not options["dry_run"]
+    return shipped and config.out_path != "-" and found and not config.dry_run
 
 
 def test_commands_are_found():
