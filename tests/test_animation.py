@@ -138,6 +138,22 @@ def test_half_transparent_gif_is_told(tmp_path, caplog):
     assert (first == 0).all() and (second == 255).all()
 
 
+def test_lost_transparency_is_told(tmp_path, caplog):
+    image, half = frames_of(1)[0], np.full((24, 32), 99, np.uint8)
+    for name, alpha, told in (
+        ("a.jpg", half, "a.jpg: JPEG has no transparency"),
+        ("b.gif", half, "b.gif: GIF has no half"),
+        ("c.jpg", np.full_like(half, 255), ""),
+        ("d.gif", half // 99 * 255, ""),
+        ("e.png", half, ""),
+    ):  # fmt: skip
+        caplog.clear()
+        imaging.save_image(tmp_path / name, image, meta=ImageMeta(alpha=alpha))
+        assert told in caplog.text and bool(caplog.text) == bool(told)
+        imaging.save_image(tmp_path / name, np.dstack([image, alpha]))
+        assert caplog.text.count(name) == 2 * bool(told)
+
+
 def test_sixteen_bits_of_apng(tmp_path):
     images = frames_of(5, kind=np.uint16)
     images = [image + np.uint16(index) for index, image in enumerate(images)]

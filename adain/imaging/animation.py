@@ -29,7 +29,7 @@ from PIL import GifImagePlugin, Image
 from adain.imaging import exif as exif_blocks
 from adain.imaging import png
 from adain.imaging.decode import ImageMeta
-from adain.imaging.encode import encode_image, exif_of, kept, prepare, writing
+from adain.imaging.encode import encode_image, exif_of, kept, lost_alpha, prepare, writing
 from adain.imaging.formats import ANIMATED_SUFFIXES, FORMATS, ImageError
 from adain.imaging.frames import changed_box
 from adain.imaging.streams import name_of, written_whole
@@ -69,7 +69,7 @@ def _prepared(
     frames: Iterable[tuple[np.ndarray, ImageMeta]], first: ImageMeta, format: str, name: str
 ) -> Frames:
     """Frames of one shape and type, in the first one's profile."""
-    has_alpha, size, dtype, told = first.alpha is not None, None, None, False
+    has_alpha, size, dtype, told = first.alpha is not None, None, None, ""
     for image, meta in frames:
         size = size or image.shape[:2]
         dtype = dtype or image.dtype
@@ -86,16 +86,9 @@ def _prepared(
         if image.ndim == 2:
             image = np.stack([image] * 3, axis=-1)
         samples = prepare(image, meta, format).samples
-        if format == "GIF" and not told and samples.shape[2] == 4:
-            told = _tell_half_transparent(samples[..., 3], name)
+        if samples.shape[2] == 4 and not told and (told := lost_alpha(samples[..., 3], format)):
+            logger.warning("%s: %s", name, told)
         yield samples, meta.duration
-
-
-def _tell_half_transparent(alpha: np.ndarray, name: str) -> bool:
-    if not ((alpha > 0) & (alpha < 255)).any():
-        return False
-    logger.warning("%s: GIF has no half-transparent pixels; each becomes opaque or clear", name)
-    return True
 
 
 # GIF ----------------------------------------------------------------------------------------------
@@ -103,8 +96,6 @@ def _tell_half_transparent(alpha: np.ndarray, name: str) -> bool:
 
 def gif_still(samples: np.ndarray) -> bytes:
     """A GIF of one frame; HW, or HWC of 3 or 4 channels, uint8."""
-    if samples.ndim == 3 and samples.shape[2] == 4:
-        _tell_half_transparent(samples[..., 3], "result")
     file = io.BytesIO()
     _gif(file, iter([(samples, 0.0)]), None)
     return file.getvalue()

@@ -140,6 +140,16 @@ def prepare(image: np.ndarray, meta: ImageMeta, format: str) -> Prepared:
     return Prepared(np.ascontiguousarray(image), embedded)
 
 
+def lost_alpha(alpha: np.ndarray, format: str) -> str:
+    """What a format loses of an alpha plane, uint8 or uint16, for a warning; "" for nothing."""
+    white = np.iinfo(alpha.dtype).max
+    if not FORMATS[format].alpha and (alpha < white).any():
+        return f"{format} has no transparency; the picture becomes opaque"
+    if format == "GIF" and ((alpha > 0) & (alpha < white)).any():
+        return "GIF has no half-transparent pixels; each becomes opaque or clear"
+    return ""
+
+
 def exif_of(meta: ImageMeta, limit: int | None = None) -> bytes:
     """The EXIF block to write, history and all; b"" for none."""
     if not meta.exif and not meta.history:

@@ -25,7 +25,7 @@ import numpy as np
 from adain import folders
 from adain.constants import MAX_PIXELS
 from adain.imaging.decode import ImageMeta
-from adain.imaging.encode import encode_image, encode_png
+from adain.imaging.encode import encode_image, encode_png, lost_alpha
 from adain.imaging.formats import (
     ANIMATED_SUFFIXES,
     FORMATS,
@@ -45,7 +45,7 @@ from adain.imaging.resize import (
     resize_shorter_side,
     shorter_side_size,
 )
-from adain.imaging.streams import Readable, written_whole
+from adain.imaging.streams import Readable, name_of, written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -200,7 +200,8 @@ def save_image(
     """Write a picture, all of it or nothing: it appears under its name once it is complete.
 
     With `meta` from `read_image` the file gets the source's EXIF, resolution, alpha (resized if
-    need be; JPEG has none and drops it) and ICC profile, into which the colours are converted.
+    need be) and ICC profile, into which the colours are converted. A warning in the log says what
+    the format cannot hold of the alpha.
 
     The array decides the depth, whatever `meta` says: uint16 is written with 16 bits as PNG, TIFF
     and JPEG 2000, and rounded to 8 for other formats.
@@ -217,7 +218,13 @@ def save_image(
         ImageError: If the suffix is unknown or the file cannot be written.
         ValueError: If `image` has another shape or type.
     """
-    data = encode_image(image, _format_of(target, format, meta), meta=meta, quality=quality)
+    format = _format_of(target, format, meta)
+    data = encode_image(image, format, meta=meta, quality=quality)
+    alpha = meta.alpha if meta is not None else None
+    if image.ndim == 3 and image.shape[2] == 4:
+        alpha = image[..., 3]
+    if alpha is not None and (lost := lost_alpha(alpha, format)):
+        logger.warning("%s: %s", name_of(target), lost)
     with written_whole(target) as file:
         file.write(data)
 
