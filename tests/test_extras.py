@@ -212,3 +212,10 @@ def test_core_engines_do_without_the_extras(without, tiny_preset, picture):
     stylizer = adain.load_stylizer(tiny_preset)
     assert type(stylizer).__name__ == "MnnStylizer"
     assert stylizer.stylize(picture(40, 56), picture(32, 32)).shape == (40, 56, 3)
+
+
+def test_public_names_are_type_checked(root):
+    """Every module with a public name is in pyright's list."""
+    tools = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    modules = {f"adain/{module.replace('.', '/')}.py" for module in adain._PUBLIC.values()}
+    assert set(tools["pyright"]["include"]) == modules | {"adain/__init__.py"}

@@ -46,7 +46,7 @@ class MnnStylizer(GraphStylizer):
                 return OnnxRuntimeStylizer._load(self, name)
             raise EngineError(
                 "MNN does not work in a forked process. Use multiprocessing.get_context('spawn'), "
-                "or pip install onnxruntime."
+                'or pip install "adain[onnxruntime]".'
             )
         with _no_stdout():
             import MNN

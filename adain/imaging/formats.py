@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 
@@ -160,7 +161,7 @@ def format_of(head: bytes, name: str) -> Format:
     raise ImageError(f"{name}: is not a picture that can be read. Accepted: {accepted}.")
 
 
-def written_format(target: str | Path) -> str:
+def written_format(target: str | PathLike) -> str:
     """The format that a file's suffix asks for.
 
     Raises:

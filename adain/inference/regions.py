@@ -84,7 +84,7 @@ def check_alpha(alpha: Any) -> None:
     Raises:
         ValueError: If it is no number of 0 or more.
     """
-    if not (isinstance(alpha, Real) and 0 <= alpha < math.inf):
+    if not (isinstance(alpha, Real) and 0 <= float(alpha) < math.inf):
         raise ValueError(f"`alpha` must be a number, 0 or more. Received: alpha={alpha}")
 
 
@@ -107,7 +107,7 @@ def integers_to_mask(mask: np.ndarray, name: str) -> np.ndarray:
             f"{name} must be bool, float in [0, 1], uint8, uint16, or integers 0 and 1. "
             f"Received: shape={mask.shape}, dtype={mask.dtype}"
         )
-    if 0 < highest and mask.max() < _FAINT:
+    if highest and mask.max() < _FAINT:
         logger.warning(
             "%s is %d of 255 where it is brightest: next to nothing is stylised. Of a picture of "
             "labels make a mask for each, white inside.", name, mask.max(),

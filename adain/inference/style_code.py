@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -175,15 +176,15 @@ def mix(codes: Sequence[StyleCode], weights: Sequence[float] | None = None) -> S
     if len(kinds) > 1 or len(encoders) > 1:
         raise ValueError(f"Codes of different presets do not mix. Received: {codes}")
     shares = [weight / sum(weights) for weight in weights]
-    palettes = [code.palette for code in codes]
+    palettes = [code.palette for code in codes if code.palette is not None]
 
-    def blend(vectors):
+    def blend(vectors) -> Any:
         return sum(share * vector for share, vector in zip(shares, vectors, strict=True))
 
     return StyleCode(
         [blend(level) for level in zip(*(code.means for code in codes), strict=True)],
         [blend(level) for level in zip(*(code.stds for code in codes), strict=True)],
-        palette=None if None in palettes else mix_palettes(palettes, shares),
+        palette=mix_palettes(palettes, shares) if len(palettes) == len(codes) else None,
         preset=codes[0].preset,
         encoder="".join(encoders),
         name=" + ".join(dict.fromkeys(code.name for code in codes if code.name)),

@@ -3,6 +3,9 @@
 Everything here runs on any Keras backend; tensors are `(batch, height, width, channels)`.
 """
 
+# What Keras' own annotations say of its operations is wider than what they return.
+# pyright: reportOptionalOperand=false
+
 from __future__ import annotations
 
 from keras import ops

@@ -1,5 +1,8 @@
 """The model people use: `StyleTransfer` takes pictures and gives pictures."""
 
+# What Keras' own annotations say of its operations is wider than what they return.
+# pyright: reportOptionalSubscript=false
+
 from __future__ import annotations
 
 import logging

@@ -1,5 +1,10 @@
 """The slow method the fast one is measured against: the picture itself is optimised."""
 
+# What Keras' own annotations say of its operations is wider than what they return.
+# pyright: reportOptionalSubscript=false, reportOptionalOperand=false
+# pyright: reportOptionalMemberAccess=false, reportAttributeAccessIssue=false
+# pyright: reportArgumentType=false, reportReturnType=false
+
 from __future__ import annotations
 
 import contextlib

@@ -20,7 +20,7 @@ from adain.inference.regions import to_mask as check_mask
 from adain.inference.style_code import StyleCode
 from adain.sources import STYLE_CARD, Source, is_card, read_source
 
-_LUMA = np.float32([0.299, 0.587, 0.114])
+_LUMA = np.array([0.299, 0.587, 0.114], "float32")
 _PATHS = (str, os.PathLike)
 _BYTES = (bytes, bytearray, memoryview)
 
@@ -222,9 +222,11 @@ def to_parts(
         )
     planes = to_planes(value, name, max_pixels)
     digest = hashlib.blake2b()
-    for plane in filter(lambda plane: plane is not None, planes):
+    for plane in planes:
+        if plane is None:
+            continue
         digest.update(f"{plane.shape}{plane.dtype}".encode())
-        digest.update(np.ascontiguousarray(plane))
+        digest.update(np.ascontiguousarray(plane).data)
     return [Part(Lazy(digest.digest(), lambda: planes, name), share)]
 
 
@@ -281,7 +283,7 @@ def fitted_size(
     if shorter:
         height, width = imaging.shorter_side_size(size, shorter, max_pixels=max_pixels, name=name)
     resized = (height, width)
-    return resized, tuple(min(side, crop) if crop else side for side in resized)
+    return resized, (min(height, crop), min(width, crop)) if crop else resized
 
 
 def fit(picture: np.ndarray, shorter: int, crop: int, max_pixels: int, name: str) -> np.ndarray:

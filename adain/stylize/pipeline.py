@@ -238,7 +238,9 @@ class StylizePipeline:
         codes: Sequence[StyleCode],
         calls: _Progress,
     ) -> np.ndarray:
-        masked = masks[0] is not None
+        # All regions have one, or there is one region without.
+        inside = [mask for mask in masks if mask is not None]
+        masked = bool(inside)
         alphas = [region.alpha for region in regions]
 
         def stylize(picture: np.ndarray) -> np.ndarray:
@@ -249,7 +251,7 @@ class StylizePipeline:
             }
             with self._networks:
                 if masked:
-                    sized = [imaging.resize_mask(mask, picture.shape[:2]) for mask in masks]
+                    sized = [imaging.resize_mask(mask, picture.shape[:2]) for mask in inside]
                     parts = list(map(Region, sized, codes, alphas))
                     image = self.stylizer.stylize_regions(picture, parts, **how)
                 else:
@@ -261,7 +263,7 @@ class StylizePipeline:
         if not stroke:
             return stylize(photo)
         if masked:
-            return stylize_region_octaves(stylize, photo, stroke, masks, alphas)
+            return stylize_region_octaves(stylize, photo, stroke, inside, alphas)
         return stylize_octaves(stylize, photo, stroke, 1 - min(alphas[0], 1))
 
     def _mask(self, region: PreparedRegion, original: tuple[int, int]) -> np.ndarray | None:
@@ -291,7 +293,7 @@ class StylizePipeline:
         from adain.optimization.config import OptimizeConfig
         from adain.optimization.gatys import optimize_image
 
-        style = self._styles.picture(region.parts[0].style).colors
+        style = self._styles.picture(region.parts[0].style).colors  # pyright: ignore[reportArgumentType]
         steps = self.options.refine
         with self._networks:
             result = optimize_image(

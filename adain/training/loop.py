@@ -1,5 +1,8 @@
 """A training run, which resumes where it stopped."""
 
+# What Keras' own annotations say of its operations is wider than what they return.
+# pyright: reportArgumentType=false
+
 from __future__ import annotations
 
 import json

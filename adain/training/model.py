@@ -1,5 +1,9 @@
 """The model that learns: networks, losses and their weights."""
 
+# What Keras' own annotations say of its operations is wider than what they return.
+# pyright: reportOptionalSubscript=false, reportOptionalOperand=false
+# pyright: reportOptionalMemberAccess=false, reportOperatorIssue=false
+
 from __future__ import annotations
 
 import keras
