@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import multiprocessing
 import pickle
+import re
 import threading
 import tracemalloc
 import warnings
@@ -398,6 +399,15 @@ def test_label_pictures_on_the_command_line(place, preset, exact_pipeline, dtype
     )
 
 
+def test_several_labels_in_one_mask_are_told_once(place, preset, exact_pipeline, caplog):
+    save_image(place.path("many.png"), np.where(place.left > 0, 3, 1).astype("uint8"))
+    flags = ["--style", place.path("p.png"), place.path("q.png"), "--mask", place.path("many.png")]
+    flags += [place.path("left.png"), "--passes", 2]
+    run_command(place, preset, {"engine": exact_pipeline().options.engine}, flags)
+    (record,) = (record for record in caplog.records if "brightest" in record.getMessage())
+    assert "many.png is 3 of 255" in record.getMessage()
+
+
 # === Styles are encoded once ===
 
 
@@ -609,3 +619,23 @@ def test_pipelines_can_be_pickled(place, preset, engine):
     assert np.abs(found.astype(int) - expected).max() <= 2
     # The other's codes are its own, by preset and checksum.
     assert copy.encode(place.styles[0]).encoder == code.encoder != ""
+
+
+# === Documentation ===
+
+
+@pytest.mark.parametrize(
+    ("file", "heading"), [("README.md", "Python"), ("docs/controls.md", "In Python")]
+)
+def test_examples_of_the_documentation_run(root, tmp_path, monkeypatch, picture, file, heading):
+    for name, seed in (("photo", 1), ("painting", 2), ("night", 3), ("wave", 4)):
+        save_image(tmp_path / f"{name}.jpg", picture(64, 96, seed=seed))
+    save_image(tmp_path / "sky.png", (np.indices((64, 96))[0] < 30).astype("uint8") * np.uint8(255))
+    monkeypatch.chdir(tmp_path)
+    text = (root / file).read_text(encoding="utf-8")
+    (section,) = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", text, flags=re.S | re.M)
+    blocks = re.findall(r"```python\n(.*?)```", section, flags=re.S)
+    names: dict = {}
+    for block in blocks:
+        exec(block, names)
+    assert len(blocks) == 2 and names["image"].shape == (64, 96, 3)

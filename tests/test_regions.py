@@ -121,7 +121,7 @@ def test_16_bits(any_model, codes, picture):
         (np.full((32, 32), -1.0), r"numbers in \[0, 1\]. Received: -1.0"),
         (np.ones((32, 31)), r"as large as the picture. Received: shape=\(32, 31\)"),
         (np.ones((32, 32, 3)), "as large as the picture"),
-        (np.ones((32, 32), int), "bool, uint8 or float"),
+        (np.full((32, 32), 2), "bool, float in .* or integers 0 and 1. Received: .* dtype=int64"),
     ],
 )
 def test_wrong_masks(any_model, codes, picture, mask, message):

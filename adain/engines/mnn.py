@@ -25,7 +25,7 @@ class MnnStylizer(GraphStylizer):
     In a forked process ONNX Runtime runs in its place.
 
     They round more coarsely: single values may be two grey levels from those of the others, and
-    differ with the sizes of pictures painted before.
+    differ with the sizes of pictures stylised before.
 
     Reference:
         Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.

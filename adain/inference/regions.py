@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +15,6 @@ from adain.presets.architecture import Architecture
 
 # Blurred masks pass the limits by a rounding error.
 _SLACK = 1e-4
-# Of 255: a mask of whole numbers that reaches no further is hardly meant as one.
-_FAINT = 32
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +86,7 @@ def check_alpha(alpha: Any) -> None:
 def integers_to_mask(mask: np.ndarray, name: str) -> np.ndarray:
     """bool, uint8, uint16, or integers 0 and 1, to uint8 of the same shape, 255 inside.
 
-    Label pictures hold 0 and 1, and are understood; where there are more labels, or the mask is
-    faint for another reason, a warning says so.
+    Label pictures hold 0 and 1, and are understood.
 
     Raises:
         ValueError: If it is of another type.
@@ -107,11 +101,6 @@ def integers_to_mask(mask: np.ndarray, name: str) -> np.ndarray:
             f"{name} must be bool, float in [0, 1], uint8, uint16, or integers 0 and 1. "
             f"Received: shape={mask.shape}, dtype={mask.dtype}"
         )
-    if highest and mask.max() < _FAINT:
-        logger.warning(
-            "%s is %d of 255 where it is brightest: next to nothing is stylised. Of a picture of "
-            "labels make a mask for each, white inside.", name, mask.max(),
-        )  # fmt: skip
     return mask
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import math
 import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,9 +22,14 @@ from adain.inference.regions import to_mask as check_mask
 from adain.inference.style_code import StyleCode
 from adain.sources import STYLE_CARD, Source, is_card, read_source
 
+# Of 255: a mask that reaches no further is hardly meant as one.
+_FAINT = 32
 _LUMA = np.array([0.299, 0.587, 0.114], "float32")
 _PATHS = (str, os.PathLike)
 _BYTES = (bytes, bytearray, memoryview)
+
+
+logger = logging.getLogger(__name__)
 
 
 class Planes(NamedTuple):
@@ -71,17 +78,17 @@ class StyleMix:
 
 @dataclass(frozen=True)
 class Lazy:
-    """A style that is read when it is needed, and again if it was needed long ago.
+    """A style or mask that is read when it is needed, and again if it was needed long ago.
 
     Args:
         key: What tells it from others.
-        load: Reads it.
+        load: Reads it; of a mask, what `to_mask` gives.
         name: What errors call it.
         card: Whether it is a style card, which has no picture.
     """
 
     key: Hashable
-    load: Callable[[], Planes | StyleCode] = field(compare=False)
+    load: Callable[[], Planes | StyleCode | np.ndarray] = field(compare=False)
     name: str = field(compare=False)
     card: bool = field(default=False, compare=False)
 
@@ -185,7 +192,20 @@ def to_mask(value: Any, name: str, max_pixels: int) -> np.ndarray:
         mask = np.rint(mask).astype("uint8")
     if not mask.any():
         raise ValueError(f"{name} must have something white inside. Received: all black")
+    if mask.max() < _FAINT:
+        _tell_faint(name, int(mask.max()))
     return mask
+
+
+@lru_cache(maxsize=256)
+def _tell_faint(name: str, highest: int) -> None:
+    # Once, and not for each photo or frame.
+    logger.warning(
+        "%s is %d of 255 where it is brightest: next to nothing is stylised. Of a picture of "
+        "labels make a mask for each, white inside.",
+        name,
+        highest,
+    )
 
 
 def to_parts(

@@ -79,8 +79,9 @@ class Styles:
             parts = self._parts(region.style, f"{where}style")
             mask, name = region.mask, f"{where}mask"
             if isinstance(mask, Lazy):
+                # Checked by whoever reads it.
                 mask, name = mask.load(), mask.name
-            if mask is not None:
+            elif mask is not None:
                 mask = to_mask(mask, f"`{name}`", self._options.max_pixels)
             prepared.append(PreparedRegion(parts, region.alpha, mask, name))
         masked = [region.mask is not None for region in prepared]
