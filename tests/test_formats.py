@@ -155,9 +155,10 @@ def test_roles_of_the_commands(tmp_path, no_programs, tiny_preset, capfd):
     with pytest.raises(ValueError, match="None of the 1 files can be read"):
         StyleContentDataset(bad, good, batch_size=1, image_size=16, crop_size=16).batch(0)
     from adain.evaluation.pairs import Squares
+    from adain.sources import Source
 
     squares = Squares(16)
-    assert squares.read(bad / "a.jpg", "content") is None
+    assert squares.read(Source(bad / "a.jpg", "a"), "content") is None
     assert "PostScript" in squares.errors[bad / "a.jpg"]
 
 
