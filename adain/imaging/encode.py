@@ -11,7 +11,8 @@ import io
 import logging
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -37,8 +38,7 @@ _OPTIONS = {
 }
 
 
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A picture as its format stores it.
 
     Args:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -103,6 +101,9 @@ def written_whole(target: str | os.PathLike | BinaryIO) -> Iterator[Any]:
         ImageError: If it cannot be written; what was there before stays.
     """
     if not isinstance(target, str | os.PathLike):
+        import shutil
+        import tempfile
+
         with tempfile.SpooledTemporaryFile(max_size=64 * _CHUNK) as file:
             yield file
             file.seek(0)
