@@ -288,6 +288,7 @@ def test_the_loss_of_a_compact_model(make_model, make_compact, large, detail_siz
     assert logs["loss"] == pytest.approx(total, rel=2e-3)
 
 
+@pytest.mark.slow
 def test_a_compact_model_learns_as_a_whole(make_model, make_compact, large):
     network, model = make_model().encoder, make_compact()
     before = [get_arrays(part) for part in (network, model.encoder, model.decoder)]
@@ -306,6 +307,7 @@ def test_a_compact_model_learns_as_a_whole(make_model, make_compact, large):
             assert np.abs(array - was[name]).max() > 0, name
 
 
+@pytest.mark.slow
 def test_a_compact_model_overfits_one_pair(make_model, make_compact, large):
     trainer = compiled(make_compact(), learning_rate=5e-3, loss_network=make_model().encoder)
     batch = large.batch(0)
