@@ -7,7 +7,6 @@ import contextlib
 import errno
 import os
 import re
-import secrets
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -130,7 +129,7 @@ def _cause(error: BaseException | None) -> OSError | None:
 
 def _create(folder: Path) -> tuple[Path, BinaryIO]:
     while True:
-        part = folder / f".{secrets.token_hex(6)}.part"
+        part = folder / f".{os.urandom(6).hex()}.part"
         file = open(part, "x+b")
         lock(file)
         # Between the two lines above it may have been taken for a leftover.
