@@ -80,7 +80,7 @@ def check_alpha(alpha: Any) -> None:
         ValueError: If it is no number of 0 or more.
     """
     if not (isinstance(alpha, Real) and 0 <= float(alpha) < math.inf):
-        raise ValueError(f"`alpha` must be a number, 0 or more. Received: alpha={alpha}")
+        raise ValueError(f"`alpha` must be 0 or more. Received: alpha={alpha}")
 
 
 def integers_to_mask(mask: np.ndarray, name: str) -> np.ndarray:
