@@ -18,6 +18,7 @@ from adain.networks.layers import (
     Modulation,
     NearestUpsampling2D,
     ReflectionPadding2D,
+    UpsampledConv2D,
     WeightedStatistics,
 )
 
@@ -167,3 +168,24 @@ def test_channels(features):
     layer = round_trip(Channels(1, 3, name="channels"))
     np.testing.assert_array_equal(numpy(layer(features)), features[..., 1:3])
     assert layer.compute_output_shape((None, None, 7, 3)) == (None, None, 7, 2)
+
+
+@pytest.mark.parametrize("size", [1, 3, 5, 7])
+def test_upsampled_convolution_is_enlarging_and_convolution(features, size):
+    """Away from the edges, which are padded at the smaller size."""
+    layer = round_trip(UpsampledConv2D(4, size, bias_initializer="ones", name="up"))
+    x = np.tile(features, (1, 3, 3, 1))
+    plain = keras.layers.Conv2D(4, size, padding="same")
+    result = numpy(layer(x))
+    plain.build(x.shape)
+    plain.set_weights(layer.get_weights())
+    expected = numpy(plain(BilinearUpsampling2D()(x)))
+    assert result.shape == layer.compute_output_shape(x.shape) == expected.shape
+    inside = slice(size + 1, -size - 1)
+    np.testing.assert_allclose(result[:, inside, inside], expected[:, inside, inside], atol=1e-5)
+    assert layer.compute_output_shape((None, None, 7, 3)) == (None, None, 14, 4)
+
+
+def test_upsampled_convolution_keeps_flat_pictures_flat():
+    layer = UpsampledConv2D(2, 5, kernel_initializer="ones")
+    np.testing.assert_allclose(numpy(layer(np.ones((1, 4, 6, 1), "float32"))), 25, rtol=1e-5)

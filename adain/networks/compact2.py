@@ -18,10 +18,10 @@ import keras
 from keras import layers
 
 from adain.networks.layers import (
-    BilinearUpsampling2D,
     Channels,
     ConditionalInstanceNormalization,
     ReflectionPadding2D,
+    UpsampledConv2D,
     WeightedStatistics,
 )
 
@@ -48,11 +48,11 @@ class Place(NamedTuple):
     """Pixels that one feature covers."""
 
 
-def _conv(x, filters: int, name: str, layer: Callable, kernel: int = 3, **how):
-    dtype = how.get("dtype")
-    x = layer(ReflectionPadding2D, f"{name}_pad", padding=kernel // 2, dtype=dtype)(x)
-    how = {"kernel_initializer": "he_normal"} | how
-    return layer(layers.Conv2D, name, filters=filters, kernel_size=kernel, **how)(x)
+def _conv(x, filters: int, name: str, layer: Callable, **how):
+    x = layer(ReflectionPadding2D, f"{name}_pad", padding=1)(x)
+    return layer(
+        layers.Conv2D, name, filters=filters, kernel_size=3, kernel_initializer="he_normal", **how
+    )(x)
 
 
 def _new(kind: type, name: str, **how):
@@ -213,10 +213,14 @@ def _connect(inputs: Sequence, widths: Sequence[int], layer: Callable, given: Ca
         kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
     )(code)  # fmt: skip
 
-    def normalized(x, conv, name, activate=True):
+    def normalized(x, conv, name, activate=True, enlarge=False):
         start, stop, _ = place = places[name]
+        width = (stop - start) // 2
         # A bias would be taken off again.
-        x = _conv(x, (stop - start) // 2, conv, layer, use_bias=False)
+        if enlarge:
+            x = layer(UpsampledConv2D, conv, filters=width, use_bias=False)(x)
+        else:
+            x = _conv(x, width, conv, layer, use_bias=False)
         change = layer(Channels, f"{name}_change", start=start, stop=stop)(changes)
         norm = layer(ConditionalInstanceNormalization, f"{name}_norm", epsilon=EPSILON)
         x = norm([x, change, *given(x, place)])
@@ -229,17 +233,16 @@ def _connect(inputs: Sequence, widths: Sequence[int], layer: Callable, given: Ca
 
     x = layer(layers.ReLU, "level4_relu")(levels[1])
     x = block(block(x, "block1"), "block2")
-    x = layer(BilinearUpsampling2D, "up3")(x)
     skip = layer(layers.ReLU, "level3_relu")(levels[0])
-    x = layer(layers.Add, "join3")([normalized(x, "conv3", "conv3"), skip])
+    x = layer(layers.Add, "join3")([normalized(x, "conv3", "conv3", enlarge=True), skip])
     x = block(x, "block3")
-    x = normalized(layer(BilinearUpsampling2D, "up2")(x), "conv2", "conv2")
-    x = normalized(layer(BilinearUpsampling2D, "up1")(x), "conv1", "conv1")
-    # Half precision has too few steps for a picture's 256 levels.
-    x = layer(BilinearUpsampling2D, "up0", dtype="float32")(x)
-    return _conv(
-        x, 3, "image", layer, kernel=5, dtype="float32",
+    x = normalized(x, "conv2", "conv2", enlarge=True)
+    x = normalized(x, "conv1", "conv1", enlarge=True)
+    return layer(
+        UpsampledConv2D, "image", filters=3, kernel_size=5,
         # Starts near middle grey.
         kernel_initializer=keras.initializers.VarianceScaling(0.1),
         bias_initializer=keras.initializers.Constant(0.5),
-    )  # fmt: skip
+        # Half precision has too few steps for a picture's 256 levels.
+        dtype="float32",
+    )(x)  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 from keras import ops
 
 from adain.constants import EPSILON
@@ -269,3 +270,113 @@ class Channels(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "start": self.start, "stop": self.stop}
+
+
+@keras.saving.register_keras_serializable("adain")
+class UpsampledConv2D(keras.layers.Layer):
+    """Bilinear enlarging to twice the size and a convolution, computed at the smaller size.
+
+    Both together are one sub-pixel convolution whose kernel is a linear function of this one's, so
+    that nothing of the larger size is kept but the result. The input is padded by mirroring.
+
+    Args:
+        filters: Channels of the result.
+        kernel_size: Side of the kernel at the larger size, odd.
+        use_bias: Whether there is a bias.
+        kernel_initializer, bias_initializer: As in `Conv2D`.
+
+    Call arguments:
+        inputs: `(batch, h, w, channels)`.
+
+    Returns:
+        `(batch, 2 * h, 2 * w, filters)`.
+
+    Reference:
+        Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
+        Convolutional Neural Network", CVPR 2016.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int = 3,
+        use_bias: bool = True,
+        kernel_initializer="he_normal",
+        bias_initializer="zeros",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.enlarging = bilinear_kernels(kernel_size)
+        """`(2, 2, side, side, kernel_size, kernel_size)` float32: for each of the four pixels that
+        one becomes, its kernel at the smaller size, as weights of the larger one's."""
+
+    @property
+    def padding(self) -> int:
+        """Pixels by which the input is padded on each side."""
+        return self.enlarging.shape[2] // 2
+
+    def build(self, input_shape):
+        sides = (self.kernel_size, self.kernel_size)
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(*sides, input_shape[-1], self.filters),
+            initializer=self.kernel_initializer,
+        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                name="bias", shape=(self.filters,), initializer=self.bias_initializer
+            )
+
+    def call(self, inputs):
+        side, channels = self.enlarging.shape[2], inputs.shape[-1]
+        kernel = ops.cast(self.kernel, self.compute_dtype)
+        enlarging = ops.cast(self.enlarging, self.compute_dtype)
+        kernel = ops.einsum("abijkl,klcf->ijcabf", enlarging, kernel)
+        kernel = ops.reshape(kernel, (side, side, channels, 4 * self.filters))
+        sides = (self.padding, self.padding)
+        x = ops.pad(inputs, ((0, 0), sides, sides, (0, 0)), mode="reflect")
+        x = ops.depth_to_space(ops.conv(x, kernel, padding="valid"), 2)
+        return x if self.bias is None else x + ops.cast(self.bias, x.dtype)
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, _ = input_shape
+        sides = (None if side is None else 2 * side for side in (height, width))
+        return (batch, *sides, self.filters)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "use_bias": self.use_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+        }
+
+
+def bilinear_kernels(size: int) -> np.ndarray:
+    """What a convolution after bilinear enlarging to twice the size amounts to.
+
+    Args:
+        size: Side of its kernel, odd.
+
+    Returns:
+        `(2, 2, side, side, size, size)` float32: for each of the four pixels that one becomes
+        (rows, then columns), the kernel at the smaller size, as weights of the larger one's.
+    """
+    radius = size // 2
+    reach = radius // 2 + 1
+    line = np.zeros((2, 2 * reach + 1, size), "float32")
+    for phase in range(2):
+        for tap in range(-radius, radius + 1):
+            # The enlarged line has 3/4 of the nearest pixel and 1/4 of the next.
+            nearest, part = divmod(phase + tap, 2)
+            line[phase, reach + nearest, radius + tap] += 0.75
+            line[phase, reach + nearest + (1 if part else -1), radius + tap] += 0.25
+    return np.einsum("aik,bjl->abijkl", line, line)

@@ -17,6 +17,7 @@ from adain.networks.layers import (
     Modulation,
     NearestUpsampling2D,
     ReflectionPadding2D,
+    UpsampledConv2D,
 )
 from adain.presets.architecture import ARCHITECTURES
 from adain.presets.graphs import Graph
@@ -224,6 +225,30 @@ def _write_conv(graph: Graph, layer, weight, x: str) -> str:
     return _write_activation(graph, layer, graph.add("Conv", inputs, **how))
 
 
+def _write_upsampled_conv(graph: Graph, layer, weight, x: str) -> str:
+    # Runtimes compute the kernel once, when they load the graph.
+    *_, side, _, size, _ = layer.enlarging.shape
+    channels, filters = layer.kernel.shape[2:]
+    kernel = weight("kernel", (0, 1, 2, 3))
+
+    def reshape(tensor, shape):
+        return graph.add("Reshape", [tensor, graph.constant(shape, "int64")])
+
+    enlarging = graph.constant(layer.enlarging.reshape(-1, size * size))
+    kernel = reshape(kernel, [size * size, channels * filters])
+    kernel = reshape(graph.add("MatMul", [enlarging, kernel]), [4, side, side, channels, filters])
+    kernel = graph.add("Transpose", [kernel], perm=[0, 4, 3, 1, 2])
+    kernel = reshape(kernel, [4 * filters, channels, side, side])
+    pads = graph.constant([0, 0, *[layer.padding] * 2] * 2, "int64")
+    x = graph.add("Pad", [x, pads], mode="reflect")
+    x = graph.add("Conv", [x, kernel], kernel_shape=[side, side])
+    x = graph.add("DepthToSpace", [x], blocksize=2)
+    if layer.use_bias:
+        bias = reshape(weight("bias"), [1, filters, 1, 1])
+        x = graph.add("Add", [x, bias])
+    return x
+
+
 def _write_separable_conv(graph: Graph, layer, weight, x: str) -> str:
     kernel = weight("depthwise_kernel", (2, 3, 0, 1))
     x = graph.add("Conv", [x, kernel], group=layer.input.shape[-1])
@@ -307,6 +332,7 @@ _WRITERS: dict[type, Callable[..., str]] = {
     layers.Conv2D: _write_conv,
     layers.SeparableConv2D: _write_separable_conv,
     layers.Dense: _write_dense,
+    UpsampledConv2D: _write_upsampled_conv,
     layers.ReLU: lambda graph, layer, weight, x: graph.add("Relu", [x]),
     layers.Add: lambda graph, layer, weight, x, y: graph.add("Add", [x, y]),
     layers.Rescaling: _write_rescaling,
