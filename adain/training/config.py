@@ -22,7 +22,7 @@ class TrainConfig(Given):
     recipe: str = flag(
         "",
         "train as weights were trained before, in all stages; flags take precedence",
-        choices=("paper", "adain_vgg19", "adain_fast"),
+        choices=("paper", "adain_vgg19", "adain_fast", "compact2"),
     )
     network: str = flag(
         "vgg19",
