@@ -160,7 +160,7 @@ def _with_config_file(words: list[str]) -> list[str]:
 
     try:
         table = tomllib.loads(read_text(path))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"--config {path}: {error}") from error
     more: list[str] = []
     for key, value in table.items():

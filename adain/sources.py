@@ -8,7 +8,7 @@ import os
 import stat
 import sys
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -273,26 +273,43 @@ def disambiguate(
     key: Callable[[Source], Hashable],
     keeps: Callable[[Source], bool] = lambda source: False,
 ) -> list[Source]:
-    """Add the suffix to the names of sources whose results would have the same name: `a_tga`.
+    """Change the names of sources whose results would have the same name.
+
+    They get their suffix, `a_tga`; where that is the same, their folder, `x1/a` and `x2/a`.
 
     Args:
         sources: What was found.
-        key: Equal for two sources whose results would have the same name.
-        keeps: Whether a source keeps its name nevertheless.
+        key: Equal for two sources whose results would have the same name; it may use `title`.
+        keeps: Whether a source keeps its name where its suffix would be added.
 
     Returns:
         The same sources, some of them with a `label`.
     """
-    entries = {_entry(source.path): source for source in sources}
-    counts = Counter(map(key, entries.values()))
+    groups: dict[Hashable, dict[str, Source]] = {}
+    for source in sources:
+        groups.setdefault(key(source), {})[_entry(source.path)] = source
+    named = [_in_folder(source, groups[key(source)].values()) for source in sources]
+    # Twice: `a_tga` may be the name of another source.
+    for _ in range(2):
+        counts = Counter(map(key, {_entry(source.path): source for source in named}.values()))
+        for number, source in enumerate(named):
+            suffix = source.path.suffix[1:] if source.path is not None else ""
+            if counts[key(source)] > 1 and suffix and not keeps(source):
+                named[number] = replace(source, label=f"{source.title}_{suffix}")
+    return named
 
-    def label(source: Source) -> Source:
-        suffix = source.path.suffix[1:] if source.path is not None else ""
-        if counts[key(source)] == 1 or not suffix or keeps(source):
-            return source
-        return replace(source, label=f"{source.name}_{suffix}")
 
-    return [label(source) for source in sources]
+def _in_folder(source: Source, group: Collection[Source]) -> Source:
+    """A source with the name of its folder, if only that differs within a group of one name."""
+    paths = [other.path for other in group if other.path is not None]
+    if source.path is None or len({path.suffix for path in paths}) == len(paths):
+        return source
+    try:
+        base = os.path.commonpath([os.path.realpath(path.parent) for path in paths])
+    except ValueError:  # Several drives of Windows.
+        return source
+    inside = os.path.relpath(os.path.realpath(source.path.parent), base)
+    return replace(source, label=str(Path(inside, source.path.stem)))
 
 
 # === Reading ===

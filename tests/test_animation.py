@@ -309,6 +309,12 @@ def test_frame_outside_of_the_picture():
 # Limits and memory --------------------------------------------------------------------------------
 
 
+def test_limit_of_one_frame_is_told_in_the_same_words():
+    told = "60000 x 65535 are more than 178956970 pixels. Raise .* --max-pixels 3932100000"
+    with pytest.raises(ImageError, match=told):
+        imaging.open_image(gif(65535, 60000))
+
+
 def test_limit_counts_frames(tmp_path):
     picture = Image.new("P", (4000, 4000))
     body = b"".join(GifImagePlugin.getdata(picture))

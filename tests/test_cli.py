@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from adain import cli
-from adain.imaging.io import load_image, save_image
+from adain.imaging.io import load_image, read_size, save_image
 from adain.stylize.config import StylizeConfig
 from adain.training.config import TrainConfig
 
@@ -75,11 +75,23 @@ def test_many_results_do_not_fit_one_file(place, capsys):
     assert not place.out.exists()
 
 
-def test_name_collisions_are_found_before_any_work(place, picture, capsys):
+def test_photos_and_styles_of_one_name_in_several_folders_are_all_done(place, picture):
     other = place.content.parent / "other"
     other.mkdir()
-    save_image(other / "a.png", picture(24, 24))
-    assert place.run(content=[place.content, other]) == 2
+    save_image(other / "a.png", picture(24, 24, seed=3))
+    photos, style = [place.content / "a.png", other / "a.png"], place.style / "x.png"
+    assert place.run(content=photos, style=style) == 0
+    results = [place.out / f"{p.parent.name}/a_stylized_x.png" for p in photos]
+    assert [read_size(path) for path in results] == [read_size(path) for path in photos]
+    assert place.run(content=place.content / "deep" / "b.jpg", style=photos) == 0
+    names = {path.name for path in place.out.glob("*.jpg")}
+    assert names == {f"b_stylized_{p.parent.name}_a.jpg" for p in photos}
+
+
+def test_name_collisions_are_found_before_any_work(place, picture, capsys):
+    for name in ("a.tga", "a_tga.png", "a_tga_tga.png"):
+        Image.fromarray(picture(24, 24)).save(place.content / name)
+    assert place.run(style=place.style / "x.png") == 2
     assert "would be written twice" in capsys.readouterr().err
     assert not place.out.exists()
 
@@ -278,6 +290,17 @@ def test_animations_stay_animated(place, picture):
     assert place.run(content=path, style=place.style / "x.png") == 0
     with Image.open(place.out / "move_stylized_x.gif") as result:
         assert (result.n_frames, result.size) == (3, (32, 24))
+
+
+@pytest.mark.parametrize("flags", [["--concat"], ["--sheet", "alpha"], []])
+def test_an_animation_of_which_one_frame_is_kept_is_told(place, picture, caplog, flags):
+    frames = [Image.fromarray(picture(24, 32, seed=i)) for i in range(3)]
+    path = place.content.parent / "move.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    out = place.out if flags else place.out / "still.jpg"
+    assert place.run(*flags, content=path, style=place.style / "x.png", out=out) == 0
+    (line,) = caplog.messages
+    assert f"{path}: only the first of 3 frames is stylised" in line
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5000, 20)])

@@ -410,6 +410,9 @@ def test_flags_from_a_file(place, tmp_path, capsys):
     file.write_text("= 1")
     assert place.run("--config", file) == 2
     assert "run.toml: Invalid statement" in capsys.readouterr().err
+    file.write_text("alpha = " + 5000 * "[")
+    assert place.run("--config", file) == 2
+    assert "run.toml: maximum recursion depth exceeded" in capsys.readouterr().err
 
 
 # === Bad input: one line each, before any work ===

@@ -304,6 +304,7 @@ def test_transparency_is_kept_and_cut_as_the_photo_is(place, preset, exact_pipel
         ({"alpha": -1}, "`alpha` must be 0 or more"),
         ({"style": None, "regions": []}, "at least one region"),
         ({"style": None, "regions": [(1, 2)]}, "must be a Region. Received: tuple"),
+        ({"style": None, "regions": 3}, "`regions` must be a list of Region. Received: int"),
         ({"style": None, "regions": ["MASK", "WHOLE"]}, "must have a mask"),
         ({"style": None, "regions": ["BLACK"]}, "something inside"),
         ({"style": None, "regions": ["HIGH"]}, r"numbers in \[0, 1\]"),
@@ -326,7 +327,7 @@ def test_what_does_not_fit_is_told_in_one_line_before_any_work(
         "LARGE": adain.Region(np.full(SIZE, 1000), style),
     }
     arguments = {"photo": place.photo, "style": style} | arguments
-    if "regions" in arguments:
+    if isinstance(arguments.get("regions"), list):
         arguments["regions"] = [
             regions[name] if isinstance(name, str) else name for name in arguments["regions"]
         ]
@@ -338,12 +339,14 @@ def test_what_does_not_fit_is_told_in_one_line_before_any_work(
 def test_mixes_are_checked(place):
     for styles, weights in (
         ([], None), ("ab", None), (["a"], [1, 2]), (["a", "b"], [0, 0]), (["a"], [float("nan")]),
-        (["a", "b"], [2, -1]),
+        (["a", "b"], [2, -1]), (["a", "b"], [1e308, 1e308]), (["a"], 1), (["a"], ["x"]), (5, None),
     ):  # fmt: skip
         with pytest.raises(ValueError, match="must be"):
             adain.StyleMix(styles, weights)
     with pytest.raises(ValueError, match="must be StyleCode: encode pictures first"):
         adain.mix([place.styles[0], place.styles[1]])
+    with pytest.raises(ValueError, match="must be a list of StyleCode. Received: int"):
+        adain.mix(5)
 
 
 def test_mixes_of_mixes(place, exact_pipeline):

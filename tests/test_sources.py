@@ -222,7 +222,7 @@ def apart(found):
         source.title
         for source in disambiguate(
             found.sources,
-            lambda source: (source.name, outputs.result_suffix(source)),
+            lambda source: (source.title, outputs.result_suffix(source)),
             lambda source: source.path.suffix == outputs.result_suffix(source),
         )
     ]
@@ -234,6 +234,27 @@ def test_pictures_of_one_name_are_told_apart(touch):
     assert apart(find(folder)) == [
         "a_PNG", "a", "a_tga", "b_JPG", "b", "b", "c_ppm", "c_tga", "d/a", "e",
     ]  # fmt: skip
+
+
+def test_pictures_of_one_name_in_several_folders_are_told_apart(touch, monkeypatch):
+    monkeypatch.chdir(touch("x1/a.jpg", "x1/s/b.jpg", "x1/c.png", "x2/a.jpg", "x2/s/b.jpg"))
+    touch("x2/c.tga", "x2/c.png", "a.jpg")
+    assert apart(find("x1", "x2")) == [
+        "x1/a",
+        "x1/c",
+        "x1/s/b",
+        "x2/a",
+        "x2/c",
+        "x2/c_tga",
+        "x2/s/b",
+    ]
+    assert apart(find("x1/a.jpg", "x2/a.jpg")) == ["x1/a", "x2/a"]
+    assert apart(find("a.jpg", "x2/a.jpg")) == ["a", "x2/a"]
+    assert apart(find("x1/c.png", "x2/c.tga")) == ["c", "c_tga"]
+
+
+def test_names_with_a_suffix_may_be_taken(touch):
+    assert apart(find(touch("a.png", "a.tga", "a_tga.png"))) == ["a", "a_tga_tga", "a_tga"]
 
 
 @pytest.mark.parametrize(

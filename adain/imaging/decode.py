@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -116,6 +117,10 @@ def open_reader(data: bytes, name: str, max_pixels: int) -> Reader:
             return Jpeg2000Reader(data)
         if found.name == "PPM" and (deep := _netpbm_header(data)):
             return _DeepNetpbm(data, *deep)
+        if found.name == "GIF" and len(data) >= 10:
+            # Opening it decodes a frame, so that this is the place for the usual message.
+            width, height = struct.unpack("<HH", data[6:10])
+            check_pixels(Header("GIF", height, width, "P", 8), 1, name, max_pixels)
         return PillowReader(data, found.name, max_pixels)
 
 

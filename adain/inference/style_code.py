@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -155,6 +155,8 @@ def mix(codes: Sequence[StyleCode], weights: Sequence[float] | None = None) -> S
         ValueError: If the codes come from different presets, or the weights do not sum to a
             positive number.
     """
+    if not isinstance(codes, Iterable):
+        raise ValueError(f"`codes` must be a list of StyleCode. Received: {type(codes).__name__}")
     codes = list(codes)
     for code in codes:
         if not isinstance(code, StyleCode):

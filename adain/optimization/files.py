@@ -109,7 +109,7 @@ def _name(
 
     def key(source: Source):
         # Pictures of single steps are PNG, whatever the photo is.
-        return source.name, "" if config.save_iter else result_suffix(source)
+        return source.title, "" if config.save_iter else result_suffix(source)
 
     def keeps(source: Source) -> bool:
         return not config.save_iter and source.path.suffix == result_suffix(source)

@@ -69,7 +69,7 @@ def plan_cards(config: SaveStylesConfig) -> CardPlan:
         what = f"{config.out_path} is one style card" if one else "--name is for one style card"
         raise UsageError(f"{what}, but there are {len(sources)} pictures. Give a folder.")
     cards = []
-    for source in disambiguate(sources, lambda source: source.name):
+    for source in disambiguate(sources, lambda source: source.title):
         folder = Path(config.out_path, source.title).parent
         name = fit_name(folder, Path(source.title).name, "", STYLE_CARD)
         cards.append(Card(source, Path(config.out_path) if one else folder / name))

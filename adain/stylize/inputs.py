@@ -60,19 +60,23 @@ class StyleMix:
     weights: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.styles, (*_PATHS, *_BYTES, np.ndarray)) or not len(self.styles):
+        single = isinstance(self.styles, (*_PATHS, *_BYTES, np.ndarray))
+        if single or not isinstance(self.styles, Sequence) or not self.styles:
             raise ValueError(
                 "`styles` must be a list of one or more styles. "
                 f"Received: {type(self.styles).__name__}"
             )
         if self.weights is None:
             return
-        weights = [float(weight) for weight in self.weights]
-        good = all(0 <= weight < math.inf for weight in weights) and sum(weights) > 0
+        try:
+            weights = [float(weight) for weight in self.weights]
+        except (TypeError, ValueError):
+            weights = []
+        good = all(weight >= 0 for weight in weights) and 0 < sum(weights) < math.inf
         if len(weights) != len(self.styles) or not good:
             raise ValueError(
                 f"`weights` must be {len(self.styles)} numbers, one for each style, 0 or more and "
-                f"not all 0. Received: {weights}"
+                f"not all 0. Received: {self.weights!r}"
             )
 
 

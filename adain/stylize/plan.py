@@ -84,7 +84,7 @@ def plan_results(config: StylizeConfig) -> StylizePlan:
         problems.append(f"{' '.join(config.style_path)}: no style that can be used")
     contents = disambiguate(
         contents,
-        lambda source: (source.name, result_suffix(source)),
+        lambda source: (source.title, result_suffix(source)),
         lambda source: source.path.suffix == result_suffix(source),
     )
     styles = disambiguate(styles, lambda source: source.flat)

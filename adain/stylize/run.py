@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections import deque
@@ -28,6 +29,8 @@ from adain.stylize.pipeline import StylizePipeline
 from adain.stylize.plan import read_mask
 from adain.stylize.planned import PlannedRegion, PlannedResult
 from adain.stylize.sheets import Cell
+
+logger = logging.getLogger(__name__)
 
 Picture = tuple[np.ndarray, imaging.ImageMeta]
 
@@ -144,9 +147,16 @@ class _Worker:
         limit = self.config.max_pixels
         image = imaging.open_image(result.content.open(limit), max_pixels=limit)
         still = self.config.concat or result.sheet or result.output is None
-        if still or result.output.suffix.lower() not in imaging.ANIMATED_SUFFIXES:
+        if not image.is_animated:
             return image.read(keep_depth=True)
-        return image if image.is_animated else image.read(keep_depth=True)
+        if still or result.output.suffix.lower() not in imaging.ANIMATED_SUFFIXES:
+            logger.warning(
+                "%s: only the first of %d frames is stylised; animations need a result in %s, "
+                "without --concat and --sheet",
+                *(result.content, image.n_frames, " ".join(sorted(imaging.ANIMATED_SUFFIXES))),
+            )
+            return image.read(keep_depth=True)
+        return image
 
     def _regions(self, planned: Iterable[PlannedRegion]) -> tuple[Region, ...]:
         return tuple(map(self._region, planned))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,6 +68,10 @@ class Styles:
         Raises:
             ValueError: If a style, mask or strength is not what it should be.
         """
+        if not isinstance(regions, Iterable):
+            raise ValueError(
+                f"`regions` must be a list of Region. Received: {type(regions).__name__}"
+            )
         prepared = []
         for number, region in enumerate(regions):
             if not isinstance(region, Region):
