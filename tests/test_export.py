@@ -38,12 +38,13 @@ def described(values):
 
 def test_what_goes_in_and_out(preset, any_model, tmp_path):
     sums = export_onnx(preset, tmp_path / "onnx")
-    assert sorted(path.name for path in (tmp_path / "onnx").iterdir()) == sorted(FILES)
+    facts = ARCHITECTURES[any_model.architecture]
+    files = FILES + (("measure.onnx", "decode_fixed.onnx") if facts.normalized else ())
+    assert sorted(path.name for path in (tmp_path / "onnx").iterdir()) == sorted(files)
     for name, expected in sums.items():
         content = (tmp_path / "onnx" / name).read_bytes()
         assert hashlib.sha256(content).hexdigest() == expected
     encode, decode = (onnx.load(tmp_path / "onnx" / name).graph for name in FILES)
-    facts = ARCHITECTURES[any_model.architecture]
     levels = {f"level{number}": ("FLOAT", 4) for number in range(1, facts.levels + 1)}
     decoded = dict(list(levels.items())[-facts.decoded :])
     assert described(encode.input) == {"image": ("UINT8", 4)}
@@ -52,6 +53,13 @@ def test_what_goes_in_and_out(preset, any_model, tmp_path):
     styles = {f"style_{name}": kind for name, kind in statistics.items()}
     assert described(decode.input) == decoded | statistics | styles | {"alpha": ("FLOAT", 4)}
     assert described(decode.output) == {"picture": ("UINT8", 4)}
+    if facts.normalized:
+        measure, fixed = (onnx.load(tmp_path / "onnx" / name).graph for name in files[2:])
+        found, given = {"statistics": ("FLOAT", 4)}, described(decode.input)
+        assert described(measure.input) == given | {"weight": ("FLOAT", 4)}
+        assert described(measure.output) == found
+        assert described(fixed.input) == given | found
+        assert described(fixed.output) == described(decode.output)
 
 
 def test_the_same_weights_give_the_same_files(make_any, tmp_path):
