@@ -389,6 +389,10 @@ def test_masks_of_every_form(place, exact_pipeline, caplog):
     assert not caplog.records
     pipeline.run(place.photo, regions=[adain.Region(labels * np.uint8(5), style)])
     assert "is 5 of 255 where it is brightest" in caplog.text
+    colors = Image.fromarray(labels)
+    colors.putpalette([0, 0, 0, 128, 128, 0])
+    pipeline.run(place.photo, regions=[adain.Region(colors, style)])
+    assert "is 113 of 255 where it is brightest" in caplog.text
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])

@@ -22,8 +22,9 @@ from adain.inference.regions import to_mask as check_mask
 from adain.inference.style_code import StyleCode
 from adain.sources import STYLE_CARD, Source, is_card, read_source
 
-# Of 255: a mask that reaches no further is hardly meant as one.
-_FAINT = 32
+# Of 255: a mask that reaches no further is hardly meant as one. The dark colours of label pictures,
+# such as PASCAL VOC's red of 128, have a lightness of up to 113.
+_FAINT = 128
 _LUMA = np.array([0.299, 0.587, 0.114], "float32")
 _PATHS = (str, os.PathLike)
 _BYTES = (bytes, bytearray, memoryview)
@@ -205,8 +206,8 @@ def to_mask(value: Any, name: str, max_pixels: int) -> np.ndarray:
 def _tell_faint(name: str, highest: int) -> None:
     # Once, and not for each photo or frame.
     logger.warning(
-        "%s is %d of 255 where it is brightest: next to nothing is stylised. Of a picture of "
-        "labels make a mask for each, white inside.",
+        "%s is %d of 255 where it is brightest: nothing is stylised further than that. Of a "
+        "picture of labels make a mask for each, white inside.",
         name,
         highest,
     )
