@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
 def progress_bar(total: int, unit: str, quiet: bool, **how):
@@ -72,13 +75,18 @@ class PictureBar:
 
 def complain(*messages: str) -> None:
     for message in messages:
-        sys.stderr.write(f"error: {' '.join(message.split())}\n")
+        sys.stderr.write(f"error: {one_line(message)}\n")
 
 
 def tell(*messages: str) -> None:
     """Write notices, which are not errors, to stderr."""
     for message in messages:
-        sys.stderr.write(f"{' '.join(message.split())}\n")
+        sys.stderr.write(f"{one_line(message)}\n")
+
+
+def one_line(text: str) -> str:
+    """A text in one line; of other control characters, which names of files may hold, the codes."""
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", " ".join(text.split()))
 
 
 def shorten(lines: list[str], most: int = 20) -> list[str]:
@@ -90,9 +98,9 @@ def report(outcome, write, *, as_json: bool) -> bool:
     """Tell what became of one file; whether it failed."""
     if outcome.error and not outcome.reported:
         source = " ".join(filter(None, (outcome.content, outcome.style and f"({outcome.style})")))
-        named = any(path and path in outcome.error for path in (outcome.content, outcome.style))
-        prefix = "" if named else f"{source}: "
-        write(f"error: {prefix}{outcome.error}", file=sys.stderr)
+        error, paths = one_line(outcome.error), (outcome.content, outcome.style)
+        named = any(path and one_line(path) in error for path in paths)
+        write(f"error: {error if named else one_line(f'{source}: {error}')}", file=sys.stderr)
     if as_json:
         record = {
             "content": outcome.content,

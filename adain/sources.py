@@ -62,6 +62,8 @@ class Source:
             ImageError: As in `streams.read_bytes`.
         """
         if "data" not in self._kept:
+            if self.path is None and sys.stdin is None:
+                raise imaging.ImageError("standard input is closed. Name a file.")
             data, _ = read_bytes(sys.stdin.buffer if self.path is None else self.path, max_pixels)
             self._kept["sha256"] = hashlib.sha256(data).hexdigest()
             if self.path is not None and self.path.is_file():

@@ -436,3 +436,25 @@ def test_pipes_and_process_substitution(place, root):
     one, two = (load_image(place.out / f"{name}.png") for name in ("one", "two"))
     assert one.shape == (32, 40, 3)
     np.testing.assert_allclose(one.astype(int), two, atol=1)
+
+
+def test_a_pipe_as_mask_of_several_photos_is_read_once(place):
+    pipe = place.folder / "pipe.png"
+    os.mkfifo(pipe)
+    feeder = threading.Thread(target=lambda: pipe.write_bytes(place.mask.read_bytes()), daemon=True)
+    feeder.start()
+    assert place.run("--mask", pipe) == 0
+    assert place.names() == ["a_stylized_x.png", "b_stylized_x.png"]
+
+
+def test_a_closed_standard_input_is_told(place, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert place.run(content="-") == 1
+    assert "standard input is closed" in capsys.readouterr().err
+
+
+def test_names_do_not_reach_the_terminal_as_controls(place, capsys):
+    (place.photos / "c\x1b[31m\nd.png").write_bytes(b"no picture")
+    assert place.run() == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "c\\x1b[31m d.png: is not a picture" in line

@@ -91,12 +91,13 @@ def plan_results(config: StylizeConfig) -> StylizePlan:
     rng = np.random.default_rng(config.seed)
     results: list[PlannedResult] = []
     checked: set[Source] = set()
+    found: dict[tuple[str, ...], list[Source]] = {}
     for content in contents if styles else ():
         chosen = styles
         if 0 < config.random < len(styles):
             picks = rng.choice(len(styles), config.random, replace=False)
             chosen = [styles[i] for i in sorted(picks)]
-        masks = _find_masks(config, content, where)
+        masks = _find_masks(config, content, where, found)
         for mask in masks:
             if config.crop_size or mask not in checked:
                 checked.add(mask)
@@ -182,15 +183,24 @@ def _unfit(config: StylizeConfig, style: Source, kind: tuple[str, str, tuple[int
     return ""
 
 
-def _find_masks(config: StylizeConfig, content: Source, where: dict) -> list[Source]:
-    paths = []
-    for text in config.mask:
-        own = os.path.join(text, content.name)
-        paths.append(own if text and os.path.isdir(own) else text)
-    masks, problems, _ = find_sources(paths, repeats=True, **where)
-    if problems:
-        raise UsageError(f"--mask: {problems[0]}")
-    return masks
+def _find_masks(
+    config: StylizeConfig,
+    content: Source,
+    where: dict,
+    found: dict[tuple[str, ...], list[Source]],
+) -> list[Source]:
+    """The masks of a photo; `found` has those of earlier ones, since pipes are read once."""
+    owns = [os.path.join(text, content.name) for text in config.mask]
+    paths = tuple(
+        own if text and os.path.isdir(own) else text
+        for text, own in zip(config.mask, owns, strict=True)
+    )
+    if paths not in found:
+        masks, problems, _ = find_sources(paths, repeats=True, **where)
+        if problems:
+            raise UsageError(f"--mask: {problems[0]}")
+        found[paths] = masks
+    return found[paths]
 
 
 def read_mask(source: Source, max_pixels: int) -> np.ndarray:
