@@ -438,6 +438,7 @@ def test_flags_from_a_file(place, tmp_path, capsys):
         (["--style-mix", "--style", "red-wave", "red"], "red: no such file or folder, nor a style"),
         (["--mask", "EDGE", "M0", "--crop-size", 16], "must reach into the middle of"),
         (["--feather", 3], "`feather` must be 0 without --mask"),
+        (["--feather", 1e9], "`feather` must be in [0, 1000]. Received: feather=1000000000.0"),
         (["--sheet", "mix", "--mask", "M0", "M1"], "--sheet mix takes 2 styles"),
         (["--refine", 2, "--style-mix"], "no masks, no mixing"),
         (["--max-memory", "lots"], "`max_memory` must be a size such as 3GiB"),

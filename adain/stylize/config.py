@@ -51,7 +51,9 @@ class StylizeOptions:
         limits=NOT_NEGATIVE,
     )
     feather: float = flag(
-        0.0, "soften the masks' edges, by a blur of this deviation in pixels", limits=NOT_NEGATIVE
+        0.0,
+        "soften the masks' edges, by a blur of this deviation in pixels",
+        limits=Range(least=0, most=1000),
     )
     concat: bool = flag(False, "write photo, style and result side by side")
     tile: int | None = flag(
