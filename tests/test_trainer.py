@@ -399,7 +399,10 @@ def test_weights_of_another_architecture_start_no_run(make_config, tiny_preset):
         (COMPACT | {"detail_size": 72}, "`detail_size` must be .* the crops' 64"),
         (COMPACT | {"network": "vgg19"}, "`detail_size` must be 0 with --network vgg19"),
         (COMPACT | {"coarse_weight": 0.0}, "`detail_size` must be 0 without --coarse-weight"),
-        ({"cache_contents": 1, "cache_styles": 1}, "`cache_contents` must be 0 without --network"),
+        (
+            {"cache_contents": 1, "cache_styles": 1},
+            "`cache_contents` must be 0 with --network",
+        ),
         (COMPACT | {"cache_styles": 0}, "`cache_contents` must be 0 without --cache-styles"),
         (COMPACT | {"cache_contents": -1}, "`cache_contents` must be 0 or more"),
         (COMPACT | {"style_loss": "gram"}, "`cache_styles` must be 0 with --style-loss gram"),
