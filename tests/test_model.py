@@ -209,9 +209,10 @@ def test_alpha_is_refused(any_model, content, style, alpha):
     ],
 )
 def test_other_arrays_are_refused(any_model, content, wrong):
-    with pytest.raises(ValueError, match=r"`content` must be .* uint16 .*Received: shape="):
+    received = "NoneType" if wrong is None else "shape="
+    with pytest.raises(ValueError, match=f"`content` must be .* uint16 .*Received: {received}"):
         any_model.stylize(wrong, content)
-    with pytest.raises(ValueError, match=r"`style` must be .* uint16 .*Received: shape="):
+    with pytest.raises(ValueError, match=f"`style` must be .* uint16 .*Received: {received}"):
         any_model.stylize(content, wrong)
 
 

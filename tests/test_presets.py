@@ -98,7 +98,7 @@ def test_damaged_config(tiny_preset, text):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"architecture": "vast"}, r"one of vgg19, compact\. Received: 'vast'"),
+        ({"architecture": "vast"}, r"one of vgg19, compact, compact2\. Received: 'vast'"),
         ({"architecture": ["vgg19"]}, r"the architecture must be one of .* Received: \['vgg19'\]"),
         ({"widths": 4}, "the widths of vgg19 must be 4 numbers"),
         ({"widths": [4, 8, 8]}, "the widths of vgg19 must be 4 numbers"),

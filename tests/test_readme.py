@@ -55,13 +55,19 @@ def parse(command: list[str]) -> dict:
     return vars(cli.build_parser().parse_args(command))
 
 
+def settings(command: list[str]) -> StylizeConfig:
+    """What a `stylize` command asks for, with the defaults of what it leaves out."""
+    options = parse(command)
+    return StylizeConfig(
+        **{key: options[key] for key in options.keys() - {"command", "action", "config"}}
+    )
+
+
 def runnable(command: list[str]) -> bool:
     """Whether it reads sample pictures and shipped weights only."""
     if command[0] != "stylize" or "--help" in command:
         return False
-    options = parse(command)
-    options.pop("config", None)
-    config = StylizeConfig(**{k: v for k, v in options.items() if k not in ("command", "action")})
+    config = settings(command)
     shipped = config.checkpoint in ("adain_vgg19", "weights", "weights/adain_vgg19")
     known = {"great-wave", "starry-night", "mosaic"}
     paths = [*config.content_path, *config.style_path]
@@ -116,7 +122,7 @@ def test_flags_are_known(command, capsys):
 @pytest.mark.parametrize("command", [c for c in commands() if runnable(c)], ids=" ".join)
 def test_commands_run(command, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
-    out = tmp_path / Path(parse(command)["out_path"]).name
+    out = tmp_path / Path(settings(command).out_path).name
     # The last of two equal flags counts.
     small = ["--out-path", str(out), "--content-size", "64", "--style-size", "64", "--quiet"]
     assert cli.main([*command, *small]) == 0

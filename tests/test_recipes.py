@@ -79,6 +79,7 @@ def test_flags_given_at_their_default_take_precedence(tmp_path, monkeypatch, fil
         assert (run.ema, run.normalized_content, run.style_loss) == expected
 
 
+@pytest.mark.slow
 def test_replay(tmp_path, write_pictures, tiny_preset):
     content = write_pictures(tmp_path / "content", 3)
     style = write_pictures(tmp_path / "style", 3, seed=50)

@@ -360,6 +360,7 @@ def test_a_compact_run_writes_a_preset(make_config, tmp_path, picture, network):
             np.testing.assert_array_equal(arrays[name], array)
 
 
+@pytest.mark.slow
 def test_a_compact_run_goes_on(make_config, tmp_path):
     """The encoder, which learns too, is continued with the decoder and Adam's memory."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
@@ -556,12 +557,23 @@ def test_init_starts_from_a_decoder(make_config, tiny_preset, tmp_path):
         {"coarse_weight": 1.0, "style_loss": "gram", "style_weight": 1e-4, "random_scale": 1.5},
         {"coarse_weight": 1.0, "cache_styles": 1, "identity_weight": 50.0, "ema": 0.9},
         {"coarse_weight": 1.0, "coarse_levels": 2, "crop_size": 64},
-        COMPACT,
-        COMPACT
-        | {"cache_contents": 0, "cache_styles": 0, "style_loss": "gram", "style_weight": 1e-4},
-        COMPACT | {"cache_contents": 0, "alpha": 0.5, "detail_size": 0, "style_crop_size": 128},
-        {"network": "compact", "precision": "mixed_bfloat16", "cache_styles": 1},
-        {"network": "compact2", "precision": "mixed_bfloat16", "cache_styles": 1},
+        *(
+            pytest.param(settings, marks=pytest.mark.slow)
+            for settings in (
+                COMPACT,
+                COMPACT
+                | {
+                    "cache_contents": 0,
+                    "cache_styles": 0,
+                    "style_loss": "gram",
+                    "style_weight": 1e-4,
+                },
+                COMPACT
+                | {"cache_contents": 0, "alpha": 0.5, "detail_size": 0, "style_crop_size": 128},
+                {"network": "compact", "precision": "mixed_bfloat16", "cache_styles": 1},
+                {"network": "compact2", "precision": "mixed_bfloat16", "cache_styles": 1},
+            )
+        ),
     ],
 )
 def test_options_run(make_config, kwargs, tmp_path):
