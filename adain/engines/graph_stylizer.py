@@ -86,16 +86,19 @@ class GraphStylizer(Stylizer):
         """One of the graphs, ready to run."""
         raise NotImplementedError
 
-    def _encode(self, image):
-        graph = "encode"
+    def _encode(self, image, every=False):
+        decoded = self._architecture.decoded
+        every = every and decoded < len(self._widths)
+        expected_widths = self._widths if every else self._widths[-decoded:]
+        graph = "levels" if every else "encode"
         if image.dtype != np.uint8:
-            graph, image = "encode_float", image / np.float32(257)
+            graph, image = f"{graph}_float", image / np.float32(257)
         outputs = self._run(graph)({"image": image[None]})
         shapes = [output.shape for output in outputs]
         vector = (1, sum(self._widths), 1, 1)
         levels = [shape[1] for shape in shapes[:-2] if len(shape) == 4]
-        if levels != list(self._widths) or shapes[-2:] != [vector, vector]:
-            widths = ", ".join(map(str, self._widths))
+        if levels != list(expected_widths) or shapes[-2:] != [vector, vector]:
+            widths = ", ".join(map(str, expected_widths))
             expected = f"levels of {widths} channels, a mean and a deviation expected"
             raise self._failed(graph, f"{expected}, {shapes} received")
         *levels, mean, std = outputs
@@ -124,10 +127,10 @@ class GraphStylizer(Stylizer):
         return picture
 
     def _decoder_feeds(self, levels: Sequence[np.ndarray], own, style, alpha):
+        decoded = self._architecture.decoded
         feeds = {
             f"level{number}": np.ascontiguousarray(level.transpose(2, 0, 1)[None])
-            for number, level in enumerate(levels, start=1)
-            if number > len(levels) - self._architecture.decoded
+            for number, level in enumerate(levels[-decoded:], start=len(self._widths) - decoded + 1)
         }
         vectors = zip(("mean", "std", "style_mean", "style_std"), (*own, *style), strict=True)
         feeds |= {name: vector.reshape(1, -1, 1, 1) for name, vector in vectors}

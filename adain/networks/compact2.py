@@ -25,8 +25,9 @@ from adain.networks.layers import (
     WeightedStatistics,
 )
 
-WIDTHS = (16, 32, 64, 96)
-"""Channels at 1/2, 1/4, 1/8 and 1/16 of the picture's size."""
+WIDTHS = (8, 32, 96, 96)
+"""Channels at 1/2, 1/4, 1/8 and 1/16 of the picture's size: many where faces and letters live, few
+where a channel costs most."""
 
 EPSILON = 0.1
 """Added to the variances that the decoder divides by, which are between 1 and 10 in photos.
@@ -68,7 +69,7 @@ def build_encoder(widths: tuple[int, ...] = WIDTHS, name: str = "encoder"):
 
     Returns:
         A `keras.Model` from pictures `(batch, h, w, 3)`, RGB float in [0, 1], h and w multiples
-        of 16 and at least 32, to four taps before their activation, `(batch, h/2, w/2, 16)` to
+        of 16 and at least 32, to four taps before their activation, `(batch, h/2, w/2, 8)` to
         `(batch, h/16, w/16, 96)`. The statistics of all four are the style code; AdaIN acts at the
         last two.
     """
@@ -93,7 +94,7 @@ def build_decoder(widths: tuple[int, ...] = WIDTHS, name: str = "decoder"):
         name: Name of the model.
 
     Returns:
-        A `keras.Model` from levels 3 and 4 after AdaIN, `(batch, h/8, w/8, 64)` and
+        A `keras.Model` from levels 3 and 4 after AdaIN, `(batch, h/8, w/8, 96)` and
         `(batch, h/16, w/16, 96)`, and the code `(batch, 1, 1, 2 * sum of widths)` float32 (means,
         then deviations, at all four levels) to `(batch, h, w, 3)` float32 RGB, meant for [0, 1]
         and not clipped.

@@ -148,13 +148,14 @@ class StyleTransfer(keras.Model, Stylizer):
         """Name of the weights; style codes carry it."""
         return self.about.get("preset", "")
 
-    def _encode(self, image):
+    def _encode(self, image, every=False):
         if os.getpid() != self._process:
             raise RuntimeError(
                 "Keras does not work in a forked process. Use another engine, or "
                 "multiprocessing.get_context('spawn')."
             )
         *levels, mean, std = self.encode_graph.predict_on_batch(to_unit(image[None]))
+        levels = levels if every else levels[-self._architecture.decoded :]
         return [level[0] for level in levels], Statistics(mean.reshape(-1), std.reshape(-1))
 
     def _measure(self, levels, own, style, alpha, weight):

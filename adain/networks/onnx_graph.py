@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 from keras import layers
@@ -26,15 +26,27 @@ if TYPE_CHECKING:
     from adain.networks.model import StyleTransfer
 
 
+class _Affine(NamedTuple):
+    """What a convolution's result is multiplied by, and what is then added."""
+
+    gain: float = 1
+    offset: float = 0
+
+
+_SAME = _Affine()
+
+
 def describe(model: StyleTransfer) -> dict[str, Graph]:
     """The graphs of a model.
 
     Returns:
-        `"encode"`, a picture to its levels and their statistics; `"decode"`, those and a style's
-        statistics to a picture; and both with pictures as float32 grey levels, unrounded, in place
-        of uint8: `"encode_float"` and `"decode_float"`. One graph for both would cost every
-        picture time. Of a decoder that normalises also `"measure"`, to the statistics that it
-        normalises with, and `"decode_fixed"` and `"decode_fixed_float"`, which are given them.
+        `"encode"`, a picture to the levels that are decoded and the statistics of all levels;
+        `"decode"`, those and a style's statistics to a picture; and both with pictures as float32
+        grey levels, unrounded, in place of uint8: `"encode_float"` and `"decode_float"`. One graph
+        for both would cost every picture time. Where not all levels are decoded also `"levels"`
+        and `"levels_float"`, a picture to all of them. Of a decoder that normalises also
+        `"measure"`, to the statistics that it normalises with, and `"decode_fixed"` and
+        `"decode_fixed_float"`, which are given them.
 
     Raises:
         ValueError: If the networks hold a layer that has no counterpart in ONNX here.
@@ -45,14 +57,18 @@ def describe(model: StyleTransfer) -> dict[str, Graph]:
         "encode_float": _encode_graph(model, "float32"),
         "decode_float": _decode_graph(model, "float32"),
     }
-    if ARCHITECTURES[model.architecture].normalized:
+    facts = ARCHITECTURES[model.architecture]
+    if facts.decoded < facts.levels:
+        graphs["levels"] = _encode_graph(model, "uint8", every=True)
+        graphs["levels_float"] = _encode_graph(model, "float32", every=True)
+    if facts.normalized:
         graphs["measure"] = _measure_graph(model)
         graphs["decode_fixed"] = _decode_graph(model, "uint8", fixed=True)
         graphs["decode_fixed_float"] = _decode_graph(model, "float32", fixed=True)
     return graphs
 
 
-def _encode_graph(model: StyleTransfer, dtype: str) -> Graph:
+def _encode_graph(model: StyleTransfer, dtype: str, every: bool = False) -> Graph:
     graph = Graph()
     x = graph.input("image", (1, "height", "width", 3), dtype)
     x = graph.add("Transpose", [x], perm=[0, 3, 1, 2])
@@ -68,7 +84,8 @@ def _encode_graph(model: StyleTransfer, dtype: str) -> Graph:
         variance = graph.add("GlobalAveragePool", [graph.add("Mul", [away, away])])
         means.append(mean)
         stds.append(_root(graph, variance, facts.epsilon))
-    for number, level in enumerate(levels, start=1):
+    skipped = 0 if every else facts.levels - facts.decoded
+    for number, level in enumerate(levels[skipped:], start=skipped + 1):
         graph.output(level, f"level{number}", (1, "channels", f"height{number}", f"width{number}"))
     for name, parts in (("mean", means), ("std", stds)):
         graph.output(graph.add("Concat", parts, axis=1), name, (1, "all_channels", 1, 1))
@@ -88,12 +105,17 @@ def _decode_graph(model: StyleTransfer, dtype: str, fixed: bool = False) -> Grap
             place = places[layer.name]
             return _slice(graph, statistics, place.start, place.stop)
 
-    (x,) = _apply(graph, "decoder", model.decoder, targets, given)
-    x = graph.add("Mul", [x, graph.constant(255)])
-    if dtype != "float32":
-        x = graph.add("Add", [x, graph.constant(0.5)])
+    rounded = dtype != "float32"
+    # The last convolution gives grey levels, which costs nothing.
+    last = _Affine(255, 0.5 if rounded else 0)
+    (x,) = _apply(graph, "decoder", model.decoder, targets, given, last)
+    if rounded:
+        # Bytes are moved in a quarter of the time of floats.
+        shuffle = graph.nodes.pop() if graph.nodes[-1][0] == "DepthToSpace" else None
+        x = shuffle[1][0] if shuffle else x
         x = graph.add("Clip", [x, graph.constant(0), graph.constant(255)])
         x = graph.cast(x, dtype)
+        x = graph.add(shuffle[0], [x], **shuffle[3]) if shuffle else x
     x = graph.add("Transpose", [x], perm=[0, 2, 3, 1])
     graph.output(x, "picture", (1, "height", "width", 3), dtype)
     return graph
@@ -173,6 +195,7 @@ def _apply(
     network: keras.Model,
     inputs: Sequence[str],
     given: Callable[[layers.Layer, str], str] | None = None,
+    last: _Affine = _SAME,
 ) -> list[str]:
     """Append a network, layer by layer.
 
@@ -183,10 +206,12 @@ def _apply(
         inputs: Names of what it takes.
         given: A layer that normalises, and the name of its features, to that of the statistics to
             normalise with; None: their own.
+        last: For what the last convolution gives.
 
     Returns:
         Names of what it gives.
     """
+    final = [layer for layer in network.layers if layer.weights][-1]
     names = {id(tensor): name for tensor, name in zip(network.inputs, inputs, strict=True)}
     for layer in network.layers:
         if isinstance(layer, layers.InputLayer):
@@ -199,7 +224,8 @@ def _apply(
         values = [names[id(x)] for x in tensors]
         if given is not None and isinstance(layer, ConditionalInstanceNormalization):
             values.append(given(layer, values[0]))
-        names[id(layer.output)] = write(graph, layer, weight, *values)
+        how = {"affine": last} if layer is final and last != _SAME else {}
+        names[id(layer.output)] = write(graph, layer, weight, *values, **how)
     return [names[id(tensor)] for tensor in network.outputs]
 
 
@@ -217,15 +243,20 @@ def _weights_of(graph: Graph, part: str, layer: layers.Layer) -> Callable[..., s
 # === Layers: each appends itself and returns the name of its output ===
 
 
-def _write_conv(graph: Graph, layer, weight, x: str) -> str:
-    inputs = [x, weight("kernel", (3, 2, 0, 1))]
+def _change(graph: Graph, tensor: str, gain: float, offset: float = 0) -> str:
+    tensor = tensor if gain == 1 else graph.add("Mul", [tensor, graph.constant(gain)])
+    return graph.add("Add", [tensor, graph.constant(offset)]) if offset else tensor
+
+
+def _write_conv(graph: Graph, layer, weight, x: str, affine: _Affine = _SAME) -> str:
+    inputs = [x, _change(graph, weight("kernel", (3, 2, 0, 1)), affine.gain)]
     if layer.use_bias:
-        inputs.append(weight("bias"))
+        inputs.append(_change(graph, weight("bias"), *affine))
     how = {"kernel_shape": list(layer.kernel_size), "strides": list(layer.strides)}
     return _write_activation(graph, layer, graph.add("Conv", inputs, **how))
 
 
-def _write_upsampled_conv(graph: Graph, layer, weight, x: str) -> str:
+def _write_upsampled_conv(graph: Graph, layer, weight, x: str, affine: _Affine = _SAME) -> str:
     # Runtimes compute the kernel once, when they load the graph.
     *_, side, _, size, _ = layer.enlarging.shape
     channels, filters = layer.kernel.shape[2:]
@@ -241,12 +272,13 @@ def _write_upsampled_conv(graph: Graph, layer, weight, x: str) -> str:
     kernel = reshape(kernel, [4 * filters, channels, side, side])
     pads = graph.constant([0, 0, *[layer.padding] * 2] * 2, "int64")
     x = graph.add("Pad", [x, pads], mode="reflect")
-    x = graph.add("Conv", [x, kernel], kernel_shape=[side, side])
-    x = graph.add("DepthToSpace", [x], blocksize=2)
+    inputs = [x, _change(graph, kernel, affine.gain)]
     if layer.use_bias:
-        bias = reshape(weight("bias"), [1, filters, 1, 1])
-        x = graph.add("Add", [x, bias])
-    return x
+        bias = reshape(_change(graph, weight("bias"), *affine), [1, filters])
+        bias = graph.add("Expand", [bias, graph.constant([4, filters], "int64")])
+        inputs.append(reshape(bias, [4 * filters]))
+    x = graph.add("Conv", inputs, kernel_shape=[side, side])
+    return graph.add("DepthToSpace", [x], blocksize=2)
 
 
 def _write_separable_conv(graph: Graph, layer, weight, x: str) -> str:
