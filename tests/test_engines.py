@@ -328,6 +328,21 @@ def test_mnn_files_are_made_once(compact, cache, monkeypatch, tmp_path, picture)
         load_stylizer(compact, "mnn").stylize(content.astype("uint16"), style)
 
 
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_damaged_weights_are_noticed_although_mnn_has_them_in_its_cache(
+    tiny_preset, cache, picture, part
+):
+    need("mnn")
+    content, style = picture(40, 56), picture(64, 48, seed=2)
+    load_stylizer(tiny_preset, "mnn").stylize(content, style)
+    path = tiny_preset / f"{part}.npz"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=rf"{part}\.npz: SHA-256 must be"):
+        load_stylizer(tiny_preset, "mnn").stylize(content, style)
+
+
 def test_mnn_without_a_place_for_files(compact, cache, monkeypatch, tmp_path, picture):
     content, style = picture(40, 56), picture(64, 48, seed=2)
     expected = load_stylizer(compact, "mnn").stylize(content, style)

@@ -276,6 +276,27 @@ def test_alpha_and_depth_of_the_rarer_formats(format, kind):
             assert other.mode == "RGBA" and np.array_equal(np.asarray(other), samples)
 
 
+@pytest.mark.parametrize("fourth", ["alpha", "zeros"])
+@pytest.mark.parametrize("upwards", [True, False])
+def test_bmp_of_32_bits_without_masks(fourth, upwards):
+    """The fourth byte is alpha where anything is in it, and else unused."""
+    samples = np.random.default_rng(3).integers(1, 256, (11, 7, 4)).astype(np.uint8)
+    if fourth == "zeros":
+        samples[..., 3] = 0
+    buffer = io.BytesIO()
+    Image.fromarray(samples).save(buffer, "BMP")
+    data = bytearray(buffer.getvalue())
+    if not upwards:
+        data[22:26] = (-11).to_bytes(4, "little", signed=True)
+        data[54:] = samples[..., [2, 1, 0, 3]].tobytes()
+    array, meta = imaging.read_image(bytes(data))
+    assert np.array_equal(array, samples[..., :3])
+    if fourth == "zeros":
+        assert meta.alpha is None
+    else:
+        assert np.array_equal(meta.alpha, samples[..., 3])
+
+
 # Files that are no files --------------------------------------------------------------------------
 
 

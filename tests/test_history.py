@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import os
 import subprocess
@@ -154,6 +155,65 @@ def test_formats_without_exif_have_a_record_beside_them(place, picture, capsys, 
     assert place.run("--alpha", 0.5) == 2
 
 
+@pytest.mark.parametrize(
+    "suffix", [".png", ".jpg", ".webp", ".avif", ".tiff", ".gif", ".bmp", ".jp2"]
+)
+def test_truncated_results_are_made_again(place, picture, capsys, suffix):
+    for name in "ab":
+        (place.photos / f"{name}.png").unlink()
+        save_image(place.photos / f"{name}{suffix}", picture(48, 64, seed=ord(name)))
+    assert place.run() == 0
+    cut, other = (place.out / f"{name}_stylized_x{suffix}" for name in "ab")
+    whole, stamp = cut.read_bytes(), place.stamps()[other.name]
+    for share in (0.6, 0.95):
+        cut.write_bytes(whole[: int(share * len(whole))])
+        capsys.readouterr()
+        assert place.run() == 0
+        assert f"{cut} is truncated, and made again" in capsys.readouterr().err
+        assert np.array_equal(load_image(cut), load_image(io.BytesIO(whole)))
+        assert place.stamps()[other.name] == stamp
+    cut.write_bytes(b"")
+    assert place.run() == 0
+    assert load_image(cut).shape == (48, 64, 3)
+
+
+def test_truncated_results_of_other_settings_stay(place):
+    assert place.run(content=place.photos / "a.png") == 0
+    cut = place.out / "a_stylized_x.png"
+    cut.write_bytes(cut.read_bytes()[:-40])
+    assert place.run("--alpha", 0.5, content=place.photos / "a.png") == 2
+
+
+@pytest.mark.parametrize("damage", ["folder", "pipe", "nonsense", "read-only"])
+def test_no_picture_is_lost_to_a_broken_record(place, picture, capsys, caplog, monkeypatch, damage):
+    for name in "ab":
+        (place.photos / f"{name}.png").unlink()
+        save_image(place.photos / f"{name}.bmp", picture(24, 32, seed=ord(name)))
+    records = place.out / history.RECORDS
+    place.out.mkdir()
+    if damage == "folder":
+        records.mkdir()
+    elif damage == "pipe":
+        os.mkfifo(records)
+    elif damage == "nonsense":
+        records.write_bytes(b"{}\n\xff\xfe\n[1]\nno record")
+    else:
+
+        def refuse(path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+        monkeypatch.setattr(history, "_locked", refuse)
+    assert place.run() == 0
+    assert place.names() == ["a_stylized_x.bmp", "b_stylized_x.bmp"]
+    if damage == "nonsense":  # Lines can still be added.
+        assert place.run() == 0
+        (place.out / "a_stylized_x.bmp").write_bytes((place.photos / "a.bmp").read_bytes())
+        assert place.run() == 1
+        assert f"{records} has 4 lines that are no records" in capsys.readouterr().err
+    else:
+        assert caplog.text.count(f"{records} cannot be written") == 1
+
+
 def test_animations_are_finished_too(place, picture):
     for path in list(place.photos.iterdir()):
         path.unlink()
@@ -190,7 +250,8 @@ def test_records_of_runs_at_the_same_time_are_all_kept(tmp_path):
     command = [sys.executable, "-c", code, str(tmp_path)]
     runs = [subprocess.Popen([*command, name]) for name in "pq"]
     assert [run.wait() for run in runs] == [0, 0]
-    lines = history._lines(tmp_path / history.RECORDS)
+    lines, problem = history._lines(tmp_path / history.RECORDS)
+    assert not problem
     assert sorted(line["file"] for line in lines) == sorted(
         f"{n}{i}" for n in "pq" for i in range(60)
     )

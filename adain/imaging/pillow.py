@@ -142,6 +142,8 @@ class PillowReader:
     def _frame(self) -> Frame:
         picture = self._picture
         duration = float(picture.info.get("duration", 0) or 0)
+        if (alpha := _bmp_alpha(self._data)) is not None:
+            return Frame(np.array(picture.convert("RGB")), "rgb", alpha, duration)
         if picture.mode == "I":  # Netpbm written as text, which Pillow scales to 16 bits.
             return Frame(np.asarray(picture).astype(np.uint16), "gray", None)
         if picture.mode == "1":
@@ -192,6 +194,24 @@ def scan_gif(data: bytes) -> tuple[bool, bool]:
             at += 1 + data[at]
         at += 1
     return at == len(data), transparent
+
+
+def _bmp_alpha(data: bytes) -> np.ndarray | None:
+    """The fourth byte of a BMP's pixels of 32 bits, whose header has no masks; HW uint8.
+
+    The format leaves it undefined: some programs write transparency there, Pillow among them, and
+    the others 0, with which all would be invisible; then, and for other files, this is None.
+    """
+    if not data.startswith(b"BM") or len(data) < 54:
+        return None
+    start, about = struct.unpack("<II", data[10:18])
+    width, height, _, bits, compression = struct.unpack("<iiHHI", data[18:34])
+    if about < 40 or bits != 32 or compression or width < 1:
+        return None
+    pixels = np.frombuffer(data, np.uint8, 4 * width * abs(height), start)
+    alpha = pixels.reshape(abs(height), width, 4)[..., 3]
+    # Rows go upwards unless the height is negative.
+    return alpha[:: -1 if height > 0 else 1].copy() if alpha.any() else None
 
 
 def _is_deep_avif(format: str, data: bytes) -> bool:

@@ -103,13 +103,19 @@ class TiffReader:
         known = {_RGB: 3, _CMYK: 4, _YCBCR: 3, **dict.fromkeys(_LAB, 3)}
         return known.get(self._page.photometric, 1)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the samples of the first page are all inside the file."""
+        offsets, counts = self._page.dataoffsets, self._page.databytecounts
+        ends = [start + count for start, count in zip(offsets, counts, strict=True)]
+        return bool(ends) and max(ends) <= len(self._data)
+
     def frames(self) -> Iterator[Frame]:
         yield self.first()
 
     def first(self) -> Frame:
         page = self._page
-        ends = (a + n for a, n in zip(page.dataoffsets, page.databytecounts, strict=True))
-        if not page.dataoffsets or max(ends) > len(self._data):
+        if not self.is_whole:
             raise ImageError("the file is truncated")
         samples = self._samples()
         alpha_at, kind = self._alpha_channel(), page.photometric

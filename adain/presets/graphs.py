@@ -143,6 +143,7 @@ class PresetGraphs:
     def __init__(self, preset: Preset):
         self.path = preset.folder / GRAPHS
         self._preset = preset
+        self._intact: set[str] = set()
         content = preset.read_file(GRAPHS)
         try:
             self.graphs = {name: Graph(**graph) for name, graph in json.loads(content).items()}
@@ -158,10 +159,19 @@ class PresetGraphs:
             raise self._damaged(f"{name!r} is missing")
 
     def digest(self, name: str) -> str:
-        """A name for what `to_onnx` returns, the same for the same graph and weights."""
+        """A name for what `to_onnx` returns, the same for the same graph and weights.
+
+        Raises:
+            PresetError: If a weight file is damaged, although it is not going to be read where the
+                result is in a cache.
+        """
         self._check(name)
-        files = (GRAPHS, *(f"{part}.npz" for part in self._parts[name]))
-        sums = map(self._preset.sum_of, files)
+        weights = [f"{part}.npz" for part in self._parts[name]]
+        for file in weights:
+            if file not in self._intact:
+                self._preset.read_file(file)
+                self._intact.add(file)
+        sums = map(self._preset.sum_of, (GRAPHS, *weights))
         return hashlib.sha256(" ".join([_VERSION, name, *sums]).encode()).hexdigest()[:32]
 
     def to_onnx(self, name: str) -> bytes:

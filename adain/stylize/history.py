@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
+import logging
 import os
 import stat
 from collections.abc import Callable
@@ -16,16 +18,22 @@ from typing import BinaryIO
 from adain import __version__, files
 from adain.imaging import io as imaging
 from adain.imaging.formats import written_format
+from adain.imaging.streams import read_bytes
+from adain.imaging.whole import is_whole
 from adain.options import recorded
 from adain.presets.preset import PARTS, Preset
 from adain.sources import Source
 from adain.stylize.config import StylizeConfig
 from adain.stylize.planned import PlannedRegion, PlannedResult
 
+logger = logging.getLogger(__name__)
+
 RECORDS = ".adain.jsonl"
 """File in a folder of results, with one line for each result whose format has no EXIF."""
 
 _INPUTS = "inputs"
+# Formats whose EXIF, and with it the record, lies behind the picture: truncated, they have none.
+_RECORD_LAST = ("WEBP", "AVIF", "TIFF")
 # Larger EXIF than this may have left no room in a file; then one looks.
 _ROOM = 2**15
 # Lines that are out of date, before the file is written again without them.
@@ -38,6 +46,7 @@ class State(Enum):
     NEW = "nothing"
     FINISHED = "the result, made with the same settings from the same files"
     CHANGED = "a result made with the same settings from other files of the same names"
+    TRUNCATED = "the beginning of such a result"
     OTHER = "something else, which stays unless the user says otherwise"
 
 
@@ -141,31 +150,39 @@ class History:
             return State.OTHER, f"{output} is there already, and is no file. Rename it."
         if self._config.overwrite:
             return State.NEW, ""
-        found = self._read(output)
+        found, whole = self._read(output)
         if found is None:
+            if not whole and (not output.stat().st_size or written_format(output) in _RECORD_LAST):
+                return State.TRUNCATED, ""
             made = "it does not tell how it was made"
+            if problem := self._records(output.parent).problem:
+                made += f" ({problem})"
         else:
             with contextlib.suppress(imaging.ImageError):  # Told when it is the file's turn.
-                if found.get(_INPUTS) == self._digest(result):
+                if whole and found.get(_INPUTS) == self._digest(result):
                     return State.FINISHED, ""
             if _essence(found) == _essence(self.settings(result)):
-                return State.CHANGED, ""
+                return (State.CHANGED if whole else State.TRUNCATED), ""
             made = "it was made with other settings"
         reason = f"{output} is there already, and {made}. Use --overwrite to replace it."
         return State.OTHER, reason
 
     def is_result(self, path: Path) -> bool:
         """Whether a picture was made by this program."""
-        return self._read(path) is not None
+        return self._read(path)[0] is not None
 
-    def _read(self, output: Path) -> dict | None:
-        text = ""
+    def _read(self, output: Path) -> tuple[dict | None, bool]:
+        """A file's record, and whether the file is complete."""
+        text, whole = "", output.stat().st_size > 0
         with contextlib.suppress(imaging.ImageError):
-            text = imaging.read_history(output)
+            data, _ = read_bytes(output)
+            whole = is_whole(data)
+            text = imaging.read_history(data)
         found = _parse(text) if text else None
         if found is None:
-            found = self._records(output.parent).find(output)
-        return found if str((found or {}).get("program", "")).startswith("adain") else None
+            found = self._records(output.parent).find(output, whole)
+        made_here = str((found or {}).get("program", "")).startswith("adain")
+        return (found if made_here else None), whole
 
     def keep(self, output: Path, file: BinaryIO, text: str, exif: bytes | None = None) -> None:
         """Record how a result was made beside it, if its file does not hold the record.
@@ -182,7 +199,18 @@ class History:
             file.seek(0)
             if imaging.read_history(file) == text:
                 return
-        self._records(output.parent).add(output.name, file, json.loads(text))
+        records = self._records(output.parent)
+        try:
+            records.add(output.name, file, json.loads(text))
+        except OSError as error:
+            # A picture counts more than its record.
+            if not records.failed:
+                logger.warning(
+                    "%s cannot be written (%s): how results of this folder were made is not "
+                    "recorded, and the next run will not know them. Make it writable, or remove it",
+                    *(records.path, error.strerror),
+                )
+            records.failed = True
 
 
 def _essence(found: dict) -> dict:
@@ -201,18 +229,26 @@ class _Records:
     """The lines of `RECORDS` in one folder; several runs may add to it at the same time."""
 
     def __init__(self, folder: Path):
-        self._path = folder / RECORDS
+        self.path = folder / RECORDS
+        self.failed = False
         self._made: dict[str, dict[str, dict]] = {}
-        lines = _lines(self._path)
+        lines, self.problem = _lines(self.path)
         for line in lines:
             self._made.setdefault(line["file"], {})[line["sha256"]] = line["made"]
         self._spare = len(lines) - len(self._made)
 
-    def find(self, output: Path) -> dict | None:
-        """How a file was made; None if the records are of other files of its name."""
+    def find(self, output: Path, whole: bool) -> dict | None:
+        """How a file was made; None if the records are of other files of its name.
+
+        Args:
+            output: The file.
+            whole: Whether it is complete; the latest record of its name is that of a truncated one.
+        """
         made = self._made.get(output.name)
         if made is None:
             return None
+        if not whole:
+            return list(made.values())[-1]
         try:
             with open(output, "rb") as file:
                 return made.get(_sha256(file))
@@ -222,11 +258,13 @@ class _Records:
     def add(self, name: str, file: BinaryIO, made: dict) -> None:
         """Add a line; called before the file gets its name, so that no file is without a line."""
         line = {"file": name, "sha256": _sha256(file), "made": made}
-        with _locked(self._path) as records:
+        if self.path.exists() and not self.path.is_file():
+            raise OSError(errno.EISDIR, "it is not a file")
+        with _locked(self.path) as records:
             if self._spare > _SPARE + len(self._made):
                 self._spare = 0
-                latest = {line["file"]: line for line in [*_lines(self._path), line]}
-                with files.replacing(self._path) as new:
+                latest = {line["file"]: line for line in [*_lines(self.path)[0], line]}
+                with files.replacing(self.path) as new:
                     new.writelines(map(_to_line, latest.values()))
                 return
             size = records.seek(0, os.SEEK_END)
@@ -242,19 +280,24 @@ def _to_line(line: dict) -> bytes:
     return json.dumps(line).encode() + b"\n"
 
 
-def _lines(path: Path) -> list[dict]:
-    """All intact lines."""
+def _lines(path: Path) -> tuple[list[dict], str]:
+    """All intact lines, and what is wrong with the file; "" for nothing."""
     try:
+        if not path.exists():
+            return [], ""
+        if not path.is_file():  # A pipe would be waited for.
+            return [], f"{path} is not a file"
         data = path.read_bytes()
-    except OSError:
-        return []
-    lines = []
-    for text in data.splitlines():
+    except OSError as error:
+        return [], f"{path} cannot be read: {error.strerror}"
+    lines, texts = [], data.splitlines()
+    for text in texts:
         line = _parse(text) or {}
         kinds = {name: type(line.get(name)) for name in ("file", "sha256", "made")}
         if kinds == {"file": str, "sha256": str, "made": dict}:
             lines.append(line)
-    return lines
+    broken = len(texts) - len(lines)
+    return lines, f"{path} has {broken} lines that are no records" if broken else ""
 
 
 def _parse(text: str | bytes) -> dict | None:

@@ -127,6 +127,8 @@ def _sort_out(
             ready.append(result)
             if state is State.CHANGED:
                 changed.append(result)
+            elif state is State.TRUNCATED:
+                notes.append(f"{result.output} is truncated, and made again")
     failed = len(problems) + blocked.total()
     for reason, count in blocked.items():
         problems.append(f"{reason} {count} result{'' if count == 1 else 's'} not made.")
