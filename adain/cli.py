@@ -195,8 +195,14 @@ GROUPS = {"styles": "Style cards, which stand in for style pictures: save, list,
 COMMANDS = {
     "stylize": Command(
         "Repaint photos in the style of any picture.",
-        "adain.stylize.command:stylize",
+        "adain.video.command:stylize",
         "adain.stylize.config:StylizeConfig",
+    ),
+    "video": Command(
+        "Repaint clips, steady and with their sound.",
+        "adain.video.command:video",
+        "adain.video.config:VideoConfig",
+        extra="video",
     ),
     "optimize": Command(
         "Repaint photos by the slow method, or make textures of styles.",

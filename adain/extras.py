@@ -12,6 +12,7 @@ EXTRAS = {
     "optimize": ("keras", "tensorflow", "scipy"),
     "evaluate": ("keras", "tensorflow", "scipy", "skimage"),
     "export": ("onnx",),
+    "video": ("av",),
     "onnxruntime": ("onnxruntime",),
     "openvino": ("openvino",),
     "jax": ("keras", "jax", "h5py", "scipy", "skimage", "tensorboard", "torchfile"),

@@ -145,6 +145,18 @@ def lock(file: BinaryIO) -> None:
             fcntl.flock(file, fcntl.LOCK_EX)
 
 
+def try_lock(file: BinaryIO) -> bool:
+    """`lock` without waiting: whether no other process has it, or the system has no locks."""
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # As in `lock`.
+            pass
+    return True
+
+
 def _sync_folder(folder: Path) -> None:
     """Bring a new name in a folder to the disk, where the system can."""
     with contextlib.suppress(OSError):

@@ -101,6 +101,90 @@ def gallery(tmp_path, picture) -> tuple[Path, Path]:
     return photos, styles
 
 
+@pytest.fixture(scope="session")
+def make_clip():
+    """`make_clip(path, frames=12, ...)`: a video file; see `_make_clip`."""
+    pytest.importorskip("av")
+    return _make_clip
+
+
+def moving(height: int, width: int, number: int) -> np.ndarray:
+    """One frame of a clip: a picture that drifts by two pixels a frame."""
+    wide = _picture(height, width + 200, seed=11)
+    return np.ascontiguousarray(wide[:, 2 * number : 2 * number + width])
+
+
+def _make_clip(
+    path, frames=12, size=(48, 64), rate="30000/1001", *, codec="libx264", pixel_format="yuv420p",
+    times=None, sound=(), subtitles=False, options=None, edit=None, picture=moving, tags=None,
+):  # fmt: skip
+    """Write a clip.
+
+    Args:
+        path: The file.
+        frames, size, rate: How many, `(height, width)`, and how many a second.
+        codec, pixel_format, options: Of the encoder.
+        times: Seconds of each frame, in thousandths, for a variable rate.
+        sound: Layouts of sound tracks, such as "stereo" and "5.1", of a second.
+        subtitles: Whether there is a subtitle track.
+        edit: Called with the output container before anything is written.
+        picture: `picture(height, width, number)`: HWC uint8.
+        tags: Attributes of the encoder, such as `color_trc`.
+    """
+    from fractions import Fraction
+
+    import av
+
+    rng = np.random.default_rng(5)
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(codec, rate=Fraction(rate), options=options or {})
+        stream.height, stream.width = size
+        stream.pix_fmt = pixel_format
+        if times:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        for name, value in (tags or {}).items():
+            setattr(stream.codec_context, name, value)
+        tracks = [out.add_stream("aac", rate=48000, layout=layout) for layout in sound]
+        for number, track in enumerate(tracks):
+            track.metadata["language"] = ("eng", "fra", "deu")[number]
+        texts = None
+        if subtitles:
+            name = "mov_text" if str(path).endswith("mp4") else "subrip"
+            texts = out.add_mux_stream(name)
+        if edit:
+            edit(out, stream)
+        for number in range(frames):
+            frame = av.VideoFrame.from_ndarray(picture(*size, number), format="rgb24")
+            if pixel_format.startswith("yuv"):
+                # By BT.601 in the limited range, unless the tags say otherwise.
+                frame = frame.reformat(
+                    format=pixel_format,
+                    dst_colorspace=(tags or {}).get("colorspace", 5),
+                    dst_color_range=(tags or {}).get("color_range", 1),
+                )
+            if times:
+                frame.pts, frame.time_base = times[number], Fraction(1, 1000)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+        for track, layout in zip(tracks, sound, strict=True):
+            channels = {"mono": 1, "stereo": 2, "5.1": 6}[layout]
+            for number in range(20):
+                noise = rng.uniform(-0.2, 0.2, (channels, 1024)).astype("float32")
+                part = av.AudioFrame.from_ndarray(noise, format="fltp", layout=layout)
+                part.sample_rate, part.pts = 48000, 1024 * number
+                out.mux(track.encode(part))
+            out.mux(track.encode(None))
+        if texts is not None:
+            for number in range(2):
+                text = b"hello" if name == "subrip" else b"\0\5hello"
+                packet = av.Packet(text)
+                packet.stream, packet.time_base = texts, Fraction(1, 1000)
+                packet.pts = packet.dts = 100 * number
+                packet.duration = 90
+                out.mux(packet)
+    return path
+
+
 def _randomize(network, rng):
     from adain.networks.vgg19 import get_arrays, set_arrays
 

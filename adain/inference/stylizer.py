@@ -15,6 +15,7 @@ from adain.imaging.pixels import check_picture
 from adain.inference import tiling
 from adain.inference.photo import Look, Networks, Photo, Statistics, shrink
 from adain.inference.regions import Region, check_alpha, to_mask
+from adain.inference.steady import Steady
 from adain.inference.style_code import StyleCode
 from adain.presets.architecture import Architecture
 
@@ -158,6 +159,7 @@ class Stylizer(ABC):
         *,
         palette: float | None = None,
         tile: int = 0,
+        steady: Steady | None = None,
         progress: Progress | None = None,
     ) -> np.ndarray:
         """Stylise a photo.
@@ -173,6 +175,7 @@ class Stylizer(ABC):
             tile: Side of the tiles to work in, pixels, a multiple of 16; memory then does not grow
                 with the picture, and the result is the same within one grey level. 0: all at once.
                 See `tile_for`.
+            steady: What this frame of a clip shares with the ones before; None: a single photo.
             progress: Called after each step.
 
         Returns:
@@ -182,7 +185,7 @@ class Stylizer(ABC):
             ValueError: If `content` is no picture, `alpha` is negative, `palette` is not in
                 [0, 1], `tile` is no multiple of 16, or the code is not ours.
         """
-        return self._stylize(content, [(style, alpha)], None, palette, tile, progress)
+        return self._stylize(content, [(style, alpha)], None, palette, tile, steady, progress)
 
     def stylize_regions(
         self,
@@ -191,6 +194,7 @@ class Stylizer(ABC):
         *,
         palette: float | None = None,
         tile: int = 0,
+        steady: Steady | None = None,
         progress: Progress | None = None,
     ) -> np.ndarray:
         """Stylise parts of a photo, each in its own style; the rest stays as it is.
@@ -204,6 +208,7 @@ class Stylizer(ABC):
             regions: One or more.
             palette: As in `stylize`; the colours of each region are moved on their own.
             tile: As in `stylize`.
+            steady: As in `stylize`.
             progress: As in `stylize`.
 
         Returns:
@@ -220,7 +225,7 @@ class Stylizer(ABC):
             masks.append(to_mask(region.mask, content.shape[:2]))
         if not parts:
             raise ValueError("`regions` must hold at least one region. Received: none")
-        return self._stylize(content, parts, masks, palette, tile, progress)
+        return self._stylize(content, parts, masks, palette, tile, steady, progress)
 
     def tile_for(self, height: int, width: int, memory: float, *, regions: int = 0) -> int:
         """The `tile` for a picture, so that the networks need no more than some memory.
@@ -257,6 +262,7 @@ class Stylizer(ABC):
         masks: Sequence[np.ndarray] | None,
         palette: float | None,
         tile: int,
+        steady: Steady | None,
         progress: Progress | None,
     ) -> np.ndarray:
         for _, alpha in parts:
@@ -277,9 +283,29 @@ class Stylizer(ABC):
                 copied = copy.cuts * (1 + recolors_copy) if copy else 0
                 progress(next(steps), 2 * photo.cuts + copied)
 
-        def look(photo):
-            ways = zip(photo.statistics(), styles, parts, strict=True)
+        def look(photo, kind="content"):
+            owns = [
+                Statistics(*steady.hold(kind, number, own))
+                for number, own in enumerate(photo.statistics())
+            ]
+            ways = zip(owns, styles, parts, strict=True)
             return [Look(own, _to_statistics(code), alpha) for own, code, (_, alpha) in ways]
+
+        def fix(looks, photo=None):
+            """With what the decoder normalises with, measured in a photo, or as it was before."""
+            if not fixes:
+                return looks
+            numbers = range(len(looks))
+            if photo is None:
+                found = [steady.held("decoder", number) for number in numbers]
+            else:
+                measured = [look.fixed for look in photo.measure(looks)]
+                found = [steady.hold("decoder", number, [measured[number]]) for number in numbers]
+            return [look._replace(fixed=own) for look, (own,) in zip(looks, found, strict=True)]
+
+        def take_palettes(photo, pictures):
+            found = [(own.mean, own.covariance) for own in photo.palettes(pictures)]
+            return [Palette(*steady.hold("palette", *pair)) for pair in enumerate(found)]
 
         def recolored(looks, palettes):
             ways = zip(looks, palettes, styles, moves, strict=True)
@@ -288,31 +314,33 @@ class Stylizer(ABC):
                 for look, own, code, move in ways
             ]
 
+        steady = steady or Steady(0)
         pixels = content.shape[0] * content.shape[1]
         photo = Photo(self._networks, content, masks, tile, tick)
-        cuts = photo.cuts > 1
-        fixes = self._architecture.normalized and (cuts or masks is not None or pixels > SMALL)
-        recolors_copy = any(moves) and pixels * len(parts) > ONE_PASS
+        cuts, large = photo.cuts > 1, pixels > SMALL
+        several = cuts or masks is not None or large or steady.window > 0
+        fixes = self._architecture.normalized and several
+        measures = fixes and steady.due("decoder")
+        takes = any(moves) and steady.due("palette")
+        recolors_copy = takes and pixels * len(parts) > ONE_PASS
         copy, palettes = None, None
-        if recolors_copy or (fixes and (cuts or pixels > SMALL)):
-            small = self._architecture.normalized and pixels <= SMALL
+        if recolors_copy or (measures and (cuts or large)):
+            small = self._architecture.normalized and not large
             source = (content, masks) if small else shrink(content, masks, COPY)
             # What a decoder normalises with is that of a whole picture.
             copy = Photo(self._networks, *source, 0 if fixes else tile, tick)
-            copied = copy.measure(look(copy)) if fixes else look(copy)
+            copied = fix(look(copy, "copy"), copy if measures else None)
             if recolors_copy:
-                palettes = copy.palettes(copy.pictures(copied))
-        looks = look(photo)
-        if fixes:
-            measured = copied if copy else photo.measure(looks)
-            pairs = zip(looks, measured, strict=True)
-            looks = [look._replace(fixed=found.fixed) for look, found in pairs]
+                palettes = take_palettes(copy, copy.pictures(copied))
+        elif any(moves) and not takes:
+            palettes = [Palette(*steady.held("palette", number)) for number in range(len(parts))]
+        looks = fix(look(photo), photo if measures and copy is None else None)
         if palettes:
             return photo.stylize(recolored(looks, palettes))
         if not any(moves):
             return photo.stylize(looks)
         pictures = photo.pictures(looks)
-        return photo.compose(pictures, recolored(looks, photo.palettes(pictures)))
+        return photo.compose(pictures, recolored(looks, take_palettes(photo, pictures)))
 
     def _move(self, code: StyleCode, alpha: float, palette: float) -> float:
         """How far a result's colours are moved to a style's."""

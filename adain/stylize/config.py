@@ -91,7 +91,7 @@ class StylizeOptions:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Inputs:
     """What is stylised with what, and where it goes: first in `--help`."""
 
     content_path: tuple[str, ...] = flag(
@@ -140,7 +140,7 @@ class _Plan:
 
 
 @dataclass(frozen=True)
-class StylizeConfig(StylizeOptions, _Plan):
+class StylizeConfig(StylizeOptions, Inputs):
     """Settings of one stylising run: `StylizeOptions` and files, the flags of `stylize.py`."""
 
     random: int = flag(

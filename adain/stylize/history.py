@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from adain import __version__, files
 from adain.imaging import io as imaging
-from adain.imaging.formats import written_format
+from adain.imaging.formats import WRITERS
 from adain.imaging.streams import read_bytes
 from adain.imaging.whole import is_whole
 from adain.options import recorded
@@ -193,7 +193,7 @@ class History:
             text: The record, from `describe`.
             exif: The photo's EXIF, written with it; None: not known.
         """
-        if written_format(output) in imaging.HISTORY_FORMATS:
+        if WRITERS.get(output.suffix.lower()) in imaging.HISTORY_FORMATS:
             if exif is not None and len(exif) < _ROOM:
                 return
             file.seek(0)

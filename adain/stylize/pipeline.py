@@ -15,6 +15,7 @@ from adain.imaging import color, contact_sheet
 from adain.imaging import io as imaging
 from adain.inference.multiscale import octaves, stylize_octaves, stylize_region_octaves
 from adain.inference.regions import Region
+from adain.inference.steady import Steady
 from adain.inference.style_code import StyleCode
 from adain.inference.stylizer import Stylizer
 from adain.stylize.config import StylizeOptions
@@ -132,6 +133,7 @@ class StylizePipeline:
         photo: Planes,
         regions: Sequence[Region],
         *,
+        steady: Steady | None = None,
         progress: Progress | None = None,
         name: str = "photo",
     ) -> Planes:
@@ -140,12 +142,13 @@ class StylizePipeline:
         Args:
             photo: Colours and transparency, which may be of different types.
             regions, progress: As in `run`.
+            steady: What this frame of a clip shares with the ones before; None: a single photo.
             name: What errors call the photo.
         """
         prepared = self._styles.prepare(regions)
         colors = self._fit(photo.colors, name)
         calls = _Progress(progress, self._count_calls(colors.shape[:2]))
-        result = self._stylize(colors, photo.colors.shape[:2], prepared, calls)
+        result = self._stylize(colors, photo.colors.shape[:2], prepared, calls, steady)
         if self.options.concat:
             return Planes(self._concat(colors, result, prepared))
         return Planes(result, None if photo.alpha is None else self._fit(photo.alpha, name))
@@ -216,16 +219,14 @@ class StylizePipeline:
         original: tuple[int, int],
         regions: Sequence[PreparedRegion],
         calls: _Progress,
+        steady: Steady | None = None,
     ) -> np.ndarray:
         """All passes on a photo that was resized and cut; it had the size `original` before."""
         masks = [self._mask(region, original) for region in regions]
-        codes = [
-            self._styles.mixed(region, photo, mask)
-            for region, mask in zip(regions, masks, strict=True)
-        ]
+        codes = self._styles.mixed_all(regions, photo, masks, steady)
         result = photo
         for _ in range(self.options.passes):
-            result = self._run_pass(result, regions, masks, codes, calls)
+            result = self._run_pass(result, regions, masks, codes, calls, steady)
         if self.options.refine:
             result = self._refine(photo, result, regions[0], calls)
         return color.restore_colors(result, photo, self.options.keep_colors or None)
@@ -237,6 +238,7 @@ class StylizePipeline:
         masks: Sequence[np.ndarray | None],
         codes: Sequence[StyleCode],
         calls: _Progress,
+        steady: Steady | None,
     ) -> np.ndarray:
         # All regions have one, or there is one region without.
         inside = [mask for mask in masks if mask is not None]
@@ -247,6 +249,7 @@ class StylizePipeline:
             how = {
                 "palette": self.options.palette,
                 "tile": self._styles.tile(picture, len(masks) * masked),
+                "steady": steady,
                 "progress": calls.step,
             }
             with self._networks:
@@ -257,6 +260,8 @@ class StylizePipeline:
                 else:
                     image = self.stylizer.stylize(picture, codes[0], alphas[0], **how)
             calls.finish_call()
+            if steady is not None:
+                steady.next_call()
             return image
 
         stroke = self.options.stroke

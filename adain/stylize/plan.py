@@ -22,7 +22,7 @@ from adain.outputs import (
 )
 from adain.presets.preset import Preset
 from adain.sources import Source, disambiguate, find_sources, is_card, read_source
-from adain.stylize.config import StylizeConfig
+from adain.stylize.config import StylizeConfig, StylizeOptions
 from adain.stylize.history import History, State
 from adain.stylize.inputs import Planes, fit_mask, to_mask
 from adain.stylize.planned import PlannedResult, planned_results
@@ -79,7 +79,7 @@ def plan_results(config: StylizeConfig) -> StylizePlan:
         # Their numbers must fit.
         raise UsageError(more[0])
     problems += more
-    styles, unfit = _fitting_styles(config, preset, styles)
+    styles, unfit = fitting_styles(config, preset, styles)
     if unfit and not styles and not more:
         problems.append(f"{' '.join(config.style_path)}: no style that can be used")
     contents = disambiguate(
@@ -145,8 +145,8 @@ def _obstacle(result: PlannedResult, known: dict[Path, str]) -> str:
     return known[folder]
 
 
-def _fitting_styles(
-    config: StylizeConfig, preset: Preset, styles: Sequence[Source]
+def fitting_styles(
+    config: StylizeOptions, preset: Preset, styles: Sequence[Source]
 ) -> tuple[list[Source], list[str]]:
     """Styles without the cards that cannot be used, and a line for each of these.
 
@@ -166,7 +166,7 @@ def _fitting_styles(
     return fitting, unfit
 
 
-def _unfit(config: StylizeConfig, style: Source, kind: tuple[str, str, tuple[int, ...]]) -> str:
+def _unfit(config: StylizeOptions, style: Source, kind: tuple[str, str, tuple[int, ...]]) -> str:
     """Why a style card cannot be used, or an empty string."""
     if config.refine:
         return f"--refine needs the style's picture. Received: {style}, a style card"

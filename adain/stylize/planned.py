@@ -11,7 +11,7 @@ from adain.options import UsageError
 from adain.outputs import output_path
 from adain.sources import Source
 from adain.stylize import sheets
-from adain.stylize.config import StylizeConfig
+from adain.stylize.config import Inputs, StylizeConfig
 
 _NAMES = 3
 """Names of results tell so many styles; more would make too long a name."""
@@ -118,7 +118,7 @@ def name(regions: Sequence[PlannedRegion]) -> str:
 
 
 def planned_regions(
-    config: StylizeConfig, styles: list[Source], masks: list[Source]
+    config: Inputs, styles: list[Source], masks: list[Source]
 ) -> list[tuple[PlannedRegion, ...]]:
     """The regions of each result of a photo."""
     weights, alphas = config.style_interp_weights, config.alpha

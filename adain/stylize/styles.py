@@ -12,8 +12,10 @@ import numpy as np
 from adain.imaging import color
 from adain.imaging import io as imaging
 from adain.imaging.color_methods import changes_style
+from adain.imaging.palette import Palette
 from adain.inference.memory import choose_tile
 from adain.inference.regions import Region, check_alpha
+from adain.inference.steady import Steady
 from adain.inference.style_code import StyleCode, mix
 from adain.inference.stylizer import Stylizer
 from adain.presets.preset import Preset
@@ -129,6 +131,27 @@ class Styles:
 
         return self._pictures.get(style.key, read)
 
+    def mixed_all(
+        self,
+        regions: Sequence[PreparedRegion],
+        photo: np.ndarray,
+        masks: Sequence[np.ndarray | None],
+        steady: Steady | None = None,
+    ) -> list[StyleCode]:
+        """`mixed` for each region; of a clip's frames, those that follow the photo are smoothed."""
+        follow = steady is not None and changes_style(self._options.keep_colors)
+        if follow and not steady.due("style"):
+            held = [steady.held("style", number) for number in range(len(regions))]
+            return list(map(_from_arrays, held))
+        ways = zip(regions, masks, strict=True)
+        codes = [self.mixed(region, photo, mask) for region, mask in ways]
+        if not follow:
+            return codes
+        arrays = [
+            steady.hold("style", number, _to_arrays(code)) for number, code in enumerate(codes)
+        ]
+        return list(map(_from_arrays, arrays))
+
     def mixed(
         self, region: PreparedRegion, photo: np.ndarray, mask: np.ndarray | None
     ) -> StyleCode:
@@ -189,6 +212,19 @@ class Styles:
             return self._stylizer.encode_style(
                 picture.colors, visible=picture.visible, tile=tile, **about
             )
+
+
+def _to_arrays(code: StyleCode) -> list[np.ndarray]:
+    """A code's numbers; `_from_arrays` makes one of them that fits any weights."""
+    palette = [] if code.palette is None else [code.palette.mean, code.palette.covariance]
+    return [*code.means, *code.stds, *palette]
+
+
+def _from_arrays(arrays: Sequence[np.ndarray]) -> StyleCode:
+    palette = Palette(*arrays[-2:]) if arrays[-1].ndim == 2 else None
+    vectors = arrays[:-2] if palette else arrays
+    levels = len(vectors) // 2
+    return StyleCode(vectors[:levels], vectors[levels:], palette=palette)
 
 
 class _Cache:

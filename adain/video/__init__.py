@@ -1,0 +1,1 @@
+"""Video and live camera: a layer of clips over `StylizePipeline`."""

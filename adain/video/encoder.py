@@ -1,0 +1,210 @@
+"""Frames to packets: one encoder's settings, for a segment and for the file that joins them."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import numpy as np
+from av.codec.context import Flags
+from av.video.reformatter import ColorRange
+
+from adain.options import UsageError
+from adain.video.clip import Frame
+from adain.video.codecs import CODECS, MUXERS, VideoCodec
+from adain.video.color import matrix_of
+
+_SRGB_LIKE = (1, 1, 1)
+"""Matrix, primaries and transfer of BT.709."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How frames are encoded.
+
+    Args:
+        codec: A key of `CODECS`, or one of FFmpeg's encoders.
+        size: `(height, width)`.
+        rate: Frames a second, as players are told.
+        ticks: Seconds of which all times are multiples.
+        crf, effort: The encoder's quality and preset; None, "": its default here.
+        pixel_format: FFmpeg's name; "": what suits size and transparency.
+        alpha: Whether frames are transparent in places.
+        tags: Colour tags of the source: matrix, primaries, transfer.
+        pixel_aspect: Width of a pixel over its height.
+    """
+
+    codec: str
+    size: tuple[int, int]
+    rate: Fraction
+    ticks: Fraction
+    crf: int | None = None
+    effort: str = ""
+    pixel_format: str = ""
+    alpha: bool = False
+    tags: tuple[int, int, int] = _SRGB_LIKE
+    pixel_aspect: Fraction = Fraction(1)
+
+    @property
+    def about(self) -> VideoCodec:
+        known = CODECS.get(self.codec)
+        return known or VideoCodec(self.codec, "", quality="crf", effort="preset")
+
+    @property
+    def format(self) -> str:
+        """The pixel format."""
+        about = self.about
+        if self.pixel_format:
+            return self.pixel_format
+        if self.alpha and about.alpha:
+            return about.alpha
+        odd = any(side % 2 for side in self.size)
+        wanted = about.odd if odd else about.pixel_format
+        if self.codec in CODECS:
+            return wanted
+        taken = [item.name for item in av.Codec(about.encoder, "w").video_formats or ()]
+        return wanted if wanted in taken or not taken else taken[0]
+
+    @property
+    def keeps_alpha(self) -> bool:
+        return self.alpha and self.format.startswith(("yuva", "rgba", "bgra", "gbrap", "ya"))
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether it holds more than 8 bits."""
+        return max(part.bits for part in av.VideoFormat(self.format).components) > 8
+
+    def check(self, suffix: str) -> None:
+        """Open the encoder once, for a file of some suffix.
+
+        Raises:
+            UsageError: If there is no such encoder, or it does not take these settings.
+        """
+        about = self.about
+        if not about.encoder or about.encoder not in av.codecs_available:
+            missing = True
+        else:
+            try:
+                missing = av.Codec(about.encoder, "w").type != "video"
+            except av.error.FFmpegError:
+                missing = True
+        if missing:
+            raise UsageError(
+                f"--codec must be one of {', '.join(CODECS)}, or a video encoder of this FFmpeg. "
+                f"Received: {self.codec}"
+            )
+        if self.crf is not None and not (about.quality and self.crf <= about.worst):
+            known = f"in [0, {about.worst}]" if about.quality else "left out"
+            raise UsageError(f"--crf must be {known} for {self.codec}. Received: {self.crf}")
+        if not self.fits(suffix):
+            raise UsageError(
+                f"{suffix} cannot hold {self.codec}. Write .mkv, or use another --codec."
+            )
+        try:
+            self.open()
+        except (av.error.FFmpegError, ValueError, OverflowError) as error:
+            raise UsageError(
+                f"the encoder {about.encoder} does not take {self.size[1]} x {self.size[0]} "
+                f"{self.format} with these settings. Try another --codec, --crf, --encoder-preset "
+                "or --pixel-format."
+            ) from error
+
+    def fits(self, suffix: str) -> bool:
+        """Whether a file of some suffix holds the codec."""
+        with av.open(io.BytesIO(), "w", format=MUXERS[suffix]) as out:
+            try:
+                out.add_stream(self.about.encoder, rate=self.rate)
+            except ValueError:
+                return False
+        return True
+
+    def open(self):
+        """The encoder, ready for frames."""
+        # It writes banners to standard error.
+        os.environ.setdefault("SVT_LOG", "1")
+        context = av.CodecContext.create(self.about.encoder, "w")
+        self.set_up(context)
+        context.open()
+        return context
+
+    def set_up(self, context) -> None:
+        """Give an encoder its settings."""
+        about = self.about
+        context.height, context.width = self.size
+        context.pix_fmt = self.format
+        context.time_base, context.framerate = self.ticks, self.rate
+        context.sample_aspect_ratio = self.pixel_aspect
+        # In one place for all segments.
+        context.flags |= Flags.global_header
+        options = dict(about.options)
+        quality = about.crf if self.crf is None else self.crf
+        if about.quality == "qscale" and quality is not None:
+            context.flags |= Flags.qscale
+            context.global_quality = quality * 118
+        elif about.quality and quality is not None:
+            options[about.quality] = str(quality)
+        if about.effort and (self.effort or about.preset):
+            options[about.effort] = self.effort or about.preset
+        context.options = options
+        matrix, primaries, transfer = self.colors
+        context.colorspace, context.color_primaries, context.color_trc = matrix, primaries, transfer
+        context.color_range = ColorRange.MPEG if self.is_yuv else ColorRange.JPEG
+
+    @property
+    def is_yuv(self) -> bool:
+        return not av.VideoFormat(self.format).is_rgb
+
+    @property
+    def colors(self) -> tuple[int, int, int]:
+        """Matrix, primaries and transfer that the file is tagged with."""
+        matrix, primaries, transfer = self.tags
+        if not self.is_yuv:
+            return 0, primaries, transfer
+        return matrix_of(matrix, self.size[0]), primaries, transfer
+
+    def to_frame(self, frame: Frame) -> av.VideoFrame:
+        """A frame as the encoder takes it; times become `ticks`, from the clip's beginning."""
+        colors = frame.colors
+        if frame.alpha is not None and not self.keeps_alpha:
+            colors = on_black(colors, frame.alpha)
+        elif self.keeps_alpha:
+            alpha = frame.alpha
+            if alpha is None:
+                alpha = np.full(colors.shape[:2], np.iinfo(colors.dtype).max, colors.dtype)
+            colors = np.dstack([colors, alpha])
+        kinds = {(3, 1): "rgb24", (4, 1): "rgba", (3, 2): "rgb48le", (4, 2): "rgba64le"}
+        kind = kinds[colors.shape[2], colors.dtype.itemsize]
+        source = av.VideoFrame.from_ndarray(np.ascontiguousarray(colors), format=kind)
+        source.color_range = ColorRange.JPEG
+        matrix, primaries, transfer = self.colors
+        result = source.reformat(
+            format=self.format,
+            dst_colorspace=matrix if self.is_yuv else None,
+            dst_color_range=ColorRange.MPEG if self.is_yuv else ColorRange.JPEG,
+            dst_color_primaries=primaries,
+            dst_color_trc=transfer,
+        )
+        result.time_base = self.ticks
+        result.pts = round(frame.time / self.ticks)
+        result.duration = max(1, round(frame.duration / self.ticks))
+        return result
+
+
+def encode(context, frames: Iterator[av.VideoFrame]) -> Iterator[av.Packet]:
+    """Packets of frames, and at the end those that the encoder holds back."""
+    for frame in frames:
+        yield from context.encode(frame)
+    yield from context.encode(None)
+
+
+def on_black(colors: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """A transparent picture laid on black."""
+    white = np.iinfo(alpha.dtype).max
+    if alpha.min() == white:
+        return colors
+    share = alpha.astype("float32")[..., None] / white
+    return np.rint(colors * share).astype(colors.dtype)

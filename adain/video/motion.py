@@ -1,0 +1,138 @@
+"""Motion between frames, and results that follow it.
+
+Where a frame shows what the one before has shown, its result should be the earlier one, moved. The
+flow comes from the clip, which does not flicker; a point whose way forward and back does not end
+where it began was hidden, and is taken from the network alone.
+
+Reference:
+    Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016; Ruder, Dosovitskiy &
+    Brox, "Artistic Style Transfer for Videos", GCPR 2016, equations 5 and 6, for the check; Lang et
+    al., "Practical Temporal Consistency for Image-Based Graphics Applications", SIGGRAPH 2012.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from adain.video.scenes import SceneDetector
+
+SIDE = 256
+"""Pixels of the shorter side of the frames between which motion is estimated."""
+
+
+class Motion(NamedTuple):
+    """From one frame to the one before."""
+
+    cut: bool
+    """Whether a new scene begins."""
+    flow: np.ndarray | None = None
+    """`(h, w, 2)` float32: where each point was, in pixels of this small frame; None at a cut."""
+    trust: np.ndarray | None = None
+    """`(h, w)` float32 in [0, 1]: how sure it is that the point was there."""
+
+
+class MotionEstimator:
+    """Motion of one frame after the other.
+
+    Args:
+        flows: Whether flow is wanted; without, only scene changes are found.
+    """
+
+    def __init__(self, flows: bool = True):
+        self._flows = flows
+        self._last: np.ndarray | None = None
+        self._scenes = SceneDetector()
+        self._grid: np.ndarray | None = None
+        self._finder = None
+
+    def next(self, colors: np.ndarray) -> Motion:
+        """The motion of the next frame, HWC uint8 or uint16; of the first one, a cut."""
+        import cv2
+
+        grey = _small_grey(colors)
+        cut = self._scenes.is_cut(grey)
+        last, self._last = self._last, grey
+        if cut or last is None or last.shape != grey.shape:
+            return Motion(True)
+        if not self._flows:
+            return Motion(False)
+        if self._finder is None:
+            self._finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        if min(grey.shape) < 16:
+            return Motion(False, np.zeros((*grey.shape, 2), "float32"), np.ones(grey.shape, "f4"))
+        back = self._finder.calc(grey, last, None)
+        there = self._finder.calc(last, grey, None)
+        return Motion(False, back, self._trust(grey, last, back, there))
+
+    def _trust(self, grey, last, back, there) -> np.ndarray:
+        import cv2
+
+        if self._grid is None or self._grid.shape != back.shape:
+            rows, columns = np.indices(grey.shape, "float32")
+            self._grid = np.stack([columns, rows], axis=-1)
+        place = self._grid + back
+        how = (cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
+        returned = back + cv2.remap(there, place, None, how[0], borderMode=how[1])
+        gap = np.square(returned).sum(axis=-1)
+        length = np.square(back).sum(axis=-1)
+        # Ruder's bound, in pixels of this size, as a slope instead of a step.
+        trust = 1.5 - gap / (0.02 * length + 0.5)
+        moved = cv2.remap(last, place, None, how[0], borderMode=how[1])
+        # What looks different is not the same point, whatever the flow says.
+        unlike = cv2.blur(np.abs(grey.astype("float32") - moved), (5, 5))
+        trust = np.minimum(trust, 2 - unlike / 12)
+        height, width = grey.shape
+        inside = (place[..., 0] >= -0.5) & (place[..., 0] <= width - 0.5)
+        inside &= (place[..., 1] >= -0.5) & (place[..., 1] <= height - 0.5)
+        return np.clip(trust, 0, 1) * inside
+
+
+def _small_grey(colors: np.ndarray) -> np.ndarray:
+    import cv2
+
+    if colors.dtype != np.uint8:
+        colors = (colors >> 8).astype("uint8")
+    height, width = colors.shape[:2]
+    scale = min(1.0, SIDE / min(height, width))
+    if scale < 1:
+        size = max(round(width * scale), 1), max(round(height * scale), 1)
+        colors = cv2.resize(colors, size, interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(colors, cv2.COLOR_RGB2GRAY)
+
+
+class Follower:
+    """Results that follow the motion.
+
+    Args:
+        strength: Share of what was there before, where the motion is sure, in [0, 1).
+    """
+
+    def __init__(self, strength: float):
+        self._strength = np.float32(strength)
+        self.last: np.ndarray | None = None
+        """The last result, HWC float32."""
+
+    def next(self, result: np.ndarray, motion: Motion) -> np.ndarray:
+        """A result, HWC uint8 or uint16, blended with the one before, moved; the same type."""
+        import cv2
+
+        now = result.astype("float32")
+        if motion.flow is not None and self.last is not None and self.last.shape == now.shape:
+            height, width = now.shape[:2]
+            rows, columns = motion.flow.shape[:2]
+            scale = np.array([width / columns, height / rows], "float32")
+            flow = cv2.resize(motion.flow, (width, height), interpolation=cv2.INTER_LINEAR) * scale
+            trust = cv2.resize(motion.trust, (width, height), interpolation=cv2.INTER_LINEAR)
+            flow[..., 0] += np.arange(width, dtype="float32")
+            flow[..., 1] += np.arange(height, dtype="float32")[:, None]
+            moved = cv2.remap(
+                self.last, flow, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+            )
+            moved -= now
+            moved *= (trust * self._strength)[..., None]
+            now += moved
+        self.last = now
+        white = np.iinfo(result.dtype).max
+        return np.clip(np.rint(now), 0, white).astype(result.dtype)

@@ -1,0 +1,290 @@
+"""Where finished frames go: video files, animations, numbered pictures, single ones."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, Protocol
+
+import numpy as np
+
+from adain.files import replacing
+from adain.imaging import io as imaging
+from adain.imaging.formats import written_format
+from adain.video.checkpoint import Checkpoint, Reached
+from adain.video.clip import Frame, VideoError
+from adain.video.encoder import Encoding, encode
+from adain.video.muxer import Tracks, join
+from adain.video.packets import write_packets
+from adain.video.sequences import name_of
+from adain.video.stages import Clock
+
+logger = logging.getLogger(__name__)
+
+
+_GIF_LEAST = Fraction(2, 100)
+"""Seconds; browsers show shorter frames of a GIF for a tenth of a second."""
+
+
+class Finished(NamedTuple):
+    """A frame of the result."""
+
+    frame: Frame
+    state: dict[str, np.ndarray] | None = None
+    """After the last frame of a segment, what the next one needs of the ones before."""
+
+
+Keep = Callable[[Path, BinaryIO], None]
+"""Records how a file was made, once it is complete and before it gets its name."""
+
+
+class Output(Protocol):
+    """A result that is written frame by frame."""
+
+    problems: list[str]
+    """One line for each thing that could not be copied."""
+
+    def reached(self) -> Reached:
+        """How far an earlier run came."""
+
+    def write(self, frames: Iterator[Finished]) -> int:
+        """Write all frames that are still missing; returns how many there were."""
+
+
+class VideoOutput:
+    """A video file; each segment of it is kept until all of them are joined.
+
+    Args:
+        target: The file.
+        encoding: How frames are encoded.
+        tracks: What is copied of the source.
+        checkpoint: Holds the segments.
+        keep: Records how the file was made.
+        clock: Told how long encoding takes.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        encoding: Encoding,
+        tracks: Tracks | None,
+        checkpoint: Checkpoint,
+        keep: Keep,
+        clock: Clock,
+    ):
+        self.problems: list[str] = []
+        self._target, self._encoding, self._tracks = target, encoding, tracks
+        self._checkpoint, self._keep, self._clock = checkpoint, keep, clock
+        self._reached = checkpoint.reached()
+
+    def reached(self) -> Reached:
+        """See `Output`."""
+        return self._reached
+
+    def write(self, frames: Iterator[Finished]) -> int:
+        """See `Output`."""
+        first = self._reached.frames
+        for item in frames:
+            with self._clock("encoding"):
+                context = self._encoding.open()
+            segment = _Segment(chain([item], frames), self._encoding, self._clock)
+            path = self._checkpoint.segment(self._reached.segments)
+            with replacing(path) as file:
+                write_packets(file, self._timed(encode(context, segment.frames())))
+            self._reached = Reached(
+                self._reached.frames + segment.count,
+                self._reached.segments + 1,
+                str(segment.end),
+                segment.state or {},
+            )
+            if segment.state is not None:
+                with self._clock("writing"):
+                    self._checkpoint.save(self._reached)
+        if not self._reached.segments:
+            raise VideoError("no frame to write: the chosen part of the clip is empty.")
+        segments = [self._checkpoint.segment(n) for n in range(self._reached.segments)]
+        end = Fraction(self._reached.end)
+        tracks = self._tracks
+        if tracks is not None and not tracks.whole:
+            tracks = tracks._replace(end=end if tracks.end is None else min(end, tracks.end))
+        with self._clock("writing"), replacing(self._target) as file:
+            # By its name: FFmpeg reads it again, to move its index to the front.
+            self.problems += join(
+                Path(file.name), self._target.suffix.lower(), self._encoding, segments, end, tracks
+            )
+            self._keep(self._target, file)
+        return self._reached.frames - first
+
+    def _timed(self, packets: Iterator) -> Iterator:
+        while True:
+            with self._clock("encoding"):
+                packet = next(packets, None)
+            if packet is None:
+                return
+            yield packet
+
+
+class _Segment:
+    """The frames up to one that ends a segment."""
+
+    def __init__(self, frames: Iterator[Finished], encoding: Encoding, clock: Clock):
+        self._frames, self._encoding, self._clock = frames, encoding, clock
+        self.count, self.end, self.state = 0, Fraction(0), None
+
+    def frames(self):
+        while True:
+            # What comes before in the pipeline is no encoding.
+            with self._clock.pause("encoding"):
+                item = next(self._frames, None)
+            if item is None:
+                return
+            self.count += 1
+            self.end = item.frame.time + item.frame.duration
+            yield self._encoding.to_frame(item.frame)
+            if item.state is not None:
+                self.state = item.state
+                return
+
+
+class AnimationOutput:
+    """A GIF, WebP, APNG or AVIF. It has no segments: a run that is killed begins again.
+
+    Args:
+        target: The file.
+        quality: 1 to 100, for WebP and AVIF.
+        loop: How often it plays; 0: for ever.
+        history: How it was made.
+        keep: Records that, where the file does not hold it.
+        clock: Told how long encoding takes.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        quality: int,
+        loop: int | None,
+        history: str,
+        keep: Keep,
+        clock: Clock,
+    ):
+        self.problems: list[str] = []
+        self._target, self._quality, self._keep, self._clock = target, quality, keep, clock
+        self._meta = imaging.ImageMeta(loop=loop, history=history)
+        self._left = 0
+
+    def reached(self) -> Reached:
+        """See `Output`."""
+        return Reached(0, 0, "0", {})
+
+    def write(self, frames: Iterator[Finished]) -> int:
+        """See `Output`."""
+        count = 0
+
+        def pictures():
+            nonlocal count
+            late = Fraction(0)
+            for frame in self._shown(frames):
+                # Rounding to milliseconds does not add up.
+                exact = 1000 * frame.duration + late
+                duration = max(round(exact), 1)
+                late = exact - duration
+                yield frame.colors, replace(self._meta, alpha=frame.alpha, duration=float(duration))
+                count += 1
+
+        format = written_format(self._target)
+        with self._clock("encoding"), replacing(self._target) as file:
+            try:
+                imaging.save_frames(file, pictures(), quality=self._quality, format=format)
+            except ValueError as error:
+                if count:
+                    raise
+                raise VideoError(f"{self._target}: {error}") from error
+            self._keep(self._target, file)
+        if self._left:
+            logger.warning(
+                "%s: %d frames left out, because players show GIF's frames of less than %d ms for "
+                "100",
+                *(self._target, self._left, 1000 * _GIF_LEAST),
+            )
+        return count + self._left
+
+    def _shown(self, frames: Iterator[Finished]) -> Iterator[Frame]:
+        """The frames without those that are too short for the format."""
+        least = _GIF_LEAST if self._target.suffix.lower() == ".gif" else 0
+        kept: Frame | None = None
+        while True:
+            with self._clock.pause("encoding"):
+                item = next(frames, None)
+            if item is None:
+                break
+            if kept is not None and kept.duration < least:
+                kept = kept._replace(duration=kept.duration + item.frame.duration)
+                self._left += 1
+                continue
+            if kept is not None:
+                yield kept
+            kept = item.frame
+        if kept is not None:
+            yield kept
+
+
+class PicturesOutput:
+    """Numbered pictures, or a single one.
+
+    Args:
+        target: Their path with `%05d` in place of the number, or that of the only one.
+        first: The number of the first one.
+        quality: 1 to 100, for JPEG, WebP and AVIF.
+        history: How they were made.
+        keep: Records that, where the files do not hold it.
+        checkpoint: Holds the state after a segment.
+        clock: Told how long encoding takes.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        first: int,
+        quality: int,
+        history: str,
+        keep: Keep,
+        checkpoint: Checkpoint,
+        clock: Clock,
+    ):
+        self.problems: list[str] = []
+        self._target, self._first, self._quality = target, first, quality
+        self._history, self._keep = history, keep
+        self._checkpoint, self._clock = checkpoint, clock
+        self._reached = checkpoint.reached()
+
+    def reached(self) -> Reached:
+        """See `Output`."""
+        return self._reached
+
+    def write(self, frames: Iterator[Finished]) -> int:
+        """See `Output`."""
+        count = 0
+        for frame, state in frames:
+            number = self._first + self._reached.frames + count
+            path = self._target if "%" not in self._target.name else name_of(self._target, number)
+            meta = imaging.ImageMeta(alpha=frame.alpha, history=self._history)
+            with self._clock("encoding"), replacing(path) as file:
+                imaging.save_image(
+                    file,
+                    frame.colors,
+                    meta=meta,
+                    quality=self._quality,
+                    format=written_format(path),
+                )
+                self._keep(path, file)
+            count += 1
+            if state is not None:
+                end = str(frame.time + frame.duration)
+                self._checkpoint.save(Reached(self._reached.frames + count, 0, end, state))
+        if not count and not self._reached.frames:
+            raise VideoError("no frame to write: the chosen part of the clip is empty.")
+        return count

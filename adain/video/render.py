@@ -1,0 +1,227 @@
+"""One result: reading, motion, networks, following and writing, all at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from adain.imaging import io as imaging
+from adain.inference.regions import Region
+from adain.inference.steady import Steady
+from adain.stylize.inputs import Planes
+from adain.stylize.pipeline import StylizePipeline
+from adain.video.clip import Clip, Frame, Part
+from adain.video.masks import MaskAt
+from adain.video.motion import Follower, Motion, MotionEstimator
+from adain.video.outputs import Finished, Output
+from adain.video.stages import Ahead, Clock
+
+SEGMENT = 2**26
+"""Pixels of the frames of one segment, what a run that is killed loses at most."""
+_SECONDS = 1.0
+"""Window of the statistics at stability 1."""
+_FOLLOW = 0.9
+"""Share of what was there before at stability 1."""
+
+
+@dataclass(frozen=True)
+class StyledRegion:
+    """A region of a clip: all of it, or a mask, with a style that may change."""
+
+    style_at: Callable[[Fraction], Any]
+    alpha: float = 1.0
+    mask_at: MaskAt | None = None
+
+
+@dataclass
+class _Work:
+    """A frame on its way."""
+
+    number: int
+    frame: Frame
+    motion: Motion = Motion(True)
+    result: Planes | None = None
+    state: dict[str, np.ndarray] | None = field(default=None)
+
+
+class Renderer:
+    """Stylises the frames of a clip, one after another.
+
+    Args:
+        pipeline: Its `content_size` and `concat` must be 0 and False: `size` and `concat` here.
+        regions: How frames are stylised.
+        stability: How much frames follow the ones before, in [0, 1].
+        rate: Frames a second.
+        size: `(height, width)` that frames are resized to; None: as they are.
+        concat: Whether frames are put beside their results.
+        clock: Told how long each kind of work takes.
+    """
+
+    def __init__(
+        self,
+        pipeline: StylizePipeline,
+        regions: Sequence[StyledRegion],
+        *,
+        stability: float,
+        rate: Fraction,
+        size: tuple[int, int] | None = None,
+        concat: bool = False,
+        clock: Clock | None = None,
+    ):
+        self._pipeline, self._regions = pipeline, regions
+        self._size, self._concat = size, concat
+        self.clock = clock or Clock()
+        self._steady = Steady(_SECONDS * stability * float(rate))
+        self._motions = MotionEstimator(stability > 0)
+        self._follower = Follower(_FOLLOW * stability) if stability > 0 else None
+        self._present: list[bool] = []
+
+    def frame(self, frame: Frame) -> Frame:
+        """The result of the next frame, all in this thread."""
+        work = self._look(_Work(0, self._fit(frame)))
+        return self._finish(self._stylize(work)).frame
+
+    def run(
+        self,
+        clip: Clip,
+        part: Part,
+        output: Output,
+        on_frame: Callable[[int], None] = lambda count: None,
+    ) -> int:
+        """Stylise a clip, or the rest of it, into an output.
+
+        Args:
+            clip: The clip.
+            part: Which frames of it.
+            output: Where results go; what an earlier run has written there is kept.
+            on_frame: Called with how many frames were finished.
+
+        Returns:
+            How many frames were written.
+        """
+        reached = output.reached()
+        if reached.frames:
+            self._restore(reached.state)
+        height, width = self._size or clip.facts.size
+        self._segment = min(max(SEGMENT // (height * width), 8), 240)
+        stages: list[Ahead] = []
+
+        def ahead(items: Iterator) -> Ahead:
+            stages.append(Ahead(items))
+            return stages[-1]
+
+        def counted(items: Iterator[Finished]) -> Iterator[Finished]:
+            for item in items:
+                yield item
+                on_frame(1)
+
+        try:
+            read = ahead(self._read(clip, part, reached.frames))
+            looked = ahead(self._looked(read, reached.frames))
+            stylized = ahead(map(self._stylize, looked))
+            finished = ahead(map(self._finish, stylized))
+            return output.write(counted(finished))
+        finally:
+            for stage in reversed(stages):
+                stage.close()
+
+    # === Stages ===
+
+    def _read(self, clip: Clip, part: Part, done: int) -> Iterator[_Work]:
+        frames = part.of(clip)
+        number = 0
+        while True:
+            with self.clock("decoding"):
+                frame = next(frames, None)
+                if frame is None:
+                    return
+                # The last one that is finished is looked at again, for the motion from it.
+                if number >= done - 1:
+                    frame = self._fit(frame)
+            if number >= done - 1:
+                yield _Work(number, frame)
+            number += 1
+
+    def _looked(self, items: Iterator[_Work], done: int) -> Iterator[_Work]:
+        for work in items:
+            found = self._look(work)
+            if work.number >= done:
+                yield found
+
+    def _look(self, work: _Work) -> _Work:
+        with self.clock("motion"):
+            work.motion = self._motions.next(self._cropped(work.frame.colors))
+        return work
+
+    def _stylize(self, work: _Work) -> _Work:
+        with self.clock("network"):
+            frame = work.frame
+            regions, present = self._regions_at(frame.time)
+            # What is smoothed belongs to certain regions.
+            cut = work.motion.cut or present != self._present
+            self._present = present
+            self._steady.next_frame(cut=cut)
+            planes = Planes(frame.colors, frame.alpha)
+            if regions:
+                work.result = self._pipeline.run_planes(planes, regions, steady=self._steady)
+            else:
+                alpha = None if frame.alpha is None else self._cropped(frame.alpha)
+                work.result = Planes(self._cropped(frame.colors), alpha)
+            if self._ends_segment(work.number):
+                work.state = {f"steady/{k}": v for k, v in self._steady.state().items()}
+                work.state["present"] = np.array(present, bool)
+        return work
+
+    def _finish(self, work: _Work) -> Finished:
+        colors, alpha = work.result
+        if self._follower is not None:
+            with self.clock("following"):
+                colors = self._follower.next(colors, work.motion)
+            if work.state is not None:
+                work.state["follower"] = self._follower.last
+        if self._concat:
+            before = work.frame._replace(
+                colors=self._cropped(work.frame.colors),
+                alpha=None if alpha is None else self._cropped(work.frame.alpha),
+            )
+            colors = np.hstack([before.colors, colors])
+            alpha = None if alpha is None else np.hstack([before.alpha, alpha])
+        return Finished(work.frame._replace(colors=colors, alpha=alpha), work.state)
+
+    # === Means ===
+
+    def _fit(self, frame: Frame) -> Frame:
+        if self._size is None or frame.colors.shape[:2] == self._size:
+            return frame
+        alpha = None if frame.alpha is None else imaging.resize_image(frame.alpha, self._size)
+        return frame._replace(colors=imaging.resize_image(frame.colors, self._size), alpha=alpha)
+
+    def _cropped(self, picture: np.ndarray) -> np.ndarray:
+        crop = self._pipeline.options.crop_size
+        if not crop:
+            return picture
+        return imaging.center_crop(picture, tuple(min(side, crop) for side in picture.shape[:2]))
+
+    def _regions_at(self, time: Fraction) -> tuple[list[Region], list[bool]]:
+        """The regions that there are at a time, and which of all these are."""
+        found, present = [], []
+        for region in self._regions:
+            mask = None if region.mask_at is None else region.mask_at(time)
+            present.append(region.mask_at is None or mask is not None)
+            if present[-1]:
+                found.append(Region(mask, region.style_at(time), region.alpha))
+        return found, present
+
+    def _ends_segment(self, number: int) -> bool:
+        return (number + 1) % getattr(self, "_segment", 1) == 0
+
+    def _restore(self, state: dict[str, np.ndarray]) -> None:
+        names = [name for name in state if name.startswith("steady/")]
+        self._steady.restore({name.removeprefix("steady/"): state[name] for name in names})
+        self._present = [bool(each) for each in state["present"]]
+        if self._follower is not None:
+            self._follower.last = state["follower"]

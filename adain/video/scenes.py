@@ -1,0 +1,40 @@
+"""Where one scene ends and another begins."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_SIZE = (48, 27)
+_BINS = 32
+_DIFFERENT = 18.0
+"""Grey levels by which small copies of the frames differ on the mean, at least, at a cut."""
+_UNLIKE = 0.22
+"""Half the sum of differences between the frames' histograms, at least."""
+_SUDDEN = 3.0
+"""How many times as much as between the frames before."""
+
+
+class SceneDetector:
+    """Finds cuts from one frame to the next: sudden, large and not only a shift of brightness."""
+
+    def __init__(self):
+        self._last: tuple[np.ndarray, np.ndarray] | None = None
+        self._usual = 0.0
+
+    def is_cut(self, grey: np.ndarray) -> bool:
+        """Whether a frame, `(height, width)` uint8, begins a scene; the first one does."""
+        import cv2
+
+        small = cv2.resize(grey, _SIZE, interpolation=cv2.INTER_AREA).astype("float32")
+        counts = np.histogram(small, _BINS, (0, 256))[0] / small.size
+        last, self._last = self._last, (small, counts)
+        if last is None:
+            return True
+        # A flash or a fade changes all of it alike.
+        difference = np.abs((small - small.mean()) - (last[0] - last[0].mean())).mean()
+        moved = 0.5 * np.abs(np.cumsum(counts) - np.cumsum(last[1])).sum() / _BINS * 4
+        unlike = max(0.5 * np.abs(counts - last[1]).sum(), moved)
+        sudden = difference > _SUDDEN * self._usual
+        cut = bool(difference > _DIFFERENT and unlike > _UNLIKE and sudden)
+        self._usual = 0.0 if cut else max(float(difference), 0.7 * self._usual)
+        return cut
