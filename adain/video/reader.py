@@ -15,10 +15,10 @@ from adain.video.color import HDR, PEAK, has_alpha, to_rgb
 
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg", "flv", "asf", "ogg",
-    "nut", "mxf", "gxf", "ivf", "h264", "hevc", "av1", "obu", "mpegvideo", "m4v", "dv", "yuv4mpegpipe",
-    "wtv", "rm", "swf",
+    "nut", "mxf", "gxf", "ivf", "h264", "hevc", "av1", "obu", "mpegvideo", "m4v", "dv", "wtv",
+    "yuv4mpegpipe", "rm", "swf",
 )  # fmt: skip
-"""What is read: FFmpeg's names. Play lists, scripts and devices, which open other files, are not."""
+"""What is read: FFmpeg's names. Play lists, scripts and devices open other files, and are not."""
 
 _OPTIONS = {
     "format_whitelist": ",".join(FORMATS),
