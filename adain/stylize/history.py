@@ -152,7 +152,7 @@ class History:
             return State.NEW, ""
         found, whole = self._read(output)
         if found is None:
-            if not whole and (not output.stat().st_size or written_format(output) in _RECORD_LAST):
+            if not whole and (not output.stat().st_size or _format(output) in _RECORD_LAST):
                 return State.TRUNCATED, ""
             made = "it does not tell how it was made"
             if problem := self._records(output.parent).problem:
@@ -174,10 +174,12 @@ class History:
     def _read(self, output: Path) -> tuple[dict | None, bool]:
         """A file's record, and whether the file is complete."""
         text, whole = "", output.stat().st_size > 0
-        with contextlib.suppress(imaging.ImageError):
-            data, _ = read_bytes(output)
-            whole = is_whole(data)
-            text = imaging.read_history(data)
+        # Of a video the record is beside it.
+        if _format(output):
+            with contextlib.suppress(imaging.ImageError):
+                data, _ = read_bytes(output)
+                whole = is_whole(data)
+                text = imaging.read_history(data)
         found = _parse(text) if text else None
         if found is None:
             found = self._records(output.parent).find(output, whole)
@@ -193,7 +195,7 @@ class History:
             text: The record, from `describe`.
             exif: The photo's EXIF, written with it; None: not known.
         """
-        if WRITERS.get(output.suffix.lower()) in imaging.HISTORY_FORMATS:
+        if _format(output) in imaging.HISTORY_FORMATS:
             if exif is not None and len(exif) < _ROOM:
                 return
             file.seek(0)
@@ -211,6 +213,11 @@ class History:
                     *(records.path, error.strerror),
                 )
             records.failed = True
+
+
+def _format(output: Path) -> str:
+    """The picture format of a result; "" for a video."""
+    return WRITERS.get(output.suffix.lower(), "")
 
 
 def _essence(found: dict) -> dict:
