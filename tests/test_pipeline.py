@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import multiprocessing
 import pickle
@@ -21,6 +22,7 @@ from adain import cli
 from adain.engines import registry as engines
 from adain.imaging.io import ImageMeta, load_image, read_frames, read_image, save_frames, save_image
 from adain.imaging.resize import center_crop
+from adain.inference import photo
 from adain.stylize.sheets import all_styles, alpha_steps, mix_steps
 
 SIZE = (60, 92)
@@ -474,6 +476,28 @@ def test_progress_goes_to_one_and_may_cancel(place, exact_pipeline, options):
     with pytest.raises(Cancelled):
         pipeline.run(place.photo, place.styles[0], progress=cancel)
     assert pipeline.run(place.photo, place.styles[0]).shape[2] == 3
+
+
+@pytest.mark.parametrize("options", [{}, {"palette": 0.5}, {"tile": 64}])
+def test_nothing_of_a_photo_waits_for_the_garbage_collector(
+    place, exact_pipeline, monkeypatch, options
+):
+    """Reference cycles once kept the features of a hundred photos."""
+    made = []
+
+    class Photo(photo.Photo):
+        def __init__(self, *args):
+            super().__init__(*args)
+            made.append(weakref.ref(self))
+
+    monkeypatch.setattr("adain.inference.stylizer.Photo", Photo)
+    pipeline = exact_pipeline(**options)
+    gc.disable()
+    try:
+        pipeline.run(place.photo, place.styles[0], progress=lambda done: None)
+    finally:
+        gc.enable()
+    assert made and [ref() for ref in made] == [None] * len(made)
 
 
 def test_threads_share_a_pipeline(place, exact_pipeline, encoded):

@@ -120,11 +120,7 @@ class GraphStylizer(Stylizer):
         if [(output.ndim, *output.shape[::3]) for output in outputs] != [(4, 1, 3)]:
             shapes = [output.shape for output in outputs]
             raise self._failed(graph, f"one picture expected, {shapes} received")
-        picture = outputs[0][0]
-        if exact:
-            picture = picture * np.float32(1 / 255)
-            np.clip(picture, 0, 1, out=picture)
-        return picture
+        return outputs[0][0]
 
     def _decoder_feeds(self, levels: Sequence[np.ndarray], own, style, alpha):
         decoded = self._architecture.decoded

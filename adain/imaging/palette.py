@@ -161,24 +161,40 @@ def transport(source: Palette, target: Palette, share: float = 1.0) -> np.ndarra
     return np.hstack([matrix, offset[:, None]]).astype("float32")
 
 
-def recolor(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def recolor(
+    image: np.ndarray, matrix: np.ndarray, dtype: np.dtype | type = np.float32
+) -> np.ndarray:
     """Apply what `transport` gives, and clip.
 
     Args:
         image: `(h, w, 3)` float32 in [0, 1].
         matrix: `(3, 4)` float32.
+        dtype: Of the result: float32, uint8 or uint16.
 
     Returns:
-        `(h, w, 3)` float32 in [0, 1].
+        `(h, w, 3)`, float32 in [0, 1], or rounded to integers of the whole range.
     """
-    # Plane by plane, as the engines give them: by OpenCV it would be faster, but for its import.
-    moved = np.empty((3, *image.shape[:2]), "float32")
-    for plane, (*row, offset) in zip(moved, matrix, strict=True):
-        np.multiply(image[..., 0], row[0], out=plane)
-        plane += image[..., 1] * row[1]
-        plane += image[..., 2] * row[2]
-        plane += offset
-    return np.moveaxis(np.clip(moved, 0, 1, out=moved), 0, -1)
+    real = np.dtype(dtype).kind == "f"
+    top = 1 if real else np.iinfo(dtype).max
+    rows = matrix * np.float32(top)
+    if not real:
+        rows[:, 3] += 0.5
+    # Plane by plane, as the engines give them: no slower than OpenCV, without its import.
+    red, green, blue = (image[..., channel] for channel in range(3))
+    moved = np.empty((3, *image.shape[:2]) if real else image.shape, dtype)
+    moved = np.moveaxis(moved, 0, -1) if real else moved
+    plane = np.empty(image.shape[:2], "float32")
+    part = np.empty_like(plane)
+    for channel, row in enumerate(rows):
+        plane = moved[..., channel] if real else plane
+        np.multiply(red, row[0], out=plane)
+        plane += np.multiply(green, row[1], out=part)
+        plane += np.multiply(blue, row[2], out=part)
+        plane += row[3]
+        np.clip(plane, 0, top, out=plane)
+        if not real:
+            moved[..., channel] = plane
+    return moved
 
 
 def power(matrix: np.ndarray, exponent: float, floor: float = 0.0) -> np.ndarray:

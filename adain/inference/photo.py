@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,8 @@ from adain.inference.regions import Shares, bounding_box
 from adain.presets.architecture import Architecture
 
 _BAND = 256
+_SAMPLES = 2**16
+"""Pixels of a result that its palette is taken from: more do not change a grey level of it."""
 _ALL = (slice(None), slice(None))
 
 
@@ -126,7 +129,7 @@ class Photo:
                     part = self._networks.decode(features, *looks[0][:3], fixed=looks[0].fixed)
                 else:
                     pictures = self._decode(features, looks, share, part.shape[0])
-                    part = to_picture(_lay(part, pictures, looks, share), part.dtype)
+                    part = _compose(part, pictures, looks, share)
             self._tick()
             return part
 
@@ -162,7 +165,10 @@ class Photo:
     def palettes(self, pictures: Sequence[np.ndarray]) -> list[Palette]:
         """Those of each region, of what `pictures` gave."""
         if self._shares is None:
-            return [Palette.of(picture[self._box]) for picture in pictures]
+            # Of every n-th pixel of every n-th row; in a region there may be few.
+            (picture,) = (picture[self._box] for picture in pictures)
+            step = max(1, math.isqrt(picture.shape[0] * picture.shape[1] // _SAMPLES))
+            return [Palette.of(picture[::step, ::step])]
         shares = self._share(*_ALL)
         return [
             Palette.of(picture[self._box], share[self._box])
@@ -176,8 +182,8 @@ class Photo:
         for top in range(0, self._size[0], _BAND):
             rows = slice(top, top + _BAND)
             placed = ((number, _ALL, picture[rows]) for number, picture in enumerate(pictures))
-            part = _lay(self._image[rows], placed, looks, self._share(rows, slice(None)))
-            result[rows] = to_picture(part, result.dtype)
+            share = self._share(rows, slice(None))
+            result[rows] = _compose(self._image[rows], placed, looks, share)
         return result[self._box]
 
     # === Parts ===
@@ -231,20 +237,31 @@ def shrink(
     return resize(content), None if masks is None else list(map(resize_mask, masks))
 
 
-def _lay(
+def _compose(
     image: np.ndarray,
-    pictures: Iterator[tuple[int, tuple, np.ndarray]],
+    pictures: Iterable[tuple[int, tuple, np.ndarray]],
     looks: Sequence[Look],
     shares: np.ndarray | None,
 ) -> np.ndarray:
-    """Move the colours of the regions' pictures and lay them over the photo; float32 in [0, 1]."""
-    result = None
-    if shares is not None:
-        result = to_unit(image) * (1 - shares.sum(axis=0))[..., None]
-    for number, box, picture in pictures:
+    """Move the colours of the regions' pictures and lay them over the photo, of whose type it is.
+
+    Args:
+        image: HWC uint8 or uint16.
+        pictures: Number, place and picture, float32 in [0, 1], of each region.
+        looks: Of all regions.
+        shares: `(regions, h, w)` float32: how much of each pixel is each region's; None: there is
+            one, everywhere.
+    """
+
+    def moved(number, picture, dtype):
         matrix = looks[number].matrix
-        picture = picture if matrix is None else recolor(picture, matrix)
-        if shares is None:
-            return picture
-        result[box] += shares[number][box][..., None] * picture
-    return result
+        return picture if matrix is None else recolor(picture, matrix, dtype)
+
+    if shares is None:
+        ((number, _, picture),) = pictures
+        picture = moved(number, picture, image.dtype)
+        return picture if picture.dtype == image.dtype else to_picture(picture, image.dtype)
+    result = to_unit(image) * (1 - shares.sum(axis=0))[..., None]
+    for number, box, picture in pictures:
+        result[box] += shares[number][box][..., None] * moved(number, picture, np.float32)
+    return to_picture(result, image.dtype)

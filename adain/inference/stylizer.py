@@ -276,12 +276,12 @@ class Stylizer(ABC):
         moves = [
             self._move(code, alpha, palette) for code, (_, alpha) in zip(styles, parts, strict=True)
         ]
-        steps = count(1)
+        steps, total = count(1), 0
 
+        # It holds no photo: photos hold it, and such a circle would keep their arrays for a while.
         def tick():
             if progress is not None:
-                copied = copy.cuts * (1 + recolors_copy) if copy else 0
-                progress(next(steps), 2 * photo.cuts + copied)
+                progress(next(steps), total)
 
         def look(photo, kind="content"):
             owns = [
@@ -317,6 +317,7 @@ class Stylizer(ABC):
         steady = steady or Steady(0)
         pixels = content.shape[0] * content.shape[1]
         photo = Photo(self._networks, content, masks, tile, tick)
+        total += 2 * photo.cuts
         cuts, large = photo.cuts > 1, pixels > SMALL
         several = cuts or masks is not None or large or steady.window > 0
         fixes = self._architecture.normalized and several
@@ -329,6 +330,7 @@ class Stylizer(ABC):
             source = (content, masks) if small else shrink(content, masks, COPY)
             # What a decoder normalises with is that of a whole picture.
             copy = Photo(self._networks, *source, 0 if fixes else tile, tick)
+            total += copy.cuts * (1 + recolors_copy)
             copied = fix(look(copy, "copy"), copy if measures else None)
             if recolors_copy:
                 palettes = take_palettes(copy, copy.pictures(copied))

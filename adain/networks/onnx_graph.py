@@ -41,9 +41,9 @@ def describe(model: StyleTransfer) -> dict[str, Graph]:
 
     Returns:
         `"encode"`, a picture to the levels that are decoded and the statistics of all levels;
-        `"decode"`, those and a style's statistics to a picture; and both with pictures as float32
-        grey levels, unrounded, in place of uint8: `"encode_float"` and `"decode_float"`. One graph
-        for both would cost every picture time. Where not all levels are decoded also `"levels"`
+        `"decode"`, those and a style's statistics to a picture, uint8 both; `"encode_float"`, the
+        same from float32 grey levels, and `"decode_float"`, to float32 in [0, 1]. One graph for
+        both halves would cost every picture time. Where not all levels are decoded also `"levels"`
         and `"levels_float"`, a picture to all of them. Of a decoder that normalises also
         `"measure"`, to the statistics that it normalises with, and `"decode_fixed"` and
         `"decode_fixed_float"`, which are given them.
@@ -107,7 +107,7 @@ def _decode_graph(model: StyleTransfer, dtype: str, fixed: bool = False) -> Grap
 
     rounded = dtype != "float32"
     # The last convolution gives grey levels, which costs nothing.
-    last = _Affine(255, 0.5 if rounded else 0)
+    last = _Affine(255, 0.5) if rounded else _SAME
     (x,) = _apply(graph, "decoder", model.decoder, targets, given, last)
     if rounded:
         # Bytes are moved in a quarter of the time of floats.
@@ -116,6 +116,8 @@ def _decode_graph(model: StyleTransfer, dtype: str, fixed: bool = False) -> Grap
         x = graph.add("Clip", [x, graph.constant(0), graph.constant(255)])
         x = graph.cast(x, dtype)
         x = graph.add(shuffle[0], [x], **shuffle[3]) if shuffle else x
+    else:
+        x = graph.add("Clip", [x, graph.constant(0), graph.constant(1)])
     x = graph.add("Transpose", [x], perm=[0, 2, 3, 1])
     graph.output(x, "picture", (1, "height", "width", 3), dtype)
     return graph
