@@ -69,6 +69,16 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int
         return USAGE if isinstance(error, UsageError | MissingExtra) else FAILED
 
 
+class _Parser(argparse.ArgumentParser):
+    """Refuses unknown flags of a command itself, with that command's name and usage."""
+
+    def parse_known_args(self, args=None, namespace=None):
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return known, unknown
+
+
 def _check_packages(words: list[str], prog: str | None) -> None:
     """Refuse a command that cannot do anything here, even before its flags are read."""
     command = COMMANDS.get(" ".join(words[:1]))
@@ -86,7 +96,7 @@ def build_parser(
         words: The command line that is going to be parsed: the flags of other commands are then
             left out, which would take longer than all else before the work begins.
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="adain", description="Any photo in the style of any picture, in one forward pass."
     )
     parser.add_argument("--version", action="version", version=f"adain {__version__}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import tempfile
 import unicodedata
 from collections.abc import Callable, Sequence
 from hashlib import sha256
@@ -67,6 +68,29 @@ def check_out_path(
         raise UsageError(
             f"--out-path {out_path} is a pipe or a device. Use a file, a folder, or - for "
             "standard output"
+        )
+
+
+def check_out_folder(flag: str, path: str, holds: str) -> None:
+    """Whether a flag that takes a folder names one, there or not.
+
+    Args:
+        flag: The flag, for the message.
+        path: What it names.
+        holds: What is going to be written there, for the message.
+
+    Raises:
+        UsageError: If it is something else, or is called like a file and not there.
+    """
+    place = Path(path)
+    if place.is_dir() or path.endswith(("/", os.sep)):
+        return
+    if os.path.lexists(place) or _SUFFIX.fullmatch(place.suffix):
+        exists = os.path.lexists(place)
+        slash = "" if exists else f", or end it with a slash: {path}/"
+        raise UsageError(
+            f"{flag} must be a folder, for {holds}. Received: {path}, "
+            f"{'which is a file' if exists else 'called like a file'}. Name a folder{slash}"
         )
 
 
@@ -173,21 +197,50 @@ def check_outputs(
             f"--out-path {out_path} is one file, but there are {len(jobs)} results. Give a folder."
         )
     owners: dict[Path | None, HasOutput] = {}
+    similar: dict[str, Path] = {}
     paths = {os.path.realpath(source.path) for source in inputs if source.path}
+    folded = {_fold(path): path for path in paths}
     wrong = []
     for job in jobs:
         for output in written(job):
-            if output in owners:
+            other = output if output is None else similar.setdefault(_fold(output), output)
+            if output in owners or (other != output and _are_one(other, output)):
+                also = "" if output in owners else f", which is {other} on this disk,"
+                owner = owners[output if output in owners else other]
                 wrong.append(
-                    f"{output} would be written twice: from {owners[output]}, and from {job}. "
+                    f"{output}{also} would be written twice: from {owner}, and from {job}. "
                     "Rename one of them."
                 )
-            elif output is not None and os.path.realpath(output) in paths:
+            elif output is not None and _is_input(output, paths, folded):
                 wrong.append(f"{output} is an input; choose another --out-path.")
             owners.setdefault(output, job)
     if wrong:
         more = f" And {len(wrong) - _NAMED} more." if len(wrong) > _NAMED else ""
         raise UsageError(" ".join(wrong[:_NAMED]) + more)
+
+
+def _fold(path: str | os.PathLike) -> str:
+    """Equal for names that some file systems take for one."""
+    return unicodedata.normalize("NFC", os.fspath(path)).casefold()
+
+
+def _is_input(output: Path, paths: set[str], folded: dict[str, str]) -> bool:
+    real = os.path.realpath(output)
+    if real in paths:
+        return True
+    same = folded.get(_fold(real))
+    return same is not None and output.exists() and os.path.samefile(output, same)
+
+
+def _are_one(first: Path, second: Path) -> bool:
+    """Whether two names that differ in case or composition are one file where they lie."""
+    place = next((place for place in first.parents if place.is_dir()), Path("."))
+    try:
+        with tempfile.TemporaryDirectory(prefix=".adain-", dir=place) as folder:
+            os.makedirs(os.path.join(folder, os.path.relpath(first, place)))
+            return os.path.exists(os.path.join(folder, os.path.relpath(second, place)))
+    except (OSError, ValueError):  # Told when the folder is checked, or when they are written.
+        return False
 
 
 def check_folder(folder: Path) -> str:

@@ -270,6 +270,42 @@ def _entry(path: Path | None) -> str:
     return os.path.join(os.path.realpath(path.parent), path.name)
 
 
+def check_streams(sources: Sequence[Source]) -> None:
+    """Check that no pipe, and not standard input, is read for two inputs.
+
+    Args:
+        sources: Those of all inputs, each as often as it was named.
+
+    Raises:
+        UsageError: If one is named twice.
+    """
+    seen = set()
+    for source in sources:
+        key = _stream(source.path)
+        if key in seen:
+            name = "standard input" if source.path is None else f"{source} (a pipe or a device)"
+            raise UsageError(
+                f"{name} is named twice, but can be read only once. Save it to a file, and name "
+                "that."
+            )
+        if key is not None:
+            seen.add(key)
+
+
+def _stream(path: Path | None) -> Hashable:
+    """What tells a stream from others, by whatever name; None for files."""
+    try:
+        if path is None:
+            about = os.fstat(sys.stdin.fileno())
+        else:
+            about = path.stat()
+            if stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode):
+                return None
+    except (OSError, ValueError, AttributeError):
+        return STDIN if path is None else None
+    return about.st_dev, about.st_ino
+
+
 def disambiguate(
     sources: Sequence[Source],
     key: Callable[[Source], Hashable],

@@ -380,3 +380,19 @@ def test_presets_are_listed(capsys):
     assert cli.main(["presets"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("\t")[0] for line in lines] == ["adain_fast", "adain_vgg19"]
+
+
+@pytest.mark.parametrize(
+    ("words", "prog", "name"),
+    [
+        (["stylize", "--content-path", "a", "--style-path", "b"], None, "adain stylize"),
+        (["stylize", "--content-path", "a", "--style-path", "b"], "stylize.py", "stylize.py"),
+        (["styles", "list"], None, "adain styles list"),
+        (["presets"], None, "adain presets"),
+        ([], None, "adain"),
+    ],
+)
+def test_unknown_flags_are_refused_by_their_command(capsys, words, prog, name):
+    assert cli.main([*words, "--bogus"], prog=prog) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"usage: {name} [-h]") and f"{name}: error: " in error

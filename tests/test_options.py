@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from adain.options import Range, UsageError, recorded
+from adain.presets.preset import PresetError
 from adain.stylize.config import StylizeConfig
+from adain.training.config import check_checkpoint
 
 PATHS = {"content_path": ("a.jpg",), "style_path": ("b.jpg",)}
 
@@ -90,3 +92,15 @@ def test_settings_are_brought_to_their_types():
     assert type(config.passes) is int and type(config.feather) is float
     assert config.checkpoint == "weights"
     assert config.tile is None
+
+
+def test_a_broken_preset_beside_a_state_is_not_overwritten(tmp_path):
+    check_checkpoint(tmp_path / "new")
+    (tmp_path / "state.npz").touch()
+    check_checkpoint(tmp_path)  # A run that was killed before its first preset was complete.
+    (tmp_path / "config.json").write_text('{"widths": [4')
+    with pytest.raises(
+        PresetError, match=r"config\.json: not readable .* Delete that file to"
+    ) as it:
+        check_checkpoint(tmp_path)
+    assert "\n" not in str(it.value)

@@ -20,10 +20,13 @@ from PIL import Image
 import adain
 from adain import cli
 from adain.engines import registry as engines
+from adain.imaging.color_methods import COLOR_METHODS
 from adain.imaging.io import ImageMeta, load_image, read_frames, read_image, save_frames, save_image
 from adain.imaging.resize import center_crop
 from adain.inference import photo
+from adain.stylize.inputs import Lazy, Planes
 from adain.stylize.sheets import all_styles, alpha_steps, mix_steps
+from adain.stylize.styles import StylePicture, seen
 
 SIZE = (60, 92)
 
@@ -670,3 +673,69 @@ def test_examples_of_the_documentation_run(root, tmp_path, monkeypatch, picture,
     for block in blocks:
         exec(block, names)
     assert len(blocks) == 2 and names["image"].shape == (64, 96, 3)
+
+
+# === What cannot be seen ===
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    """The engine's own weights: no Keras."""
+    return adain.load_stylizer("adain_fast", "onnxruntime")
+
+
+@pytest.mark.parametrize("method", ["coral", "histogram"])
+def test_hidden_pixels_do_not_change_kept_colors(shipped, picture, method):
+    pipeline = adain.StylizePipeline(stylizer=shipped, keep_colors=method, style_size=0)
+    hidden = np.zeros((64, 80), bool)
+    hidden[:, 30:] = True
+    style, photo = picture(64, 80, seed=1), picture(64, 80, seed=2)
+
+    def recolored(style_behind, photo_behind):
+        whole, seen_photo = style.copy(), photo.copy()
+        whole[hidden], seen_photo[hidden] = style_behind, photo_behind
+        alpha = np.where(hidden, 0, 255).astype("uint8")
+        lazy = Lazy(str((style_behind, photo_behind)), lambda: Planes(whole, alpha), "style")
+        pixels = seen(seen_photo, None, alpha)
+        return pipeline._styles.recolored(lazy, pixels).colors[~hidden]
+
+    expected = COLOR_METHODS[method].function(style[:, :30], photo[:, :30]).reshape(-1, 3)
+    for behind in ((255, 0), (0, 255), (7, 200)):
+        assert np.array_equal(recolored(*behind), expected)
+
+
+def test_photos_take_kept_colors_from_what_can_be_seen(shipped, picture):
+    """The hidden half of the photo is another one; what the networks see there is the same."""
+    pipeline = adain.StylizePipeline(stylizer=shipped, keep_colors="coral")
+    taken = []
+    pipeline._styles.recolored = lambda style, photo: (
+        taken.append(photo) or StylePicture(picture(48, 48), None)
+    )
+    photo = np.dstack([picture(64, 80), np.full((64, 80), 255, "uint8")])
+    photo[:, 40:, 3] = 0
+    pipeline.run(photo, picture(48, 48))
+    assert np.array_equal(taken[0][:, 0], photo[:, :40, :3].reshape(-1, 3))
+
+
+# === Results that their format does not hold ===
+
+
+@pytest.mark.parametrize("flags", [[], ["--concat"], ["--sheet", "alpha", "--sheet-steps", "17"]])
+def test_results_too_large_for_their_format_are_refused_before_work(
+    tmp_path, monkeypatch, capsys, flags
+):
+    def fail(*args, **named):
+        raise AssertionError("the networks ran")
+
+    monkeypatch.setattr("adain.stylize.pipeline.StylizePipeline._stylize", fail)
+    folder, wide = tmp_path / "photos", 1000 if not flags else 900
+    folder.mkdir()
+    save_image(folder / "a.webp", np.zeros((30, wide, 3), "uint8"))
+    size = 2100 if not flags else 2000 if flags == ["--concat"] else 128
+    save_image(tmp_path / "s.png", np.zeros((30, 600, 3), "uint8"))
+    words = ["--content-path", str(folder), "--style-path", str(tmp_path / "s.png")]
+    words += ["--content-size", str(size), "--out-path", str(tmp_path / "out"), "--quiet"]
+    words += ["--checkpoint", "adain_fast", "--engine", "onnxruntime", *flags]
+    assert cli.main(["stylize", *words]) == 1
+    error = capsys.readouterr().err
+    assert "do not fit into WEBP, whose sides have 16383 at most. Use a smaller size" in error

@@ -10,8 +10,7 @@ import pytest
 
 from adain.networks.vgg19 import get_arrays
 from adain.presets import npz
-from adain.training.callbacks import STATE
-from adain.training.config import TrainConfig
+from adain.training.config import STATE, TrainConfig
 from adain.training.data import StyleContentDataset
 from adain.training.loop import train
 from adain.training.pretrain import BlockwiseTrainer, pretrain

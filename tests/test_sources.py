@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from adain import outputs
+from adain import cli, outputs
 from adain.imaging.io import ImageError, encode_image, load_image, save_image
 from adain.options import UsageError
-from adain.sources import Source, disambiguate, find_sources, read_source
+from adain.sources import Source, check_streams, disambiguate, find_sources, read_source
 
 
 @pytest.fixture
@@ -384,3 +384,86 @@ def test_errors_have_the_names_of_files(tmp_path):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ImageError, match=rf"^{tmp_path / name}: "):
             read_source(find(tmp_path / name).sources[0], 1000)
+
+
+# === Streams, and disks that do not tell upper from lower case ===
+
+
+@pytest.mark.parametrize("flag", ["--style-path", "--mask", "mix", "mask twice"])
+@pytest.mark.parametrize("stream", ["-", "pipe", "/dev/stdin"])
+def test_a_stream_named_twice_is_refused(tmp_path, capsys, picture, monkeypatch, flag, stream):
+    save_image(tmp_path / "a.png", picture(16, 20))
+    pipe, photo = tmp_path / "pipe", str(tmp_path / "a.png")
+    os.mkfifo(pipe)
+    if stream == "/dev/stdin":
+        pipe.unlink()
+        pipe.symlink_to("/proc/self/fd/0")
+    with contextlib.ExitStack() as stack:
+        if stream == "/dev/stdin":
+            reading, writing = os.pipe()
+            kept = os.dup(0)
+            os.dup2(reading, 0)
+            monkeypatch.setattr("sys.stdin", stack.enter_context(open(0, closefd=False)))
+            for number in (reading, writing, kept):
+                stack.callback(os.close, number)
+            stack.callback(os.dup2, kept, 0)
+        name = "-" if stream == "-" else str(pipe)
+        words = {
+            "--style-path": ["--content-path", name, "--style-path", name],
+            "--mask": ["--content-path", name, "--style-path", "great-wave", "--mask", name],
+            "mix": ["--content-path", photo, "--style-path", name, name, "--style-mix"],
+            "mask twice": ["--content-path", photo, "--style-path", "great-wave",
+                           "--mask", name, name],
+        }[flag]  # fmt: skip
+        if stream == "/dev/stdin":  # By both of its names.
+            words[words.index(name)] = "-"
+        assert cli.main(["stylize", *words, "--out-path", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert "is named twice, but can be read only once" in error and "empty" not in error
+
+
+def test_one_stream_and_files_are_no_clash(tmp_path):
+    os.mkfifo(tmp_path / "p")
+    (tmp_path / "f").touch()
+    streams = [Source(None, "stdin"), Source(tmp_path / "p", "p")]
+    check_streams([*streams, Source(tmp_path / "f", "f"), Source(tmp_path / "f", "f")])
+
+
+class _Job:
+    def __init__(self, output):
+        self.output = output
+
+    def __str__(self):
+        return f"<{self.output.name}>"
+
+
+@pytest.mark.parametrize("first, second", [("A.png", "a.png"), ("\u00e9.png", "e\u0301.png")])
+def test_names_that_are_one_on_some_disks(tmp_path, monkeypatch, first, second):
+    jobs = [_Job(tmp_path / "out" / name) for name in (first, "other.png", second)]
+    outputs.check_outputs(str(tmp_path / "out"), jobs, [])  # This disk tells them apart.
+    assert os.listdir(tmp_path) == []
+    monkeypatch.setattr(outputs, "_are_one", lambda *paths: True)
+    with pytest.raises(UsageError, match=f"on this disk, would be written twice: from <{first}>"):
+        outputs.check_outputs(str(tmp_path / "out"), jobs, [])
+
+
+def test_disks_are_asked_whether_two_names_are_one(tmp_path):
+    assert outputs._are_one(tmp_path / "new" / "a.png", tmp_path / "new" / "a.png")
+    assert not outputs._are_one(tmp_path / "new" / "A.png", tmp_path / "new" / "a.png")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("path", ["x.html", "report.png", "there.txt"])
+def test_a_file_where_a_folder_belongs(tmp_path, path):
+    place = str(tmp_path / path)
+    if path == "there.txt":
+        Path(place).touch()
+    with pytest.raises(UsageError, match="--out-path must be a folder, for tables"):
+        outputs.check_out_folder("--out-path", place, "tables")
+
+
+@pytest.mark.parametrize("path", ["x.html/", "report", "v1.5", "run.v2", "2024.11"])
+def test_names_of_folders(tmp_path, path):
+    outputs.check_out_folder("--out-path", f"{tmp_path}/{path}", "tables")
+    (tmp_path / "there.html").mkdir()
+    outputs.check_out_folder("--out-path", str(tmp_path / "there.html"), "tables")

@@ -15,9 +15,10 @@ from adain.constants import MAX_PIXELS
 from adain.evaluation.config import EvaluateConfig
 from adain.imaging import io as imaging
 from adain.options import UsageError
+from adain.outputs import check_out_folder
 from adain.presets import lpips_file, npz
 from adain.presets.preset import find_preset
-from adain.sources import Source, find_sources, read_source
+from adain.sources import Source, check_streams, find_sources, read_source
 
 PHOTO, STYLE = "unchanged photo", "plain style picture"
 
@@ -60,11 +61,15 @@ def plan_pairs(config: EvaluateConfig) -> EvaluationPlan:
             the weights of LPIPS or a preset are not there.
         ValueError: If there are no pairs.
     """
+    check_out_folder("--out-path", config.out_path, "report.md, report.json and sheet.png")
+    if config.write_pairs:
+        check_out_folder("--write-pairs", config.write_pairs, "the squares")
     if config.pairs:
         pairs, problems, notes = _read_pairs(Path(config.pairs)), [], []
     else:
         contents, problems, notes = find_sources(config.content_path, out_path=config.out_path)
         styles, more, more_notes = find_sources(config.style_path, out_path=config.out_path)
+        check_streams([*contents, *styles])
         problems += more
         notes += more_notes
         pairs = [Pair(content, style) for content in contents for style in styles]

@@ -30,7 +30,7 @@ from adain.imaging import exif as exif_blocks
 from adain.imaging import png
 from adain.imaging.decode import ImageMeta
 from adain.imaging.encode import encode_image, exif_of, kept, lost_alpha, prepare, writing
-from adain.imaging.formats import ANIMATED_SUFFIXES, FORMATS, ImageError
+from adain.imaging.formats import ANIMATED_SUFFIXES, FORMATS, ImageError, check_size
 from adain.imaging.frames import changed_box
 from adain.imaging.streams import name_of, written_whole
 
@@ -62,6 +62,7 @@ def save_frames(
         profile = prepare(first[0], meta, format).icc_profile
         prepared = _prepared(chain((first, second), frames), meta, format, name_of(target))
         with writing(shape, format):
+            check_size(shape[:2], format)
             _WRITERS[format](file, prepared, replace(meta, icc_profile=profile), quality)
 
 

@@ -12,6 +12,13 @@ from adain.imaging.labels import draw_label
 _GAP, _LABEL = 4, 22
 
 
+def sheet_size(columns: Sequence[int], cell: tuple[int, int]) -> tuple[int, int]:
+    """`(height, width)` of a sheet whose rows, each of this many pictures, all have labels."""
+    height, width = cell
+    rows = len(columns)
+    return rows * (_LABEL + height + _GAP) - _GAP, max(columns) * (width + _GAP) - _GAP
+
+
 def draw(
     rows: Sequence[Sequence[np.ndarray | None]],
     labels: Sequence[Sequence[str]],

@@ -20,9 +20,9 @@ from PIL import Image
 from adain.imaging import exif as exif_blocks
 from adain.imaging import icc
 from adain.imaging.decode import ImageMeta
-from adain.imaging.formats import FORMATS, ImageError
+from adain.imaging.formats import FORMATS, ImageError, check_size
 from adain.imaging.pillow import BROKEN
-from adain.imaging.pixels import to_depth
+from adain.imaging.pixels import native_order, to_depth
 from adain.imaging.resize import check, resize_image
 
 logger = logging.getLogger(__name__)
@@ -68,9 +68,11 @@ def encode_image(
         ImageError: If the format cannot hold such a picture.
         ValueError: If `image` has another shape or type.
     """
+    check_quality(quality)
     meta = meta or ImageMeta()
     prepared = prepare(image, meta, format)
     with writing(image.shape, format):
+        check_size(image.shape[:2], format)
         return _encode(prepared, format, meta, quality)
 
 
@@ -96,10 +98,23 @@ def _encode(prepared: Prepared, format: str, meta: ImageMeta, quality: int) -> b
         return _bmp_with_alpha(samples, meta.dpi)
     options = {**_OPTIONS.get(format, {}), **kept(format, meta, profile)}
     if format in ("JPEG", "WEBP", "AVIF"):
-        options["quality"] = quality
+        options["quality"] = int(quality)
     buffer = io.BytesIO()
     Image.fromarray(samples).save(buffer, format=format, **options)
     return buffer.getvalue()
+
+
+def check_quality(quality: int) -> None:
+    """Check a quality.
+
+    Raises:
+        ValueError: If it is no whole number from 1 to 100.
+    """
+    whole = isinstance(quality, int | np.integer) and not isinstance(quality, bool)
+    if not whole or not 1 <= quality <= 100:
+        raise ValueError(
+            f"`quality` must be a whole number from 1 to 100. Received: quality={quality!r}"
+        )
 
 
 def encode_png(image: np.ndarray) -> bytes:
@@ -120,9 +135,12 @@ def prepare(image: np.ndarray, meta: ImageMeta, format: str) -> Prepared:
     Raises:
         ValueError: If `image` has another shape or type.
     """
+    image = native_order(image)
     if getattr(image, "ndim", 0) == 3 and image.shape[2] == 4:
         meta, image = replace(meta, alpha=image[..., 3]), image[..., :3]
     check(image)
+    if meta.alpha is not None:
+        meta = replace(meta, alpha=native_order(meta.alpha))
     about = FORMATS[format]
     if not about.deep:
         image = to_depth(image, np.uint8)

@@ -30,6 +30,7 @@ class Format:
         animated: Whether it holds animations.
         deep: Whether it holds 16 bits per channel.
         alpha: Whether it holds transparency; of GIF only all or nothing.
+        most: Pixels that a side may have at most; 0: no limit that memory does not set.
         icc, exif, dpi: Whether results keep the profile, EXIF and resolution.
     """
 
@@ -40,6 +41,7 @@ class Format:
     animated: bool = False
     deep: bool = False
     alpha: bool = True
+    most: int = 0
     icc: bool = False
     exif: bool = False
     dpi: bool = False
@@ -73,13 +75,13 @@ FORMATS = {
     item.name: item
     for item in (
         Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), _begins(b"\xff\xd8\xff"),
-               alpha=False, icc=True, exif=True, dpi=True),
+               alpha=False, most=65_500, icc=True, exif=True, dpi=True),
         Format("PNG", (".png", ".apng"), _begins(b"\x89PNG\r\n\x1a\n"),
                animated=True, deep=True, icc=True, exif=True, dpi=True),
         Format("WEBP", (".webp",), lambda head: head[:4] == b"RIFF" and head[8:12] == b"WEBP",
-               animated=True, icc=True, exif=True),
-        Format("AVIF", (".avif",), _is_avif, animated=True, icc=True, exif=True),
-        Format("GIF", (".gif",), _begins(b"GIF87a", b"GIF89a"), animated=True),
+               animated=True, most=16_383, icc=True, exif=True),
+        Format("AVIF", (".avif",), _is_avif, animated=True, most=32_768, icc=True, exif=True),
+        Format("GIF", (".gif",), _begins(b"GIF87a", b"GIF89a"), animated=True, most=65_535),
         Format("BMP", (".bmp",), _begins(b"BM"), dpi=True),
         Format("TIFF", (".tif", ".tiff"), _begins(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
                deep=True, icc=True, exif=True, dpi=True),
@@ -174,3 +176,17 @@ def written_format(target: str | PathLike) -> str:
             f"Use one of {' '.join(sorted(WRITERS))}."
         )
     return WRITERS[suffix]
+
+
+def check_size(size: tuple[int, int], format: str) -> None:
+    """Check that a format holds a picture of `(height, width)` pixels.
+
+    Raises:
+        ImageError: If not.
+    """
+    most = FORMATS[format].most
+    if most and max(size) > most:
+        raise ImageError(
+            f"{size[0]} x {size[1]} pixels do not fit into {format}, whose sides have {most} at "
+            "most. Use a smaller size (--content-size), or PNG or TIFF."
+        )

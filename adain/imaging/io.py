@@ -25,7 +25,7 @@ import numpy as np
 from adain import folders
 from adain.constants import MAX_PIXELS
 from adain.imaging.decode import ImageMeta
-from adain.imaging.encode import encode_image, encode_png, lost_alpha
+from adain.imaging.encode import check_quality, encode_image, encode_png, lost_alpha
 from adain.imaging.formats import (
     ANIMATED_SUFFIXES,
     FORMATS,
@@ -208,15 +208,17 @@ def save_image(
 
     Args:
         target: A path, or a binary file object.
-        image: HWC or HW sRGB, uint8 or uint16; a fourth channel is transparency, and counts more
-            than that of `meta`.
+        image: HWC or HW sRGB, uint8 or uint16 of either byte order; a fourth channel is
+            transparency, and counts more than that of `meta`. Pillow pictures are refused: they
+            have a method of their own to be saved.
         meta: What to keep of the source.
         quality: 1 to 100, for JPEG (never with subsampled colours), WebP and AVIF.
         format: "PNG", "JPEG", ...; default: by the path's suffix, else the source's, else PNG.
 
     Raises:
-        ImageError: If the suffix is unknown or the file cannot be written.
-        ValueError: If `image` has another shape or type.
+        ImageError: If the suffix is unknown, the picture is larger than its format takes, or the
+            file cannot be written.
+        ValueError: If `image` has another shape or type, or `quality` is out of range.
     """
     format = _format_of(target, format, meta)
     data = encode_image(image, format, meta=meta, quality=quality)
@@ -248,7 +250,8 @@ def save_frames(
 
     Raises:
         ImageError: If the format holds no animation or the file cannot be written.
-        ValueError: If there are no frames, or one has another shape or type.
+        ValueError: If there are no frames, one has another shape or type, or `quality` is out of
+            range.
     """
     from adain.imaging import animation
 
@@ -256,6 +259,7 @@ def save_frames(
     first = next(frames, None)
     if first is None:
         raise ValueError("`frames` must hold at least one picture. Received: none")
+    check_quality(quality)
     format = _format_of(target, format, first[1])
     animation.save_frames(target, first, frames, format, quality)
 

@@ -9,6 +9,13 @@ import numpy as np
 _BAND = 512
 
 
+def native_order(array: Any) -> Any:
+    """An array of unsigned integers in this machine's byte order; anything else as it is."""
+    if isinstance(array, np.ndarray) and array.dtype.kind == "u" and not array.dtype.isnative:
+        return array.astype(array.dtype.newbyteorder("="))
+    return array
+
+
 def check_picture(value: Any, name: str = "image") -> np.ndarray:
     """Check a picture, and convert it if it is Pillow's.
 
@@ -29,6 +36,7 @@ def check_picture(value: Any, name: str = "image") -> np.ndarray:
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if not isinstance(value, np.ndarray) and hasattr(value, "__array__"):
         value = np.asarray(value)
+    value = native_order(value)
     good = isinstance(value, np.ndarray) and value.dtype in (np.uint8, np.uint16) and value.size
     if not good or value.ndim != 3 or value.shape[2] != 3:
         found = f"shape={shape}, dtype={dtype}" if shape is not None else type(value).__name__

@@ -160,6 +160,12 @@ def check(image: np.ndarray) -> None:
     good = dtype in (np.uint8, np.uint16) and shape is not None and 0 not in shape
     if not good or not (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)):
         raise ValueError(
-            "`image` must be (height, width, 3) or (height, width), uint8 or uint16. "
-            f"Received: shape={shape}, dtype={dtype}"
+            "`image` must be an array (height, width, 3) or (height, width), uint8 or uint16. "
+            + (
+                "Received: a Pillow picture. Use np.asarray(picture.convert('RGB'))"
+                if hasattr(image, "getbands")
+                else f"Received: shape={shape}, dtype={dtype}"
+                if shape is not None
+                else f"Received: {type(image).__name__}"
+            )
         )

@@ -31,6 +31,7 @@ from adain.presets.architecture import ARCHITECTURES
 from adain.sources import (
     STDOUT,
     Source,
+    check_streams,
     disambiguate,
     find_sources,
     is_card,
@@ -73,6 +74,7 @@ def plan_jobs(config: OptimizeConfig) -> JobPlan:
     check_out_path(config.out_path)
     contents, problems, notes = find_sources(config.content_path, out_path=config.out_path)
     styles, more, more_notes = find_sources(config.style_path, out_path=config.out_path)
+    check_streams([*contents, *styles])
     for style in filter(is_card, styles):
         raise UsageError(
             f"--style-path must name pictures. Received: {style}, a style card, which holds the "

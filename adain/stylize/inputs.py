@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from adain.imaging import io as imaging
+from adain.imaging.pixels import native_order
 from adain.inference.regions import integers_to_mask
 from adain.inference.regions import to_mask as check_mask
 from adain.inference.style_code import StyleCode
@@ -130,7 +131,7 @@ def to_planes(value: Any, name: str, max_pixels: int) -> Planes:
     if isinstance(value, Path | bytes) or hasattr(value, "read"):
         colors, meta = imaging.read_image(value, max_pixels=max_pixels, keep_depth=True)
         return Planes(colors, meta.alpha)
-    array = np.asarray(value) if hasattr(value, "__array__") else value
+    array = native_order(np.asarray(value) if hasattr(value, "__array__") else value)
     good = isinstance(array, np.ndarray) and array.dtype in (np.uint8, np.uint16) and array.size
     if good and array.ndim == 2:
         array = array[..., None]

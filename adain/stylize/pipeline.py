@@ -21,7 +21,7 @@ from adain.inference.stylizer import Stylizer
 from adain.stylize.config import StylizeOptions
 from adain.stylize.inputs import Lazy, Planes, fit, fit_mask, to_planes
 from adain.stylize.sheets import SHEET_SIZE, Cell
-from adain.stylize.styles import PreparedRegion, Styles
+from adain.stylize.styles import PreparedRegion, Styles, seen
 
 Progress = Callable[[float], None]
 """Called with how much is done, in (0, 1]. What it raises ends the run."""
@@ -148,10 +148,12 @@ class StylizePipeline:
         prepared = self._styles.prepare(regions)
         colors = self._fit(photo.colors, name)
         calls = _Progress(progress, self._count_calls(colors.shape[:2]))
-        result = self._stylize(colors, photo.colors.shape[:2], prepared, calls, steady)
+        alpha = None if photo.alpha is None else self._fit(photo.alpha, name)
+        planes = Planes(colors, alpha)
+        result = self._stylize(planes, photo.colors.shape[:2], prepared, calls, steady)
         if self.options.concat:
             return Planes(self._concat(colors, result, prepared))
-        return Planes(result, None if photo.alpha is None else self._fit(photo.alpha, name))
+        return Planes(result, alpha)
 
     def run_sheet(
         self,
@@ -175,11 +177,12 @@ class StylizePipeline:
         Raises:
             ValueError, ImageError: As in `run`.
         """
-        photo = to_planes(photo, "photo", self.options.max_pixels).colors
+        photo, alpha = to_planes(photo, "photo", self.options.max_pixels)
         shorter = self.options.content_size or min(SHEET_SIZE, *photo.shape[:2])
         pipeline = self._with(content_size=shorter)
         original = imaging.to_depth(photo, np.uint8)
         small = pipeline._fit(original, "photo")
+        planes = Planes(small, None if alpha is None else pipeline._fit(alpha, "photo"))
         prepared = [
             [cell.regions and self._styles.prepare(cell.regions) for cell in row] for row in rows
         ]
@@ -187,7 +190,7 @@ class StylizePipeline:
         calls = _Progress(progress, count * self._count_calls(small.shape[:2]))
         pictures = [
             [
-                pipeline._stylize(small, original.shape[:2], regions, calls) if regions else small
+                pipeline._stylize(planes, original.shape[:2], regions, calls) if regions else small
                 for regions in row
             ]
             for row in prepared
@@ -215,20 +218,22 @@ class StylizePipeline:
 
     def _stylize(
         self,
-        photo: np.ndarray,
+        planes: Planes,
         original: tuple[int, int],
         regions: Sequence[PreparedRegion],
         calls: _Progress,
         steady: Steady | None = None,
     ) -> np.ndarray:
         """All passes on a photo that was resized and cut; it had the size `original` before."""
+        photo, alpha = planes
+        visible = None if alpha is None else imaging.to_depth(alpha, np.uint8)
         masks = [self._mask(region, original) for region in regions]
-        codes = self._styles.mixed_all(regions, photo, masks, steady)
+        codes = self._styles.mixed_all(regions, photo, masks, steady, visible)
         result = photo
         for _ in range(self.options.passes):
             result = self._run_pass(result, regions, masks, codes, calls, steady)
         if self.options.refine:
-            result = self._refine(photo, result, regions[0], calls)
+            result = self._refine(photo, result, regions[0], seen(photo, None, visible), calls)
         return color.restore_colors(result, photo, self.options.keep_colors or None)
 
     def _run_pass(
@@ -292,19 +297,25 @@ class StylizePipeline:
         return mask
 
     def _refine(
-        self, photo: np.ndarray, start: np.ndarray, region: PreparedRegion, calls: _Progress
+        self,
+        photo: np.ndarray,
+        start: np.ndarray,
+        region: PreparedRegion,
+        visible: np.ndarray,
+        calls: _Progress,
     ) -> np.ndarray:
+        """Optimise a result; `visible` has the photo's pixels whose colours count."""
         from adain.networks.model import load_loss_network
         from adain.optimization.config import OptimizeConfig
         from adain.optimization.gatys import optimize_image
 
-        style = self._styles.picture(region.parts[0].style).colors  # pyright: ignore[reportArgumentType]
+        style = self._styles.recolored(region.parts[0].style, visible).colors  # pyright: ignore[reportArgumentType]
         steps = self.options.refine
         with self._networks:
             result = optimize_image(
                 load_loss_network(),
                 photo,
-                color.prepare_style(style, photo, self.options.keep_colors or None),
+                style,
                 start=start,
                 # Full weight would undo a weaker alpha.
                 style_weight=region.alpha * OptimizeConfig.style_weight,

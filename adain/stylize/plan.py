@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,14 @@ from adain.outputs import (
     result_suffix,
 )
 from adain.presets.preset import Preset
-from adain.sources import Source, disambiguate, find_sources, is_card, read_source
+from adain.sources import (
+    Source,
+    check_streams,
+    disambiguate,
+    find_sources,
+    is_card,
+    read_source,
+)
 from adain.stylize.config import StylizeConfig, StylizeOptions
 from adain.stylize.history import History, State
 from adain.stylize.inputs import Planes, fit_mask, to_mask
@@ -79,6 +87,7 @@ def plan_results(config: StylizeConfig) -> StylizePlan:
         # Their numbers must fit.
         raise UsageError(more[0])
     problems += more
+    check_streams([*contents, *styles])
     styles, unfit = fitting_styles(config, preset, styles)
     if unfit and not styles and not more:
         problems.append(f"{' '.join(config.style_path)}: no style that can be used")
@@ -97,7 +106,7 @@ def plan_results(config: StylizeConfig) -> StylizePlan:
         if 0 < config.random < len(styles):
             picks = rng.choice(len(styles), config.random, replace=False)
             chosen = [styles[i] for i in sorted(picks)]
-        masks = _find_masks(config, content, where, found)
+        masks = _find_masks(config, content, where, found, [*contents, *styles])
         for mask in masks:
             if config.crop_size or mask not in checked:
                 checked.add(mask)
@@ -190,8 +199,15 @@ def _find_masks(
     content: Source,
     where: dict,
     found: dict[tuple[str, ...], list[Source]],
+    inputs: Sequence[Source],
 ) -> list[Source]:
-    """The masks of a photo; `found` has those of earlier ones, since pipes are read once."""
+    """The masks of a photo.
+
+    Args:
+        config, content, where: What `plan_results` has of them.
+        found: The masks of earlier photos, since pipes are read once.
+        inputs: All photos and styles.
+    """
     owns = [os.path.join(text, content.name) for text in config.mask]
     paths = tuple(
         own if text and os.path.isdir(own) else text
@@ -202,6 +218,7 @@ def _find_masks(
         if problems:
             raise UsageError(f"--mask: {problems[0]}")
         found[paths] = masks
+        check_streams([*inputs, *chain.from_iterable(found.values())])
     return found[paths]
 
 

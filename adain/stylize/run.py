@@ -16,19 +16,20 @@ from pathlib import Path
 import numpy as np
 
 from adain.files import replacing
+from adain.imaging import contact_sheet
 from adain.imaging import io as imaging
-from adain.imaging.formats import written_format
+from adain.imaging.formats import check_size, written_format
 from adain.inference.regions import Region
 from adain.outcomes import Obstacles, Outcome
 from adain.presets.preset import Preset
-from adain.sources import STDOUT
+from adain.sources import STDOUT, is_card
 from adain.stylize.config import StylizeConfig
 from adain.stylize.history import History
-from adain.stylize.inputs import Lazy, Planes, StyleMix, source_style
+from adain.stylize.inputs import Lazy, Planes, StyleMix, fitted_size, source_style
 from adain.stylize.pipeline import StylizePipeline
 from adain.stylize.plan import read_mask
 from adain.stylize.planned import PlannedRegion, PlannedResult
-from adain.stylize.sheets import Cell
+from adain.stylize.sheets import SHEET_SIZE, Cell
 
 logger = logging.getLogger(__name__)
 
@@ -175,11 +176,14 @@ class _Worker:
     def stylize(self, result: PlannedResult, picture: Picture) -> Picture:
         """The result of a photo, and what to keep of the photo's file."""
         photo, meta = picture
+        self._check_size(result, photo.shape[:2])
         if result.sheet:
             rows = [
                 [Cell(cell.label, self._regions(cell.regions)) for cell in row]
                 for row in result.sheet
             ]
+            if meta.alpha is not None:
+                photo = np.dstack([photo, imaging.to_depth(meta.alpha, photo.dtype.type)])
             sheet = self.pipeline.run_sheet(photo, rows, progress=self.on_step)
             return sheet, imaging.ImageMeta(format=meta.format)
         return self._run(result, photo, meta, self.on_step)
@@ -188,6 +192,7 @@ class _Worker:
         self, result: PlannedResult, animation: imaging.ImageFile
     ) -> Iterator[Picture]:
         """The results of an animation's frames, one after another."""
+        self._check_size(result, animation.size)
         count = animation.n_frames
         for number, (frame, meta) in enumerate(animation.frames(keep_depth=True)):
             yield self._run(
@@ -196,6 +201,36 @@ class _Worker:
                 meta,
                 lambda done, before=number: self.on_step((before + done) / count),
             )
+
+    def _check_size(self, result: PlannedResult, photo: tuple[int, int]) -> None:
+        """Refuse, before any work, a result that its format does not hold.
+
+        Raises:
+            ImageError: If a side of it is too long.
+        """
+        config = self.config
+        format = "PNG" if result.output is None else written_format(result.output)
+        limits = (config.crop_size, config.max_pixels)
+        if result.sheet:
+            shorter = config.content_size or min(SHEET_SIZE, *photo)
+            _, cell = fitted_size(photo, shorter, *limits, str(result.content))
+            size = contact_sheet.sheet_size([len(row) for row in result.sheet], cell)
+        else:
+            _, size = fitted_size(photo, config.content_size, *limits, str(result.content))
+        if config.concat and not result.sheet:
+            height, width = size
+            for style in result.styles:
+                if not is_card(style):
+                    original = imaging.read_size(style.open(config.max_pixels))
+                    _, (down, across) = fitted_size(
+                        original, config.style_size, *limits, str(style)
+                    )
+                    width += max(1, round(across * height / down))
+            size = height, width + size[1]
+        try:
+            check_size(size, format)
+        except imaging.ImageError as error:
+            raise imaging.ImageError(f"{result.output}: {error}") from error
 
     def _run(
         self,

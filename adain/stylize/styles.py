@@ -137,6 +137,7 @@ class Styles:
         photo: np.ndarray,
         masks: Sequence[np.ndarray | None],
         steady: Steady | None = None,
+        visible: np.ndarray | None = None,
     ) -> list[StyleCode]:
         """`mixed` for each region; of a clip's frames, those that follow the photo are smoothed."""
         follow = steady is not None and changes_style(self._options.keep_colors)
@@ -144,7 +145,7 @@ class Styles:
             held = [steady.held("style", number) for number in range(len(regions))]
             return list(map(_from_arrays, held))
         ways = zip(regions, masks, strict=True)
-        codes = [self.mixed(region, photo, mask) for region, mask in ways]
+        codes = [self.mixed(region, photo, mask, visible) for region, mask in ways]
         if not follow:
             return codes
         arrays = [
@@ -153,7 +154,11 @@ class Styles:
         return list(map(_from_arrays, arrays))
 
     def mixed(
-        self, region: PreparedRegion, photo: np.ndarray, mask: np.ndarray | None
+        self,
+        region: PreparedRegion,
+        photo: np.ndarray,
+        mask: np.ndarray | None,
+        visible: np.ndarray | None = None,
     ) -> StyleCode:
         """The code of all a region's styles; each has taken the photo's colours if asked to.
 
@@ -161,19 +166,33 @@ class Styles:
             region: What `prepare` gave.
             photo: HWC, resized and cut.
             mask: `(height, width)` of the photo, uint8; None: all of it.
+            visible: How much of each of the photo's pixels can be seen, of the same shape and type;
+                None: all of all.
         """
         method = self._options.keep_colors
         if changes_style(method):
-            # Inside the mask, as a picture one pixel wide.
-            seen = photo if mask is None else photo[mask >= min(128, mask.max())][:, None]
-            codes = []
-            for style, _ in region.parts:
-                picture = self.picture(style)
-                colors = color.prepare_style(picture.colors, seen, method)
-                codes.append(self._encode(picture._replace(colors=colors)))
+            pixels = seen(photo, mask, visible)
+            codes = [self._encode(self.recolored(style, pixels)) for style, _ in region.parts]
         else:
             codes = [self._code(style) for style, _ in region.parts]
         return mix(codes, [part.weight for part in region.parts])
+
+    def recolored(self, style: Lazy, photo: np.ndarray) -> StylePicture:
+        """A style with a photo's colours, if they are kept by changing the style.
+
+        Args:
+            style: A picture.
+            photo: HWC, of any size: the pixels that count.
+        """
+        picture, method = self.picture(style), self._options.keep_colors
+        if not changes_style(method):
+            return picture
+        if picture.visible is None:
+            return picture._replace(colors=color.prepare_style(picture.colors, photo, method))
+        # What cannot be seen is not measured, and may stay as it is: it does not count later.
+        inside, colors = _inside(picture.visible), picture.colors.copy()
+        colors[inside] = color.prepare_style(colors[inside][:, None], photo, method)[:, 0]
+        return picture._replace(colors=colors)
 
     def tile(self, picture: np.ndarray, regions: int = 0) -> int:
         """The side of the tiles that a picture is processed in, pixels; 0: whole."""
@@ -225,6 +244,22 @@ def _from_arrays(arrays: Sequence[np.ndarray]) -> StyleCode:
     vectors = arrays[:-2] if palette else arrays
     levels = len(vectors) // 2
     return StyleCode(vectors[:levels], vectors[levels:], palette=palette)
+
+
+def _inside(plane: np.ndarray) -> np.ndarray:
+    """Where a mask or transparency, uint8, lets through at least half; bool."""
+    return plane >= min(128, plane.max())
+
+
+def seen(photo: np.ndarray, mask: np.ndarray | None, visible: np.ndarray | None) -> np.ndarray:
+    """The pixels of a photo that can be seen inside a mask, as a picture one pixel wide.
+
+    Where there are none, those inside the mask.
+    """
+    if visible is not None:
+        both = visible if mask is None else np.minimum(mask, visible)
+        mask = both if both.any() else mask
+    return photo if mask is None else photo[_inside(mask)][:, None]
 
 
 class _Cache:

@@ -18,12 +18,10 @@ from tqdm import tqdm
 
 from adain.networks.model import StyleTransfer
 from adain.presets import npz
-from adain.training.config import TrainConfig
+from adain.training.config import STATE, TrainConfig
 from adain.training.tensorboard import EventWriter
 
 logger = logging.getLogger(__name__)
-
-STATE = "state.npz"
 
 
 class TrainingError(ValueError):

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from adain.networks.style_losses import STYLE_LOSSES
 from adain.options import COUNT, NOT_NEGATIVE, Given, Range, check, flag, require
 from adain.presets.architecture import ARCHITECTURES
+from adain.presets.preset import CONFIG, Preset, PresetError
+
+STATE = "state.npz"
+"""What a run resumes from, in its checkpoint folder."""
 
 
 @dataclass(frozen=True)
@@ -224,3 +229,21 @@ class TrainConfig(Given):
             not self.cache_styles or STYLE_LOSSES[self.style_loss].uses_statistics,
             f"0 with --style-loss {self.style_loss}",
         )  # fmt: skip
+
+
+def check_checkpoint(folder: str | Path) -> None:
+    """Check that the preset beside a run's state is one, before a run overwrites it.
+
+    Raises:
+        PresetError: If there is a `config.json` that is damaged.
+    """
+    folder = Path(folder).absolute()
+    if not ((folder / STATE).exists() and (folder / CONFIG).exists()):
+        return
+    try:
+        Preset.load(folder)
+    except PresetError as error:
+        raise PresetError(
+            f"{error} Delete that file to resume from {STATE} beside it, or choose another "
+            "--checkpoint folder."
+        ) from error

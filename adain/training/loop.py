@@ -25,8 +25,8 @@ from adain.networks.vgg19 import (
 from adain.presets import vgg_files as vgg
 from adain.presets.architecture import ARCHITECTURES
 from adain.presets.preset import DEFAULT_PALETTE, Preset
-from adain.training.callbacks import STATE, Checkpoint, StopOnNaN, TensorBoardLogger, load_state
-from adain.training.config import TrainConfig
+from adain.training.callbacks import Checkpoint, StopOnNaN, TensorBoardLogger, load_state
+from adain.training.config import STATE, TrainConfig, check_checkpoint
 from adain.training.data import CONTENT, STYLE, Crop, StyleContentDataset
 from adain.training.feature_cache import FeatureCache
 from adain.training.model import AdaINTrainer
@@ -51,6 +51,7 @@ def train(config: TrainConfig) -> StyleTransfer:
         ValueError: If a folder holds no pictures.
         PresetError, WeightsError: If weights cannot be read.
     """
+    check_checkpoint(config.checkpoint)
     keras.utils.set_random_seed(config.seed)
     dataset = StyleContentDataset(
         config.content_path,
