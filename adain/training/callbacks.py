@@ -1,4 +1,4 @@
-"""What watches over a training run: checkpoints, curves and pictures, and alarms."""
+"""Training callbacks: checkpoints, curves and pictures, and stopping on NaN."""
 
 from __future__ import annotations
 

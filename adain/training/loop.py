@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 def train(config: TrainConfig) -> StyleTransfer:
-    """Train a model, or go on with the unfinished run in `config.checkpoint`.
+    """Train a model, or resume the unfinished run in `config.checkpoint`.
 
     Args:
         config: The settings.
