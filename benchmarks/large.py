@@ -32,7 +32,7 @@ from adain.imaging.io import load_image, resize_image, resize_shorter_side
 from adain.inference.multiscale import stylize_octaves
 
 ROOT = Path(__file__).resolve().parent.parent
-PAIRS = (("temple", "starry-night"), ("coffee", "great-wave"), ("cat", "jewel-rivers"))
+PAIRS = (("temple", "starry-night"), ("coffee", "blue-river"), ("cat", "jewel-rivers"))
 
 
 def main() -> int:

@@ -69,7 +69,7 @@ def runnable(command: list[str]) -> bool:
         return False
     config = settings(command)
     shipped = config.checkpoint in ("adain_vgg19", "weights", "weights/adain_vgg19")
-    known = {"great-wave", "starry-night", "mosaic"}
+    known = {"starry-night", "blue-river", "mosaic"}
     paths = [*config.content_path, *config.style_path]
     found = all(path.startswith("images/") or path in known for path in paths)
     return shipped and config.out_path != "-" and found and not config.dry_run

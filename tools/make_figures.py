@@ -41,7 +41,7 @@ Pack my box with five
 dozen liquor jugs: what
 small print becomes is
 the question here."""
-PAINTINGS = ("great-wave", "starry-night")
+PAINTINGS = ("starry-night", "blue-river")
 GAP = 4
 
 
@@ -128,7 +128,7 @@ def main() -> None:
         imaging.resize_mask(imaging.load_image(path)[..., 0], photo.shape[:2])
         for path in imaging.list_images(ROOT / "images/masks/temple")
     ]
-    wave, night = (
+    night, river = (
         model.encode_style(imaging.resize_shorter_side(adain.load_image(path), 512))
         for path in (ROOT / "images/paintings" / f"{name}.jpg" for name in PAINTINGS)
     )
@@ -139,8 +139,8 @@ def main() -> None:
         photo,
         np.dstack([masks[0]] * 3),
         model.stylize_regions(photo, regions),
-        model.stylize(photo, adain.mix([wave, night])),
-        restore_colors(model.stylize(photo, wave), photo, "luma"),
+        model.stylize(photo, adain.mix([night, river])),
+        restore_colors(model.stylize(photo, river), photo, "luma"),
     ]
     cells = [imaging.resize_shorter_side(cell, 200) for cell in cells]
     imaging.save_image(out / "controls.jpg", tile([cells]), quality=88)

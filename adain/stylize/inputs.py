@@ -55,7 +55,7 @@ class StyleMix:
         ValueError: If the weights do not fit.
 
     Example:
-        >>> image = pipeline.run("photo.jpg", adain.StyleMix(["night.jpg", "great-wave"], [3, 1]))
+        >>> image = pipeline.run("photo.jpg", adain.StyleMix(["night.jpg", "blue-river"], [3, 1]))
     """
 
     styles: Sequence[Any]

@@ -53,7 +53,7 @@ class StylizePipeline:
 
     Example:
         >>> pipeline = adain.StylizePipeline(checkpoint="adain_fast", keep_colors="luma")
-        >>> image = pipeline.run("photo.jpg", "great-wave", alpha=0.8)
+        >>> image = pipeline.run("photo.jpg", "starry-night", alpha=0.8)
         >>> adain.save_image("result.png", image)
     """
 

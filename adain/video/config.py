@@ -67,7 +67,7 @@ class VideoConfig(StylizeOptions, Inputs):
     )
     style_at: tuple[str, ...] = flag(
         (),
-        "styles over time in place of --style, as 0:great-wave 5s:mosaic 1m10s:card.npz",
+        "styles over time in place of --style, as 0:starry-night 5s:mosaic 1m10s:card.npz",
         nargs="+",
         in_plan=True,
     )
