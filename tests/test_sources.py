@@ -410,9 +410,9 @@ def test_a_stream_named_twice_is_refused(tmp_path, capsys, picture, monkeypatch,
         name = "-" if stream == "-" else str(pipe)
         words = {
             "--style-path": ["--content-path", name, "--style-path", name],
-            "--mask": ["--content-path", name, "--style-path", "great-wave", "--mask", name],
+            "--mask": ["--content-path", name, "--style-path", "starry-night", "--mask", name],
             "mix": ["--content-path", photo, "--style-path", name, name, "--style-mix"],
-            "mask twice": ["--content-path", photo, "--style-path", "great-wave",
+            "mask twice": ["--content-path", photo, "--style-path", "starry-night",
                            "--mask", name, name],
         }[flag]  # fmt: skip
         if stream == "/dev/stdin":  # By both of its names.

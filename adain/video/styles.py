@@ -28,7 +28,7 @@ def split_at(texts: Sequence[str]) -> list[tuple[Fraction, str]]:
             time, style = f"{time}:{more}", rest
         if not colon or not style:
             raise UsageError(
-                f"--style-at takes times and styles, as 0:starry-night 5s:mosaic. Received: {text!r}"
+                f"--style-at takes times and styles, as 0:venice 5s:mosaic. Received: {text!r}"
             )
         found.append((parse_time(time, "--style-at"), style))
     found.sort(key=lambda pair: pair[0])
