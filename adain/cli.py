@@ -226,6 +226,12 @@ COMMANDS = {
         "adain.training.config:TrainConfig",
         extra="train",
     ),
+    "tune": Command(
+        "Tune a style card on photographs, for minutes: closer to its style than a measured one.",
+        "adain.training.command:tune",
+        "adain.training.tune_config:TuneConfig",
+        extra="train",
+    ),
     "styles save": Command(
         "Turn pictures into style cards of a few kilobytes.",
         "adain.stylize.cards_command:save_styles",

@@ -15,6 +15,7 @@ WITH_KERAS = ("networks", "training", "optimization.gatys", "evaluation.metrics"
 LIGHT = (
     "networks.style_losses",
     "training.config",
+    "training.tune_config",
     "training.recipes",
     "training.command",
     "training.tensorboard",

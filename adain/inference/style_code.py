@@ -10,7 +10,7 @@ import numpy as np
 from adain.imaging.palette import Palette, mix_palettes
 from adain.presets import npz
 
-_ABOUT = ("preset", "encoder", "name", "credit", "license")
+_ABOUT = ("preset", "encoder", "name", "credit", "license", "tuned")
 _LARGEST = float(np.finfo("float16").max)
 
 _MAX_BYTES = 2**22
@@ -30,6 +30,7 @@ class StyleCode:
         preset: Name of the preset that made the code; codes of different presets do not mix.
         encoder: Which weights of its encoder did, the beginning of their SHA-256; likewise.
         name, credit, license: About the style picture; kept in the style card.
+        tuned: How `adain tune` has changed the code; "" for one that was measured.
 
     Example:
         >>> code = model.encode_style(adain.load_image("starry.jpg"))
@@ -48,6 +49,7 @@ class StyleCode:
         name: str = "",
         credit: str = "",
         license: str = "",
+        tuned: str = "",
     ):
         with np.errstate(over="ignore"):  # The check below says it better.
             self.means = tuple(np.asarray(mean, "float32").reshape(-1) for mean in means)
@@ -66,7 +68,7 @@ class StyleCode:
             )
         if min(vector.min(initial=0) for vector in self.stds) < 0:
             raise ValueError("`stds` must be 0 or more. Received: negative numbers")
-        for key, text in zip(_ABOUT, (preset, encoder, name, credit, license), strict=True):
+        for key, text in zip(_ABOUT, (preset, encoder, name, credit, license, tuned), strict=True):
             if not isinstance(text, str):
                 raise ValueError(f"`{key}` must be text. Received: {key}={text!r}")
         self.palette = palette
@@ -75,6 +77,7 @@ class StyleCode:
         self.name = name
         self.credit = credit
         self.license = license
+        self.tuned = tuned
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -192,4 +195,5 @@ def mix(codes: Sequence[StyleCode], weights: Sequence[float] | None = None) -> S
         name=" + ".join(dict.fromkeys(code.name for code in codes if code.name)),
         credit="; ".join(dict.fromkeys(code.credit for code in codes if code.credit)),
         license="; ".join(dict.fromkeys(code.license for code in codes if code.license)),
+        tuned="; ".join(dict.fromkeys(code.tuned for code in codes if code.tuned)),
     )

@@ -139,6 +139,7 @@ def find_cards(config: ListStylesConfig | ShowStylesConfig) -> FoundCards:
                 "title": code.name,
                 "credit": code.credit,
                 "license": code.license,
+                "tuned": code.tuned,
                 "preset": code.preset,
                 "encoder": code.encoder,
                 "channels": list(code.widths),

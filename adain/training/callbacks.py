@@ -7,7 +7,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from tqdm import tqdm
 from adain.networks.model import StyleTransfer
 from adain.presets import npz
 from adain.training.config import STATE, TrainConfig
+from adain.training.model import AdaINTrainer
 from adain.training.tensorboard import EventWriter
 
 logger = logging.getLogger(__name__)
@@ -31,17 +32,17 @@ class TrainingError(ValueError):
 # === Checkpoints ===
 
 
-def save_state(trainer: keras.Model, path: Path, step: int, config: TrainConfig) -> None:
+def save_state(trainer: AdaINTrainer, path: Path, step: int, config: TrainConfig) -> None:
     """Write everything an exact continuation needs, atomically."""
     arrays = {
         f"{part}/{i}": ops.convert_to_numpy(variable)
-        for part, variables in _parts(trainer).items()
+        for part, variables in trainer.parts.items()
         for i, variable in enumerate(variables)
     }
     npz.save(path, arrays, {"step": step, "config": asdict(config)})
 
 
-def load_state(trainer: keras.Model, path: Path) -> tuple[int, dict]:
+def load_state(trainer: AdaINTrainer, path: Path) -> tuple[int, dict]:
     """Restore what `save_state` wrote; returns the step and the settings it was made with.
 
     Raises:
@@ -57,7 +58,7 @@ def load_state(trainer: keras.Model, path: Path) -> tuple[int, dict]:
         for name, array in arrays.items():
             if not np.isfinite(array).all():
                 raise ValueError(f"{name} holds NaN or infinite numbers")
-        for part, variables in _parts(trainer).items():
+        for part, variables in trainer.parts.items():
             if sum(name.startswith(f"{part}/") for name in arrays) != len(variables):
                 raise ValueError(f"it holds another {part}")
             for i, variable in enumerate(variables):
@@ -75,14 +76,6 @@ def _not_continued(path: Path, reason: str) -> TrainingError:
         f"{path}: cannot be continued ({reason}). "
         "Choose another --checkpoint folder, or delete this one to start again."
     )
-
-
-def _parts(trainer: keras.Model) -> dict[str, list]:
-    """Everything that changes in training."""
-    parts = {"decoder": trainer.decoder.variables, "optimizer": trainer.optimizer.variables}
-    if trainer.stylizer is not None:
-        parts["encoder"] = trainer.stylizer.encoder.variables
-    return parts
 
 
 class _Run(keras.callbacks.Callback):
@@ -112,9 +105,9 @@ class StopOnNaN(_Run):
 
 
 class Checkpoint(_Run):
-    """Writes the state and the decoder every `save_iter` steps."""
+    """Writes the state every `save_iter` steps, and the model as a preset if one is given."""
 
-    def __init__(self, config, start, transfer: StyleTransfer):
+    def __init__(self, config, start, transfer: StyleTransfer | None = None):
         super().__init__(config, start)
         self.transfer = transfer
         self.folder = Path(config.checkpoint)
@@ -125,12 +118,13 @@ class Checkpoint(_Run):
             # Asking for the model brings JAX's variables up to date.
             self.save(self.model, step)
 
-    def save(self, trainer: keras.Model, step: int) -> None:
+    def save(self, trainer: AdaINTrainer, step: int) -> None:
         """Write the preset and the state."""
         # The state comes last: a run killed in between makes this step, and the preset, again.
-        self.transfer.about["step"] = step
-        with averaged_weights(trainer, step):
-            self.transfer.save_to_preset(self.folder)
+        if self.transfer is not None:
+            self.transfer.about["step"] = step
+            with averaged_weights(trainer, step):
+                self.transfer.save_to_preset(self.folder)
         save_state(trainer, self.folder / STATE, step, self.config)
 
 
@@ -152,25 +146,30 @@ class TensorBoardLogger(_Run):
     Args:
         config: Settings of the run.
         start: The step it starts from.
-        transfer: The model that learns.
+        stylize: A photo and a style, HWC uint8 sRGB, to a picture like them.
         probe: Pairs of pictures that are stylised every `image_iter` steps.
         validation: Batches whose losses are measured every `val_iter` steps.
+        quiet: Show no progress bar.
     """
+
+    _title = "content | style | output"
 
     def __init__(
         self,
         config: TrainConfig,
         start: int,
-        transfer: StyleTransfer,
+        stylize: Callable[[np.ndarray, np.ndarray], np.ndarray],
         probe: list,
         validation: Sequence[dict[str, np.ndarray]] = (),
+        *,
+        quiet: bool = False,
     ):
         super().__init__(config, start)
         self.validation = validation
         self.validated: dict[str, float] = {}
-        self.transfer = transfer
+        self.quiet = quiet
+        self.stylize = stylize
         self.probe = probe
-        self.codes = [transfer.encode_style(style) for _, style in probe]
         self.writer: EventWriter | None = None
         self.bar: tqdm | None = None
 
@@ -178,7 +177,7 @@ class TensorBoardLogger(_Run):
         self.writer = EventWriter(self.config.log_path or Path(self.config.checkpoint) / "logs")
         self.bar = tqdm(
             total=self.config.max_iter, initial=self.start, unit="step", file=sys.stderr,
-            desc="training", dynamic_ncols=True,
+            desc="training", dynamic_ncols=True, disable=self.quiet,
         )  # fmt: skip
         self.since = (time.perf_counter(), self.start)
 
@@ -221,21 +220,20 @@ class TensorBoardLogger(_Run):
             tracker.assign(value)
         return {f"val_{name}": float(value) for name, value in found.items()}
 
-    def _show(self, step: int) -> None:
+    def _show(self, step: int) -> np.ndarray:
+        """Stylise the probe; the grid of pictures that TensorBoard shows."""
         _ = self.model  # Brings JAX's variables up to date.
-        outputs = [
-            self.transfer.stylize(content, code)
-            for (content, _), code in zip(self.probe, self.codes, strict=True)
-        ]
+        outputs = [self.stylize(*pair) for pair in self.probe]
         rows = [
-            np.hstack([content, style, output])
-            for (content, style), output in zip(self.probe, outputs, strict=True)
+            np.hstack([*pair, output]) for pair, output in zip(self.probe, outputs, strict=True)
         ]
-        self.writer.image(step, "content | style | output", np.vstack(rows))
+        grid = np.vstack(rows)
+        self.writer.image(step, self._title, grid)
         self.writer.flush()
         complaint = judge(outputs, [style for _, style in self.probe])
         if complaint:
             logger.warning("step %d: %s", step, complaint)
+        return grid
 
     def on_train_end(self, logs=None):
         self.close()

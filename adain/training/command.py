@@ -1,11 +1,17 @@
-"""The command `adain train`."""
+"""The commands `adain train` and `adain tune`."""
 
 from __future__ import annotations
 
+import os
 import sys
 
-from adain.console import DONE, load_backend
-from adain.training.config import TrainConfig
+from adain.console import DONE, load_backend, tell
+from adain.options import UsageError
+from adain.outputs import check_out_path
+from adain.presets.preset import find_preset
+from adain.sources import STYLE_CARD
+from adain.training.config import STATE, TrainConfig
+from adain.training.tune_config import TuneConfig
 
 
 def run(config: TrainConfig) -> int:
@@ -18,5 +24,35 @@ def run(config: TrainConfig) -> int:
     sys.stderr.write(
         f"The weights are in {config.checkpoint}. Look at the curves and pictures with\n"
         f"  tensorboard --logdir {config.log_path or config.checkpoint}\n"
+    )
+    return DONE
+
+
+def tune(config: TuneConfig) -> int:
+    check_out_path(config.out_path, (STYLE_CARD,))
+    if os.path.lexists(config.out_path) and not config.overwrite:
+        raise UsageError(f"{config.out_path} is there already. Use --overwrite to replace it.")
+    find_preset(config.checkpoint)
+    load_backend()
+    from adain.training.tune import tune
+
+    tuned = tune(config)
+    tuned.code.save(config.out_path)
+    # The run is over: the next one with this command starts again.
+    (config.run_folder / STATE).unlink(missing_ok=True)
+    best = tuned.best
+    names = {"content": "val_content_loss", "style": "val_style_loss", "coarse": "val_coarse_loss"}
+    losses = (
+        f"{name} {best.before[key]:.3f} -> {best.after[key]:.3f}" for name, key in names.items()
+    )
+    tell(
+        f"{tuned.steps} iterations in {best['seconds'] / 60:.1f} minutes: {tuned.reason}. "
+        f"The best was {best['step']:.0f}: {', '.join(losses)}.",
+        f"{config.out_path}, {os.path.getsize(config.out_path) / 1024:.1f} KiB. Previews and "
+        f"curves are in {config.run_folder}. Use it with\n",
+    )
+    sys.stderr.write(
+        f"  adain stylize --checkpoint {config.checkpoint} --style {config.out_path} "
+        "--content-path ...\n"
     )
     return DONE

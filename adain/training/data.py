@@ -45,7 +45,8 @@ class StyleContentDataset:
     cannot be read are skipped, named in the log and kept in `skipped`; the next file stands in.
 
     Args:
-        content_path, style_path: Folder, or several, searched with all sub-folders.
+        content_path, style_path: Folder, or several, searched with all sub-folders; no styles are
+            needed where only `contents` are asked for.
         batch_size: Pairs a batch.
         image_size: Shorter side before cropping, pixels.
         crop_size: Side of the content's crops, pixels.
@@ -105,9 +106,11 @@ class StyleContentDataset:
 
     def plan(self, step: int) -> tuple[list[Crop], list[Crop]]:
         """Which crops make batch `step`: the content's and the style's."""
+        return self._crops(CONTENT, step), self._crops(STYLE, step)
+
+    def _crops(self, kind: int, step: int) -> list[Crop]:
         picks = range(step * self.batch_size, (step + 1) * self.batch_size)
-        contents, styles = ([self._crop(kind, pick) for pick in picks] for kind in (CONTENT, STYLE))
-        return contents, styles
+        return [self._crop(kind, pick) for pick in picks]
 
     def _crop(self, kind: int, pick: int) -> Crop:
         total = len(self.files[kind])
@@ -156,7 +159,7 @@ class StyleContentDataset:
         """
         kept, held = [], []
         for files, kind in zip(self.files, ("photographs", "paintings"), strict=True):
-            if 2 * pairs > len(files):
+            if files and 2 * pairs > len(files):
                 raise ValueError(
                     f"Validation may take half of the {len(files)} {kind} at most. "
                     f"Received: {pairs} pairs"
@@ -205,7 +208,7 @@ class StyleContentDataset:
 
     def contents(self, step: int) -> np.ndarray:
         """The photographs of batch number `step`."""
-        return self._stack(self.plan(step)[0])
+        return self._stack(self._crops(CONTENT, step))
 
     def _stack(self, crops: list[Crop]) -> np.ndarray:
         return np.stack([self.load(crop) for crop in crops])

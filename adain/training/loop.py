@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -69,38 +71,8 @@ def train(config: TrainConfig) -> StyleTransfer:
     )
     validation = _hold_out(config, dataset)
     transfer, loss_network = build_model(config)
-    trainer = AdaINTrainer(
-        transfer,
-        loss_network,
-        content_weight=config.content_weight,
-        style_weight=config.style_weight,
-        tv_weight=config.tv_weight,
-        coarse_weight=config.coarse_weight,
-        coarse_levels=config.coarse_levels,
-        detail_size=config.detail_size,
-        identity_weight=config.identity_weight,
-        style_loss=config.style_loss,
-        normalized_content=config.normalized_content,
-        alpha=config.alpha,
-    )
-    schedule = Schedule(
-        config.lr_schedule,
-        config.learning_rate,
-        config.lr_decay,
-        config.warmup_iter,
-        config.schedule_iter or config.max_iter,
-    )
-    trainer.compile(
-        optimizer=keras.optimizers.Adam(
-            schedule,
-            beta_2=config.beta_2,
-            global_clipnorm=config.clip_norm or None,
-            use_ema=config.ema > 0,
-            ema_momentum=config.ema or 0.99,
-        ),
-        jit_compile=jit_compile(),
-    )
-    trainer.optimizer.build(trainer.trainable_variables)
+    trainer = AdaINTrainer(transfer, loss_network, **loss_settings(config))
+    compile_trainer(trainer, config)
     state, start = Path(config.checkpoint) / STATE, 0
     remove_leftovers([state.parent])
     if state.exists():
@@ -133,10 +105,68 @@ def train(config: TrainConfig) -> StyleTransfer:
             trainer.views,
             keep_styles=loss_network is not transfer.encoder,
         )
-    summaries = TensorBoardLogger(config, start, transfer, _probe(dataset), validation)
+    summaries = TensorBoardLogger(config, start, transfer.stylize, _probe(dataset), validation)
+    fit(trainer, config, start, batches.batches(start, config.max_iter), summaries, transfer)
+    if dataset.skipped:
+        logger.warning("%d files were skipped in all", len(dataset.skipped))
+    return transfer
+
+
+def loss_settings(config: TrainConfig) -> dict[str, Any]:
+    """What of the settings `AdaINTrainer` takes."""
+    names = (
+        "content_weight", "style_weight", "tv_weight", "coarse_weight", "coarse_levels",
+        "detail_size", "identity_weight", "style_loss", "normalized_content", "alpha",
+    )  # fmt: skip
+    return {name: getattr(config, name) for name in names}
+
+
+def compile_trainer(trainer: AdaINTrainer, config: TrainConfig) -> None:
+    """Give a trainer its optimizer, with all of the variables of that."""
+    schedule = Schedule(
+        config.lr_schedule,
+        config.learning_rate,
+        config.lr_decay,
+        config.warmup_iter,
+        config.schedule_iter or config.max_iter,
+    )
+    trainer.compile(
+        optimizer=keras.optimizers.Adam(
+            schedule,
+            beta_2=config.beta_2,
+            global_clipnorm=config.clip_norm or None,
+            use_ema=config.ema > 0,
+            ema_momentum=config.ema or 0.99,
+        ),
+        jit_compile=jit_compile(),
+    )
+    trainer.optimizer.build(trainer.trainable_variables)
+
+
+def fit(
+    trainer: AdaINTrainer,
+    config: TrainConfig,
+    start: int,
+    batches: Iterable[dict[str, np.ndarray]],
+    summaries: TensorBoardLogger,
+    transfer: StyleTransfer | None = None,
+) -> None:
+    """Train from step `start` to `config.max_iter`.
+
+    Args:
+        trainer: What learns; compiled.
+        config: The settings.
+        start: Steps that are done.
+        batches: One for each step that is left.
+        summaries: Shows how it goes.
+        transfer: What is saved as a preset beside each state, if anything.
+
+    Raises:
+        TrainingError: If the loss stops being a number.
+    """
     try:
         trainer.fit(
-            ((batch,) for batch in batches.batches(start, config.max_iter)),
+            ((batch,) for batch in batches),
             epochs=1,
             steps_per_epoch=config.max_iter - start,
             shuffle=False,
@@ -145,9 +175,6 @@ def train(config: TrainConfig) -> StyleTransfer:
         )
     finally:
         summaries.close()
-        if dataset.skipped:
-            logger.warning("%d files were skipped in all", len(dataset.skipped))
-    return transfer
 
 
 def _hold_out(config: TrainConfig, dataset: StyleContentDataset) -> list[dict[str, np.ndarray]]:
@@ -183,12 +210,7 @@ def build_model(config: TrainConfig) -> tuple[StyleTransfer, keras.Model]:
         "training": json.loads(json.dumps(asdict(config))),
         "step": 0,
     }
-    if config.vgg_path == "imagenet":
-        arrays = vgg.from_keras_applications()
-    elif Path(config.vgg_path).is_file():
-        arrays = vgg.read_vgg(config.vgg_path)
-    else:
-        arrays = Preset.load(config.vgg_path).read_weights("encoder")
+    arrays = read_vgg19(config.vgg_path)
     widths = tuple(arrays[f"conv{block}_1/bias"].size for block in range(1, 5))
     architecture = ARCHITECTURES[config.network]
     builder, full = architecture.builder, not architecture.trains_encoder
@@ -211,6 +233,19 @@ def build_model(config: TrainConfig) -> tuple[StyleTransfer, keras.Model]:
     how = {"architecture": config.network, "about": about, "palette": DEFAULT_PALETTE}
     model = StyleTransfer(encoder, decoder, **how)
     return model, loss_network
+
+
+def read_vgg19(path: str) -> dict[str, np.ndarray]:
+    """Weights of a loss network, as `--vgg-path` names them.
+
+    Raises:
+        PresetError, WeightsError: If they cannot be read.
+    """
+    if path == "imagenet":
+        return vgg.from_keras_applications()
+    if Path(path).is_file():
+        return vgg.read_vgg(path)
+    return Preset.load(path).read_weights("encoder")
 
 
 def _probe(dataset: StyleContentDataset, count: int = 4) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -94,22 +94,21 @@ class AdaINTrainer(keras.Model):
             self.identity_tracker = keras.metrics.Mean(name="identity_loss")
         self.built = True
 
+    @property
+    def parts(self) -> dict[str, list]:
+        """All variables that change in training, by what they belong to."""
+        parts = {"decoder": self.decoder.variables, "optimizer": self.optimizer.variables}
+        if self.stylizer is not None:
+            parts["encoder"] = self.stylizer.encoder.variables
+        return parts
+
     def call(self, inputs):
         photo = _to_unit(inputs["content"])
         if "content_features" in inputs:
             content = ops.cast(inputs["content_features"], "float32")
         else:
             content = self.encoder(self.views.content(photo))[-1]
-        if "style_means" in inputs:
-            means = self._split(inputs["style_means"])
-            stds = self._split(inputs["style_stds"])
-        else:
-            style_taps = [
-                self.encoder(view) for view in self.views.style(_to_unit(inputs["style"]))
-            ]
-            statistics = [list(map(mean_std, taps)) for taps in style_taps]
-            means = [[mean for mean, _ in view] for view in statistics]
-            stds = [[std for _, std in view] for view in statistics]
+        means, stds, style_taps = self._style_statistics(inputs)
         like = self.views.content_index
         target = transfer_statistics(
             content, *mean_std(content), means[like][-1], stds[like][-1], alpha=self.alpha
@@ -120,7 +119,7 @@ class AdaINTrainer(keras.Model):
             image = self.decoder(target)
             identity = None if same is None else self.decoder(content[same])
         else:
-            image, identity = self._paint(photo, _to_unit(inputs["style"]), same)
+            image, identity = self._paint(photo, self._style_code(inputs), same)
         outputs = {"image": image, "target": target}
         if same is not None:
             outputs |= {"identity": identity, "photo": photo[same]}
@@ -130,11 +129,27 @@ class AdaINTrainer(keras.Model):
             targets = [[self.style_loss.summarize(tap) for tap in taps] for taps in style_taps]
         return outputs | {"style": targets}
 
-    def _paint(self, photo, style, same):
+    def _style_statistics(self, inputs):
+        """Means and deviations of the styles, a list of taps for each size; the taps, or None."""
+        if "style_means" in inputs:
+            return self._split(inputs["style_means"]), self._split(inputs["style_stds"]), None
+        taps = [self.encoder(view) for view in self.views.style(_to_unit(inputs["style"]))]
+        statistics = [list(map(mean_std, view)) for view in taps]
+        means, stds = ([[pair[i] for pair in view] for view in statistics] for i in (0, 1))
+        return means, stds, taps
+
+    def _style_code(self, inputs):
+        """Means and deviations of the styles in the model's own features."""
+        return self.stylizer.encode_graph(_to_unit(inputs["style"]))[-2:]
+
+    def _compared(self, taps):
+        """What of the output's taps is compared with the style's statistics."""
+        return taps
+
+    def _paint(self, photo, code, same):
         encoded = self.stylizer.encode_graph(photo)
-        *_, style_mean, style_std = self.stylizer.encode_graph(style)
         alpha = ops.full((1, 1, 1, 1), self.alpha)
-        image = self.stylizer.paint(encoded, style_mean, style_std, alpha)
+        image = self.stylizer.paint(encoded, *code, alpha)
         if same is None:
             return image, None
         encoded = [tensor[same] for tensor in encoded]
@@ -148,7 +163,7 @@ class AdaINTrainer(keras.Model):
         content = content_loss(taps[self.views.content_index][-1], y_pred["target"])
 
         def compare(view):
-            return self.style_loss(taps[view], y_pred["style"][view])
+            return self.style_loss(self._compared(taps[view]), y_pred["style"][view])
 
         style = compare(0)
         variation = losses.total_variation_loss(y_pred["image"])
