@@ -214,6 +214,12 @@ COMMANDS = {
         "adain.video.config:VideoConfig",
         extra="video",
     ),
+    "batch": Command(
+        "Repaint data sets, on one machine or many.",
+        "adain.batch.command:batch",
+        "adain.batch.config:BatchConfig",
+        extra="batch",
+    ),
     "optimize": Command(
         "Repaint photos by the slow method, or make textures of styles.",
         "adain.optimization.command:optimize",

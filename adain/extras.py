@@ -13,6 +13,7 @@ EXTRAS = {
     "evaluate": ("keras", "tensorflow", "scipy", "skimage"),
     "export": ("onnx",),
     "video": ("av",),
+    "batch": ("pyarrow",),
     "onnxruntime": ("onnxruntime",),
     "openvino": ("openvino",),
     "jax": ("keras", "jax", "h5py", "scipy", "skimage", "tensorboard", "torchfile"),

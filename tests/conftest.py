@@ -377,3 +377,37 @@ def tiny_alexnet() -> dict:
         for i, width in enumerate(widths[1:])
     }
     return {"AlexNet_0": layers, **heads}
+
+
+# === Data sets ===
+
+
+@pytest.fixture
+def inline(monkeypatch):
+    """`adain batch` without processes of its own."""
+    pytest.importorskip("pyarrow")
+    from batch_sets import InlinePool
+
+    from adain.batch import command
+
+    monkeypatch.setattr(command, "Pool", InlinePool)
+
+
+@pytest.fixture
+def batch_styles(write_pictures, tmp_path) -> Path:
+    """A folder of five styles."""
+    return write_pictures(tmp_path / "styles", 5, size=(32, 40), seed=70)
+
+
+@pytest.fixture
+def batch(tiny_preset, batch_styles, tmp_path):
+    """`batch(content, out, *flags)`: `adain batch` into a folder of `tmp_path`; the exit status."""
+    pytest.importorskip("pyarrow")
+    from adain import cli
+
+    def run(content, out, *flags):
+        words = ["--content-path", content, "--style", batch_styles, "--checkpoint", tiny_preset]
+        words += ["--engine", "mnn", "--out-path", tmp_path / out, *flags]
+        return cli.main(["batch", *map(str, words)])
+
+    return run

@@ -108,6 +108,7 @@ def test_pinned_versions(root, project):
         ("train --content-path a --style-path b", "train"),
         ("optimize --content-path a --style-path b", "optimize"),
         ("export", "export"),
+        ("batch --content-path images/inputs --style-path images/styles", "batch"),
         ("evaluate --content-path images/inputs --style-path images/styles", "evaluate"),
         ("stylize --content-path images/inputs --style-path images/styles --refine 1", "optimize"),
         *(
@@ -150,7 +151,7 @@ def test_scripts_are_named(without, capsys):
 
 def test_help_needs_nothing(without, capsys):
     without(*HEAVY)
-    for command in ("train", "optimize", "evaluate", "export"):
+    for command in ("train", "optimize", "evaluate", "export", "batch"):
         assert cli.main([command, "--help"]) == 0
         assert f"adain {command}" in capsys.readouterr().out
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
 from adain import cli
+from adain.batch.sets import FORMS, SUFFIXES, Index, Sample, Unit, digest_of
 from adain.engines.engine import ENGINES, Engine
 from adain.engines.onnxruntime import OnnxRuntimeStylizer
 from adain.engines.registry import is_installed
 from adain.export.formats import EXPORT_FORMATS, ExportFormat
+from adain.files import replacing
 from adain.imaging.color_methods import COLOR_METHODS, ColorMethod
 from adain.imaging.io import load_image, save_image
 from adain.networks.losses import content_loss
@@ -108,6 +112,39 @@ def greet(config):
     return 0
 
 
+class Listed:
+    """A form of data sets: text files with the paths of pictures; results are one text file."""
+
+    whole = False
+
+    def __init__(self, config):
+        pass
+
+    def index(self, files):
+        return Index([Unit(digest_of(file), 1, file) for file in files])
+
+    def read(self, unit):
+        path = Path(unit.file.path.read_text())
+        yield Sample(path.name, "", path.suffix, path.read_bytes())
+
+    @contextmanager
+    def part(self, unit, folder, path):
+        with replacing(path, make_folder=True) as file:
+            yield ListedPart(file)
+
+    def join(self, file, parts, out):
+        out.write(b"".join(part.read_bytes() for part in parts))
+
+
+class ListedPart:
+    def __init__(self, file):
+        self.file = file
+
+    def write(self, sample, data, suffix):
+        self.file.write(f"{sample.name} {len(data)}".encode())
+        return sample.name
+
+
 HERE = __name__
 
 
@@ -184,6 +221,16 @@ def test_style_loss(register, tiny_preset, tmp_path, write_pictures):
     words += ["--out-path", tmp_path / "out.png", "--quiet"]
     assert cli.main(list(map(str, words))) == 0
     assert load_image(tmp_path / "out.png").shape[2] == 3
+
+
+def test_form_of_data_sets(register, batch, inline, picture, tmp_path):
+    register(FORMS, "list", f"{HERE}:Listed")
+    register(SUFFIXES, ".txt", "list")
+    save_image(tmp_path / "a.png", picture(40, 56))
+    (tmp_path / "a.txt").write_text(str(tmp_path / "a.png"))
+    assert batch(tmp_path / "a.txt", "out") == 0
+    name, size = (tmp_path / "out" / "a.txt").read_text().split()
+    assert name == "a.png" and int(size) > 500
 
 
 def test_command(register, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -61,3 +62,13 @@ ENGINES = {
     ),
 }
 """Every engine, by its name of `--engine`, in the order in which `auto` prefers them."""
+
+
+def count_cores() -> int:
+    """How many cores this process may use; two threads of one core count once."""
+    import psutil
+
+    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    # A process may be kept to some of them.
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    return min(cores, allowed)

@@ -26,11 +26,15 @@ class GraphStylizer(Stylizer):
     """A stylizer that runs the graphs of a preset, as functions from arrays to arrays.
 
     It can be used in a forked process, and pickled: the preset is loaded again then.
+
+    Args:
+        preset: The weights.
+        threads: How many the engine works with; 0: as many as it sees fit.
     """
 
     _engine: str
 
-    def __init__(self, preset: Preset):
+    def __init__(self, preset: Preset, threads: int = 0):
         super().__init__(
             preset.architecture,
             preset.level_widths,
@@ -39,6 +43,7 @@ class GraphStylizer(Stylizer):
             preset.palette,
         )
         self._source = preset
+        self._threads = threads
         self._graphs = PresetGraphs(preset)
         self._lock = threading.Lock()
         self._run = lru_cache(self._load_graph)
@@ -49,7 +54,7 @@ class GraphStylizer(Stylizer):
         _loaded.add(self)
 
     def __reduce__(self):
-        return type(self), (self._source,)
+        return type(self), (self._source, self._threads)
 
     def _renew(self) -> None:
         """In a forked process: it has this thread alone, and a lock may be held by another."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adain.engines.engine import ENGINES, EngineError
+from adain.engines.engine import ENGINES, EngineError, count_cores
 from adain.engines.graph_stylizer import GraphStylizer, Run
 from adain.engines.onnxruntime import OnnxRuntimeStylizer
 from adain.presets.preset import write_file
@@ -52,7 +52,11 @@ class MnnStylizer(GraphStylizer):
             import MNN
             from MNN import expr, nn
 
-            how = {"backend": "CPU", "precision": "high", "numThread": _count_cores()}
+            how = {
+                "backend": "CPU",
+                "precision": "high",
+                "numThread": self._threads or count_cores(),
+            }
             runtime = nn.create_runtime_manager((how,))
             path = _cache() / f"mnn{MNN.version()}-{self._graphs.digest(name)}.mnn"
             with contextlib.ExitStack() as stack:
@@ -113,15 +117,6 @@ def _no_stdout() -> Iterator[None]:
         libc.fflush(None)
         os.dup2(kept, 1)
         os.close(kept)
-
-
-def _count_cores() -> int:
-    import psutil
-
-    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
-    # A process may be kept to some of them.
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
-    return min(cores, allowed)
 
 
 def _cache() -> Path:

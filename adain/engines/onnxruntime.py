@@ -15,6 +15,7 @@ class OnnxRuntimeStylizer(GraphStylizer):
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.intra_op_num_threads = self._threads
         session = onnxruntime.InferenceSession(
             self._graphs.to_onnx(name), options, providers=["CPUExecutionProvider"]
         )

@@ -17,6 +17,8 @@ class OpenVinoStylizer(GraphStylizer):
 
         network = openvino.Core().read_model(self._graphs.to_onnx(name))
         # On its own it takes bfloat16 where the processor has it.
-        precision = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-        compiled = openvino.compile_model(network, "CPU", precision)
+        how = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        if self._threads:
+            how["INFERENCE_NUM_THREADS"] = str(self._threads)
+        compiled = openvino.compile_model(network, "CPU", how)
         return lambda feeds: [np.array(value) for value in compiled(feeds).values()]

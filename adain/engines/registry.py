@@ -23,7 +23,10 @@ MANY = 20
 
 
 def load_stylizer(
-    preset: str | Path | Preset = DEFAULT_PRESET, engine: str = "auto", pictures: int = 1
+    preset: str | Path | Preset = DEFAULT_PRESET,
+    engine: str = "auto",
+    pictures: int = 1,
+    threads: int = 0,
 ) -> Stylizer:
     """Load weights into an engine.
 
@@ -32,6 +35,7 @@ def load_stylizer(
             writes to, or what `Preset.load` returned.
         engine: A key of `ENGINES`, or `"auto"`: see `resolve`.
         pictures: How many it is going to stylise, for `"auto"`.
+        threads: How many the engine works with, but for Keras; 0: as many as it sees fit.
 
     Returns:
         What has `encode_style` and `stylize`; of `"keras"`, a `StyleTransfer`.
@@ -60,7 +64,7 @@ def load_stylizer(
                 f"{preset.folder} has no {GRAPHS}: only Keras runs it. Use --engine keras."
             )
         try:
-            return ENGINES[chosen].load(preset)
+            return ENGINES[chosen].load(preset, threads)
         except ImportError as error:
             raise EngineError(f"The engine {chosen} cannot be loaded ({error}).") from error
     except EngineError as error:

@@ -32,13 +32,14 @@ def choose_tile(
 
     taken = _COPIES * picture.nbytes
     if limit is None:
-        room = _free() / 2 - taken
+        room = free_memory() / 2 - taken
     else:
         room = limit - psutil.Process().memory_info().rss - taken
     return stylizer.tile_for(*picture.shape[:2], room, regions=regions)
 
 
-def _free() -> float:
+def free_memory() -> float:
+    """Bytes that are free, of the machine or of what its container may use."""
     import psutil
 
     free = psutil.virtual_memory().available

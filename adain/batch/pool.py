@@ -1,0 +1,217 @@
+"""Worker processes of one machine, as many as cores and memory allow; killed ones are replaced."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from typing import NamedTuple
+
+from adain.batch.job import Job
+from adain.batch.sets import File, Unit
+from adain.inference.memory import free_memory
+
+TRIES = 2
+"""Processes that may be killed over one picture before it is left out."""
+SHARE = 0.8
+"""Of the free memory."""
+
+
+class Task(NamedTuple):
+    """A unit to do, or a shard to join from its units."""
+
+    units: tuple[Unit, ...]
+    file: File | None = None
+
+
+class Event(NamedTuple):
+    """What the pool tells: a picture is begun, or a task is finished or has failed."""
+
+    task: Task
+    picture: int = -1
+    rows: list[dict] | None = None
+    error: Exception | None = None
+
+
+@dataclass
+class _Process:
+    process: multiprocessing.process.BaseProcess
+    pipe: Connection
+    task: Task | None = None
+    picture: int = -1
+    ready: bool = False
+    peak: int = 0
+
+
+@dataclass
+class Pool:
+    """Runs tasks in processes.
+
+    The first process tells how much memory one takes; as many more are started as there is room
+    for.
+
+    Args:
+        job: What all tasks belong to.
+        most: Processes to start; 0: one for each core.
+        cores: How many cores there are.
+        memory: Bytes that all of them may take; None: a share of what is free.
+    """
+
+    job: Job
+    most: int
+    cores: int
+    memory: float | None = None
+    tasks: deque[Task] = field(default_factory=deque)
+    processes: list[_Process] = field(default_factory=list)
+    killed: Counter = field(default_factory=Counter)
+
+    def run(self) -> Iterator[Event]:
+        """Do all tasks, also those that are added to `tasks` meanwhile.
+
+        Raises:
+            RuntimeError: If a process is killed before it does anything, again and again.
+        """
+        room = self.memory or SHARE * free_memory()
+        try:
+            while self.tasks or any(each.task for each in self.processes):
+                self._start(room)
+                self._give()
+                pipes = {each.pipe: each for each in self.processes}
+                for pipe in wait(list(pipes)):
+                    yield from self._hear(pipes[pipe])
+        finally:
+            self.close()
+
+    def _start(self, room: float) -> None:
+        """Start processes while there is work and memory for them."""
+        limit = self.most or self.cores
+        busy = sum(each.task is not None for each in self.processes)
+        while len(self.processes) < min(limit, max(busy + len(self.tasks), 1)):
+            if self.processes and not self.most:
+                peak = max(each.peak for each in self.processes)
+                if not peak or (len(self.processes) + 1) * peak > room:
+                    return
+            self.processes.append(self._spawn())
+
+    def _spawn(self) -> _Process:
+        # Not forked: MNN does not work in a forked process.
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=serve, args=(theirs, self.job), daemon=True)
+        process.start()
+        # So that the pipe ends when the process does.
+        theirs.close()
+        return _Process(process, ours)
+
+    def _give(self) -> None:
+        for each in self.processes:
+            if each.ready and each.task is None and self.tasks:
+                each.task, each.picture = self.tasks.popleft(), -1
+                unit = each.task.units[0]
+                skip = {
+                    number
+                    for (digest, number), count in self.killed.items()
+                    if digest == unit.digest and count >= TRIES
+                }
+                each.pipe.send((each.task, skip))
+
+    def _hear(self, each: _Process) -> Iterator[Event]:
+        try:
+            kind, value, peak = each.pipe.recv()
+        except (EOFError, OSError):
+            self._bury(each)
+            return
+        task = each.task
+        # Before the first picture is done it has hardly any.
+        if value != 0:
+            each.peak = peak
+        if kind == "fatal":
+            raise value
+        if kind == "ready":
+            each.ready = True
+            self.killed.pop("start", None)
+        elif kind == "picture":
+            each.picture = value
+            yield Event(task, picture=value)
+        else:
+            each.task = None
+            if kind == "error":
+                yield Event(task, error=value)
+            else:
+                yield Event(task, rows=value)
+
+    def _bury(self, each: _Process) -> None:
+        """A process is gone: its task is done again, by another one."""
+        self.processes.remove(each)
+        each.pipe.close()
+        each.process.join()
+        key = "start" if each.task is None else (each.task.units[0].digest, each.picture)
+        self.killed[key] += 1
+        if self.killed[key] > TRIES and (each.task is None or each.picture < 0):
+            raise RuntimeError(
+                f"a worker process ended with {each.process.exitcode} before its first picture, "
+                f"{self.killed[key]} times. Is there memory enough? Use fewer --workers."
+            )
+        if each.task is not None:
+            self.tasks.appendleft(each.task)
+
+    def close(self) -> None:
+        """End all processes."""
+        for each in self.processes:
+            each.process.kill()
+            each.process.join()
+            each.pipe.close()
+        self.processes.clear()
+
+
+def serve(pipe: Connection, job: Job) -> None:
+    """What a worker process does: tasks that come through the pipe, until it ends."""
+    import signal
+
+    from adain.batch.worker import BatchWorker
+
+    # Interrupts go to the whole group; the first process ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A pipe that ended means that the first process is gone.
+    try:
+        try:
+            worker = BatchWorker(job)
+        except Exception as error:
+            pipe.send(("fatal", error, 0))
+            return
+        pipe.send(("ready", None, 0))
+        while True:
+            task, skip = pipe.recv()
+            try:
+                if task.file is not None:
+                    worker.join(task.file, task.units)
+                    rows = []
+                else:
+                    rows = worker.run(
+                        task.units[0],
+                        skip,
+                        lambda number: pipe.send(("picture", number, peak_memory())),
+                    )
+            except (BrokenPipeError, ConnectionError):
+                raise
+            except Exception as error:
+                pipe.send(("error", error, peak_memory()))
+            else:
+                pipe.send(("done", rows, peak_memory()))
+    except (EOFError, BrokenPipeError, ConnectionError):
+        return
+
+
+def peak_memory() -> int:
+    """The most resident bytes this process has had."""
+    try:
+        import resource
+    except ImportError:  # Windows.
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
