@@ -207,6 +207,31 @@ def palette_distance(output: np.ndarray, style: np.ndarray) -> float:
     return float(np.mean(np.abs(output - style)))
 
 
+def pattern(picture: np.ndarray, period: int) -> float:
+    """How strongly a picture repeats itself every `period` pixels, in both directions.
+
+    The picture is cut into tiles of that side. What all of them share is their mean; what texture
+    leaves in it by chance is not counted, because half of the tiles is compared with the other.
+
+    Args:
+        picture: HWC uint8 sRGB, at least `6 * period` high and wide.
+        period: Pixels. What repeats every half or quarter of it counts too.
+
+    Returns:
+        Root mean square of the lightness that repeats, in grey levels of 255; 0: nothing does.
+    """
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype("float64")
+    # Borders are another matter; and what changes slowly is no pattern.
+    grey -= cv2.blur(grey, (4 * period + 1, 4 * period + 1))
+    rows, columns = (side // period - 2 for side in grey.shape)
+    grey = grey[period : period * (rows + 1), period : period * (columns + 1)]
+    tiles = grey.reshape(rows, period, columns, period).swapaxes(1, 2)
+    odd = np.indices((rows, columns)).sum(axis=0) % 2 == 1
+    halves = (tiles[odd].mean(axis=0), tiles[~odd].mean(axis=0))
+    one, other = (half - half.mean() for half in halves)
+    return float(np.sqrt(max((one * other).mean(), 0)))
+
+
 def content_distance(output: np.ndarray, content: np.ndarray) -> float:
     """`losses.normalized_content_loss` of two `(h, w, channels)` arrays; 0: the same."""
     return float(normalized_content_loss(output[None], content[None]))

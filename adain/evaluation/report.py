@@ -29,6 +29,8 @@ MEASURES = {
     "fid": ("FID ↓", "{:.1f}"),
     "art_fid": ("ArtFID ↓", "{:.2f}"),
     "ssim_alpha_0": ("SSIM at alpha 0 ↑", "{:.3f}"),
+    "pattern_4": ("pattern of 4 px ↓", "{:.2f}"),
+    "pattern_8": ("pattern of 8 px ↓", "{:.2f}"),
     "encode_milliseconds": ("encode, ms", "{:.0f}"),
     "milliseconds": ("stylise, ms", "{:.0f}"),
 }
@@ -39,7 +41,8 @@ LPIPS, content (instance-normalised relu4_1) and SSIM compare with the photo; st
 distance of channel means and deviations; AlexNet at full and half size), Gram (relative distance of
 Gram matrices) and palette (distance of colours, in CIELAB units) with the style picture. ↓ lower,
 ↑ higher is better. The unchanged photo is perfect in the first three and the plain style picture in
-the next four, so only all columns together tell something. Means over pairs; milliseconds are
+the next four, so only all columns together tell something. The pattern is what repeats every 4 or 8
+pixels where a flat grey photo is stylised, in grey levels of 255. Means over pairs; milliseconds are
 medians. docs/evaluation.md has the formulas, and how each column can be cheated.
 """
 

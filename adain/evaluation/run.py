@@ -28,6 +28,8 @@ from adain.sources import Source
 
 TIMES = "milliseconds.json"
 """Beside another program's pictures: `{file name: milliseconds}`."""
+PERIODS = (4, 8)
+"""Pixels: what one feature at 1/4 and at 1/8 of the size covers."""
 TILE = 1024
 """Of pictures larger than the table's, which need some memory."""
 
@@ -45,10 +47,12 @@ class _Preset:
         # The first call builds the graph.
         stylizer.stylize(blank, stylizer.encode_style(blank, tile=TILE), tile=TILE)
         self._codes: dict[Source, tuple] = {}
+        self._flat = np.full_like(blank, 128)
+        self._patterns: dict[Source, dict[str, float]] = {}
         self._plain: dict[Source, float] = {}
 
     def paint(self, pair: Pair, content: np.ndarray, style: np.ndarray):
-        from adain.evaluation.metrics import ssim
+        from adain.evaluation.metrics import pattern, ssim
 
         if pair.style not in self._codes:
             self._codes[pair.style] = _timed(lambda: self._stylizer.encode_style(style, tile=TILE))
@@ -61,7 +65,14 @@ class _Preset:
         if pair.content not in self._plain:
             same = self._stylizer.stylize(content, code, 0.0, tile=TILE)
             self._plain[pair.content] = ssim(same, content)
-        return picture, {
+        if pair.style not in self._patterns:
+            flat = self._stylizer.stylize(
+                self._flat, code, self._alpha, palette=self._palette, tile=TILE
+            )
+            self._patterns[pair.style] = {
+                f"pattern_{period}": pattern(flat, period) for period in PERIODS
+            }
+        return picture, self._patterns[pair.style] | {
             "ssim_alpha_0": self._plain[pair.content],
             "encode_milliseconds": encoding,
             "milliseconds": painting,
