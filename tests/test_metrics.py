@@ -102,6 +102,28 @@ def test_style_distance():
     assert metrics.style_distance(statistics, twice) == pytest.approx(0.5)
 
 
+def test_pattern():
+    """A cosine of amplitude a has the root mean square a / sqrt(2); chance and slopes have none."""
+    x = np.arange(192)
+
+    def grey(values):
+        return np.repeat(np.clip(np.rint(values), 0, 255).astype("uint8")[..., None], 3, -1)
+
+    flat = np.full((192, 192), 128.0)
+    for period in (4, 8):
+        weave = flat + 12 * np.cos(2 * np.pi * x / period)
+        assert metrics.pattern(grey(weave), period) == pytest.approx(12 / 2**0.5, rel=0.08)
+        assert metrics.pattern(grey(weave.T), period) == pytest.approx(12 / 2**0.5, rel=0.08)
+    # Of 8 pixels: in a tile of 4 there is half of a wave, and the other half in the next.
+    assert metrics.pattern(grey(flat + 12 * np.cos(2 * np.pi * x / 8)), 4) < 0.5
+    # Of 4 pixels: two waves in a tile of 8.
+    assert metrics.pattern(grey(flat + 12 * np.cos(2 * np.pi * x / 4)), 8) > 7
+    assert metrics.pattern(grey(flat), 4) == 0
+    assert metrics.pattern(grey(flat + x / 3), 8) < 0.2
+    noise = flat + np.random.default_rng(0).normal(0, 20, flat.shape)
+    assert metrics.pattern(grey(noise), 4) < 0.8
+
+
 def test_gram_distance():
     rng = np.random.default_rng(0)
     taps = [rng.normal(size=(9, 7, 4)), rng.normal(2, 3, size=(5, 4, 8))]
