@@ -18,8 +18,11 @@ import numpy as np
 
 from adain.video.scenes import SceneDetector
 
-SIDE = 256
-"""Pixels of the shorter side of the frames between which motion is estimated."""
+SIDE = 384
+"""Pixels of the shorter side of the frames between which motion is estimated, at most."""
+
+_LEAST = 24
+"""Pixels of a side below which there is nothing to see."""
 
 
 class Motion(NamedTuple):
@@ -45,7 +48,7 @@ class MotionEstimator:
         self._last: np.ndarray | None = None
         self._scenes = SceneDetector()
         self._grid: np.ndarray | None = None
-        self._finder = None
+        self._finders: tuple = ()
 
     def next(self, colors: np.ndarray) -> Motion:
         """The motion of the next frame, HWC uint8 or uint16; of the first one, a cut."""
@@ -58,12 +61,15 @@ class MotionEstimator:
             return Motion(True)
         if not self._flows:
             return Motion(False)
-        if self._finder is None:
-            self._finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        if min(grey.shape) < 16:
-            return Motion(False, np.zeros((*grey.shape, 2), "float32"), np.ones(grey.shape, "f4"))
-        back = self._finder.calc(grey, last, None)
-        there = self._finder.calc(last, grey, None)
+        if min(grey.shape) < _LEAST:
+            return Motion(False)
+        if not self._finders:
+            # Results move by the first one, again and again: its errors, a tenth of a pixel, add
+            # up. The second one only has to tell what was hidden.
+            kinds = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, cv2.DISOPTICAL_FLOW_PRESET_FAST
+            self._finders = tuple(map(cv2.DISOpticalFlow.create, kinds))
+        back = self._finders[0].calc(grey, last, None)
+        there = self._finders[1].calc(last, grey, None)
         return Motion(False, back, self._trust(grey, last, back, there))
 
     def _trust(self, grey, last, back, there) -> np.ndarray:
@@ -78,11 +84,11 @@ class MotionEstimator:
         gap = np.square(returned).sum(axis=-1)
         length = np.square(back).sum(axis=-1)
         # Ruder's bound, in pixels of this size, as a slope instead of a step.
-        trust = 1.5 - gap / (0.02 * length + 0.5)
+        trust = 1.5 - gap / (0.02 * length + 1)
         moved = cv2.remap(last, place, None, how[0], borderMode=how[1])
         # What looks different is not the same point, whatever the flow says.
         unlike = cv2.blur(np.abs(grey.astype("float32") - moved), (5, 5))
-        trust = np.minimum(trust, 2 - unlike / 12)
+        trust = np.minimum(trust, 2 - unlike / 16)
         height, width = grey.shape
         inside = (place[..., 0] >= -0.5) & (place[..., 0] <= width - 0.5)
         inside &= (place[..., 1] >= -0.5) & (place[..., 1] <= height - 0.5)
@@ -133,6 +139,7 @@ class Follower:
             moved -= now
             moved *= (trust * self._strength)[..., None]
             now += moved
-        self.last = now
         white = np.iinfo(result.dtype).max
-        return np.clip(np.rint(now), 0, white).astype(result.dtype)
+        # Interpolation overshoots.
+        self.last = np.clip(now, 0, white, out=now)
+        return np.rint(now).astype(result.dtype)

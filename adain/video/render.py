@@ -24,8 +24,8 @@ SEGMENT = 2**26
 """Pixels of the frames of one segment, what a run that is killed loses at most."""
 _SECONDS = 1.0
 """Window of the statistics at stability 1."""
-_FOLLOW = 0.9
-"""Share of what was there before at stability 1."""
+_MOST = 0.98
+"""Share of what was there before at stability 1; so errors fade within a second or two."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,9 @@ class Renderer:
         self.clock = clock or Clock()
         self._steady = Steady(_SECONDS * stability * float(rate))
         self._motions = MotionEstimator(stability > 0)
-        self._follower = Follower(_FOLLOW * stability) if stability > 0 else None
+        # 0.94 at stability 0.5: a mean over the last 16 frames.
+        share = min(1 - (1 - stability) ** 4, _MOST)
+        self._follower = Follower(share) if stability > 0 else None
         self._present: list[bool] = []
 
     def frame(self, frame: Frame) -> Frame:

@@ -1,0 +1,287 @@
+"""What concerns time in `adain video`: motion, scenes, styles and masks that change."""
+
+from __future__ import annotations
+
+import sys
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+av = pytest.importorskip("av")
+
+from adain import cli  # noqa: E402
+from adain.imaging import io as imaging  # noqa: E402
+from adain.inference.regions import Region  # noqa: E402
+from adain.options import UsageError  # noqa: E402
+from adain.stylize.inputs import StyleMix  # noqa: E402
+from adain.video.clip import Frame  # noqa: E402
+from adain.video.motion import Follower, Motion, MotionEstimator  # noqa: E402
+from adain.video.render import Renderer, StyledRegion  # noqa: E402
+from adain.video.scenes import SceneDetector  # noqa: E402
+from adain.video.styles import Schedule, split_at  # noqa: E402
+
+PHOTOS = ("temple", "coffee", "cat", "flower", "hopper", "rocket")
+
+
+@pytest.fixture(scope="module")
+def moving(root):
+    """The benchmark's clips of known motion."""
+    sys.path.insert(0, str(root / "benchmarks"))
+    try:
+        import moving as module
+    finally:
+        sys.path.pop(0)
+    return module
+
+
+@pytest.fixture(scope="module")
+def photo(root):
+    return lambda name: imaging.load_image(root / "images" / "inputs" / f"{name}.jpg")
+
+
+# === Motion ===
+
+
+@pytest.mark.parametrize("kind", ["pan", "zoom", "rotate", "object", "shake"])
+def test_motion_is_found(moving, photo, kind):
+    clip = moving.MovingClip(kind, photo("temple"), photo("cat"), (180, 320), 13)
+    estimator = MotionEstimator()
+    assert estimator.next(clip.frames[0]).cut
+    for number in range(1, 4):
+        motion = estimator.next(clip.frames[number])
+        place, seen = clip.motion(number, number - 1)
+        rows, columns = np.indices(motion.flow.shape[:2])
+        found = motion.flow + np.stack([columns, rows], axis=-1)
+        error = np.linalg.norm(found - place, axis=-1)
+        assert not motion.cut
+        assert np.median(error[seen]) < 0.35
+        # Most of it is trusted, and what is trusted is right.
+        assert motion.trust[seen].mean() > 0.75
+        assert np.percentile(error[motion.trust > 0.9], 95) < 1.5
+
+
+def test_what_was_hidden_is_not_trusted(moving, photo):
+    clip = moving.MovingClip("object", photo("temple"), photo("coffee"), (180, 320), 9)
+    estimator = MotionEstimator()
+    estimator.next(clip.frames[0])
+    trust = estimator.next(clip.frames[1]).trust
+    owners = clip._owners(1), clip._owners(0)
+    uncovered = (owners[0] == 0) & (owners[1] == 1)
+    assert uncovered.sum() > 100
+    assert trust[uncovered].mean() < 0.7 * trust[owners[0] == owners[1]].mean()
+
+
+def test_results_follow(moving, photo):
+    """Noise that stands for flicker goes, and the picture does not blur away."""
+    clip = moving.MovingClip("pan", photo("temple"), photo("cat"), (180, 320), 13)
+    rng = np.random.default_rng(0)
+    noisy = [
+        np.clip(frame + rng.normal(0, 25, frame.shape), 0, 255).astype("uint8")
+        for frame in clip.frames
+    ]
+    estimator, follower = MotionEstimator(), Follower(0.9)
+    found = []
+    for frame, result in zip(clip.frames, noisy, strict=True):
+        found.append(follower.next(result, estimator.next(frame)))
+    assert moving.warping_error(clip, found, 1) < 0.4 * moving.warping_error(clip, noisy, 1)
+    assert moving.warping_error(clip, found, 5) < 0.6 * moving.warping_error(clip, noisy, 5)
+    gap = np.abs(found[-1].astype(float) - clip.frames[-1]).mean()
+    assert gap < 0.7 * np.abs(noisy[-1].astype(float) - clip.frames[-1]).mean()
+
+
+def test_a_cut_begins_anew(picture):
+    follower = Follower(0.9)
+    first, second = picture(64, 96), picture(64, 96, seed=1)
+    follower.next(first, Motion(True))
+    np.testing.assert_array_equal(follower.next(second, Motion(True)), second)
+    still = Motion(False, np.zeros((64, 96, 2), "float32"), np.ones((64, 96), "float32"))
+    third = follower.next(first, still)
+    np.testing.assert_allclose(third, 0.9 * second.astype(float) + 0.1 * first, atol=0.6)
+
+
+def test_deep_frames_follow_too(picture):
+    deep = picture(64, 96).astype("uint16") * 257
+    follower, estimator = Follower(0.5), MotionEstimator()
+    for _ in range(2):
+        found = follower.next(deep, estimator.next(deep))
+    assert found.dtype == np.uint16 and np.abs(found.astype(int) - deep).max() < 300
+
+
+def test_tiny_frames_have_no_motion(picture):
+    estimator = MotionEstimator()
+    for _ in range(2):
+        motion = estimator.next(picture(8, 8))
+    assert motion == Motion(False)
+
+
+# === Scenes ===
+
+
+def test_cuts_are_found(photo):
+    frames = [imaging.resize_image(photo(name), (90, 160)) for name in PHOTOS]
+    detector, cuts = SceneDetector(), []
+    for frame in frames:
+        cuts += [detector.is_cut(frame.mean(axis=-1).astype("uint8")) for _ in range(4)]
+    expected = [n % 4 == 0 for n in range(4 * len(PHOTOS))]
+    assert cuts == expected
+
+
+@pytest.mark.parametrize("kind", ["pan", "zoom", "rotate", "object", "shake"])
+def test_motion_is_no_cut(moving, photo, kind):
+    for name in ("temple", "coffee"):
+        clip = moving.MovingClip(kind, photo(name), photo("cat"), (90, 160), 8)
+        detector = SceneDetector()
+        cuts = [detector.is_cut(frame.mean(axis=-1).astype("uint8")) for frame in clip.frames]
+        assert cuts == [True] + 7 * [False]
+
+
+def test_fades_and_flashes_are_no_cuts(photo):
+    frame = imaging.resize_image(photo("temple"), (90, 160)).mean(axis=-1)
+    levels = [1, 1, 0.9, 0.75, 0.6, 0.45, 0.3, 0.15, 0]
+    fade, flash = SceneDetector(), SceneDetector()
+    assert not any([fade.is_cut((frame * share).astype("uint8")) for share in levels][1:])
+    lit = [frame, frame, np.clip(frame + 40, 0, 255), frame, frame]
+    assert not any([flash.is_cut(each.astype("uint8")) for each in lit][1:])
+
+
+# === Styles over time ===
+
+
+def test_times_and_styles():
+    found = split_at(["5s:mosaic", "0:great-wave", "1:30:C:\\a.jpg", "2m:a:b.png"])
+    assert found == [(0, "great-wave"), (5, "mosaic"), (90, "C:\\a.jpg"), (120, "a:b.png")]
+    for text in ("mosaic", "5s:", ":mosaic", "soon:mosaic"):
+        with pytest.raises(UsageError, match="--style-at"):
+            split_at([text])
+    with pytest.raises(UsageError, match="at the same time"):
+        split_at(["1:a", "1s:b"])
+
+
+def test_a_schedule():
+    schedule = Schedule([Fraction(0), Fraction(5), Fraction(10)], ["a", "b", "c"], 2.0)
+    assert [schedule.at(Fraction(t)) for t in (0, 4, 8, 12, 99)] == ["a", "a", "b", "c", "c"]
+    middle = schedule.at(Fraction(6))
+    assert isinstance(middle, StyleMix) and middle.styles == ["a", "b"]
+    assert middle.weights == pytest.approx([0.5, 0.5])
+    early = schedule.at(Fraction(51, 10)).weights[1]
+    assert 0 < early < 0.05
+    # A transition that is longer than a style lasts ends in time.
+    quick = Schedule([Fraction(0), Fraction(1), Fraction(2)], ["a", "b", "c"], 60.0)
+    assert quick.at(Fraction(3, 2)).weights == pytest.approx([0.5, 0.5])
+    assert quick.at(Fraction(199, 100)).weights[1] > 0.99
+    sudden = Schedule([Fraction(0), Fraction(1)], ["a", "b"], 0.0)
+    assert [sudden.at(Fraction(t, 10)) for t in (9, 10)] == ["a", "b"]
+
+
+@pytest.fixture
+def video(tiny_preset, exact):
+    words = ["--checkpoint", str(tiny_preset), "--quiet", "--stability", "0"]
+    return lambda *flags: cli.main(["video", *map(str, flags), *words])
+
+
+def test_styles_change_with_the_time(video, make_clip, gallery, tmp_path):
+    clip = make_clip(tmp_path / "clip.mp4", 12, rate="10")
+    x, y = (gallery[1] / f"{name}.png" for name in "xy")
+    words = ["--style-at", f"0:{x}", f"0.5s:{y}", "--transition", "0.2"]
+    assert video(clip, "-o", tmp_path / "both_%02d.png", *words) == 0
+    for name, style in (("x", x), ("y", y)):
+        assert video(clip, "-o", tmp_path / f"{name}_%02d.png", "--style", style) == 0
+
+    def load(name, number):
+        return imaging.load_image(tmp_path / f"{name}_{number:02}.png").astype(int)
+
+    for number in (1, 5, 6):  # At 0, 0.4 and 0.5 s.
+        np.testing.assert_array_equal(load("both", number), load("x", number))
+    for number in (8, 12):
+        np.testing.assert_array_equal(load("both", number), load("y", number))
+    assert (load("both", 7) != load("x", 7)).any() and (load("both", 7) != load("y", 7)).any()
+    assert video(clip, "-o", tmp_path / "z.mp4", *words, "--style", x) == 2
+    assert video(clip, "-o", tmp_path / "z.mp4", "--style-at", "0:missing.png") == 2
+
+
+# === Masks ===
+
+
+def test_one_mask_for_a_clip(video, make_clip, gallery, tmp_path):
+    clip = make_clip(tmp_path / "clip.mp4", 3)
+    mask = np.zeros((48, 64), "uint8")
+    mask[:, 32:] = 255
+    imaging.save_image(tmp_path / "mask.png", mask)
+    words = ["--style", gallery[1] / "x.png", "--mask", tmp_path / "mask.png"]
+    assert video(clip, "-o", tmp_path / "out_%d.png", *words) == 0
+    with av.open(str(clip)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    found = imaging.load_image(tmp_path / "out_2.png")
+    assert np.abs(found[:, :32].astype(int) - frames[1][:, :32]).max() <= 2
+    assert np.abs(found[:, 32:].astype(int) - frames[1][:, 32:]).mean() > 5
+
+
+def test_masks_that_move(video, make_clip, gallery, tmp_path):
+    clip = make_clip(tmp_path / "clip.mp4", 8, rate="10")
+
+    def window(height, width, number):
+        found = np.zeros((height, width, 3), "uint8")
+        # Nothing at first, then a band that moves to the right.
+        if number:
+            found[:, 16 * number : 16 * number + 16] = 255
+        return found
+
+    mask = make_clip(
+        tmp_path / "mask.mkv", 4, rate="5", codec="ffv1", pixel_format="gray", picture=window
+    )
+    words = ["--style", gallery[1] / "x.png", "--mask", mask]
+    assert video(clip, "-o", tmp_path / "out_%d.png", *words) == 0
+    plain = [imaging.load_image(p) for p in _plain(clip, tmp_path)]
+    for number in range(8):
+        found = imaging.load_image(tmp_path / f"out_{number + 1}.png").astype(int)
+        changed = np.abs(found - plain[number]).mean(axis=(0, 2)) > 2
+        place = number // 2
+        expected = np.zeros(64, bool)
+        if place:
+            expected[16 * place : 16 * place + 16] = True
+        assert (changed == expected).mean() > 0.9, number
+
+
+def _plain(clip, folder):
+    paths = []
+    with av.open(str(clip)) as container:
+        for number, frame in enumerate(container.decode(video=0)):
+            paths.append(folder / f"plain_{number}.png")
+            imaging.save_image(paths[-1], frame.to_ndarray(format="rgb24"))
+    return paths
+
+
+# === All of it ===
+
+
+def test_steady_results(moving, photo, root):
+    """The shipped weights: at most half the error of frame by frame."""
+    from adain.stylize.pipeline import StylizePipeline
+
+    clip = moving.MovingClip("pan", photo("temple"), photo("cat"), (120, 216), 9)
+    pipeline = StylizePipeline(checkpoint="adain_fast", engine="auto")
+    errors = {}
+    for stability in (0.0, 0.5):
+        regions = [StyledRegion(lambda time: "great-wave")]
+        renderer = Renderer(pipeline, regions, stability=stability, rate=Fraction(25))
+        frames = (
+            Frame(colors, None, Fraction(n, 25), Fraction(1, 25))
+            for n, colors in enumerate(clip.frames)
+        )
+        found = [renderer.frame(frame).colors for frame in frames]
+        errors[stability] = moving.warping_error(clip, found, 1)
+    assert errors[0.5] < 0.5 * errors[0.0]
+
+
+def test_stability_0_is_frame_by_frame(picture, tiny_model, tiny_preset):
+    from adain.stylize.pipeline import StylizePipeline
+
+    pipeline = StylizePipeline(checkpoint=str(tiny_preset), stylizer=tiny_model)
+    style = picture(48, 48, seed=5)
+    regions = [StyledRegion(lambda time: style)]
+    renderer = Renderer(pipeline, regions, stability=0.0, rate=Fraction(25))
+    for number in range(3):
+        frame = Frame(picture(48, 64, seed=number), None, Fraction(number), Fraction(1))
+        expected = pipeline.run(frame.colors, regions=[Region(None, style)])
+        np.testing.assert_array_equal(renderer.frame(frame).colors, expected)
