@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from adain.inference import stylizer as stylizers
+from adain.inference import passes
 from adain.inference.photo import Photo, Statistics
 from adain.inference.regions import Region
 from adain.networks import compact2
@@ -97,8 +97,8 @@ def test_serialised(model, picture, style):
 @pytest.fixture
 def small_bounds(monkeypatch):
     """Photos of more than 80 x 80 pixels count as large; their copies have 64 x 64."""
-    monkeypatch.setattr(stylizers, "SMALL", 80 * 80)
-    monkeypatch.setattr(stylizers, "COPY", 64 * 64)
+    monkeypatch.setattr(passes, "SMALL", 80 * 80)
+    monkeypatch.setattr(passes, "COPY", 64 * 64)
 
 
 @pytest.fixture
@@ -139,15 +139,15 @@ def test_small_photos_take_one_pass(model, picture, style, measured):
 def test_a_copy_of_the_same_size_changes_nothing(model, picture, style, monkeypatch, measured):
     content = picture(160, 192)
     plain = model.stylize(content, style)
-    monkeypatch.setattr(stylizers, "SMALL", 0)
-    monkeypatch.setattr(stylizers, "COPY", 160 * 192)
+    monkeypatch.setattr(passes, "SMALL", 0)
+    monkeypatch.setattr(passes, "COPY", 160 * 192)
     assert levels(model.stylize(content, style), plain) <= 1
     assert measured == [(160, 192)]
 
 
 def test_progress_reaches_its_end(model, picture, style, small_bounds, monkeypatch):
     for palette, bound in ((0, 2**22), (0.5, 2**22), (0.5, 1)):
-        monkeypatch.setattr(stylizers, "ONE_PASS", bound)
+        monkeypatch.setattr(passes, "ONE_PASS", bound)
         for tile in (0, 64):
             seen = []
             model.stylize(

@@ -11,7 +11,7 @@ import pytest
 from adain import cli
 from adain.imaging.io import load_image, read_history, resize_image, save_image
 from adain.imaging.palette import FLOOR, MAX_GAIN, Palette, mix_palettes, recolor, transport
-from adain.inference import stylizer
+from adain.inference import passes
 from adain.inference.regions import Region
 from adain.inference.style_code import StyleCode, mix
 
@@ -248,8 +248,8 @@ def smooth(picture, height, width):
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_tiles_have_one_map(any_model, code, picture, monkeypatch, one_pass, dtype):
     if not one_pass:
-        monkeypatch.setattr(stylizer, "ONE_PASS", 1000)
-        monkeypatch.setattr(stylizer, "COPY", 64 * 64)
+        monkeypatch.setattr(passes, "ONE_PASS", 1000)
+        monkeypatch.setattr(passes, "COPY", 64 * 64)
     content = uneven(picture, 150, 333).astype(dtype) * (257 if dtype == "uint16" else 1)
     steps: list = []
     whole = any_model.stylize(content, code, palette=0.8, progress=lambda *step: steps.append(step))
@@ -265,8 +265,8 @@ def test_tiles_have_one_map(any_model, code, picture, monkeypatch, one_pass, dty
 def test_a_copy_has_nearly_the_palette_of_the_whole(any_model, code, picture, monkeypatch):
     content = smooth(picture, 240, 320)
     exact = any_model.stylize(content, code, palette=1)
-    monkeypatch.setattr(stylizer, "ONE_PASS", 1000)
-    monkeypatch.setattr(stylizer, "COPY", 160 * 120)
+    monkeypatch.setattr(passes, "ONE_PASS", 1000)
+    monkeypatch.setattr(passes, "COPY", 160 * 120)
     near = any_model.stylize(content, code, palette=1)
     assert np.abs(exact.astype(int) - near).mean() < 6
 
@@ -275,8 +275,8 @@ def test_a_copy_has_nearly_the_palette_of_the_whole(any_model, code, picture, mo
 def test_each_region_has_its_own_palette(any_model, code, picture, monkeypatch, one_pass):
     content = smooth(picture, 96, 160)
     if not one_pass:
-        monkeypatch.setattr(stylizer, "ONE_PASS", 1000)
-        monkeypatch.setattr(stylizer, "COPY", 64 * 64)
+        monkeypatch.setattr(passes, "ONE_PASS", 1000)
+        monkeypatch.setattr(passes, "COPY", 64 * 64)
     green = any_model.encode_style((picture(48, 48, seed=6) * [0.2, 0.9, 0.3]).astype("uint8"))
     left = np.zeros((96, 160), "uint8")
     left[:, :60] = 255
@@ -296,8 +296,8 @@ def test_each_region_has_its_own_palette(any_model, code, picture, monkeypatch, 
 
 
 def test_a_region_of_one_pixel_of_a_large_photo(any_model, code, picture, monkeypatch):
-    monkeypatch.setattr(stylizer, "ONE_PASS", 1000)
-    monkeypatch.setattr(stylizer, "COPY", 32 * 32)
+    monkeypatch.setattr(passes, "ONE_PASS", 1000)
+    monkeypatch.setattr(passes, "COPY", 32 * 32)
     content, mask = picture(160, 320), np.zeros((160, 320), "uint8")
     mask[70, 80] = 3
     found = any_model.stylize_regions(content, [Region(mask, code)], palette=1)

@@ -493,7 +493,7 @@ def test_nothing_of_a_photo_waits_for_the_garbage_collector(
             super().__init__(*args)
             made.append(weakref.ref(self))
 
-    monkeypatch.setattr("adain.inference.stylizer.Photo", Photo)
+    monkeypatch.setattr("adain.inference.passes.Photo", Photo)
     pipeline = exact_pipeline(**options)
     gc.disable()
     try:

@@ -4,33 +4,22 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from itertools import count
+from collections.abc import Sequence
 from numbers import Real
 
 import numpy as np
 
-from adain.imaging.palette import Palette, transport
+from adain.imaging.palette import Palette
 from adain.imaging.pixels import check_picture
 from adain.inference import tiling
-from adain.inference.photo import Look, Networks, Photo, Statistics, shrink
+from adain.inference.passes import Part, Pass, Progress
+from adain.inference.photo import Networks, Photo, Statistics
 from adain.inference.regions import Region, check_alpha, to_mask
 from adain.inference.steady import Steady
 from adain.inference.style_code import StyleCode
 from adain.presets.architecture import Architecture
 
-ONE_PASS = 2**22
-"""Pixels of all regions together up to which a result's own palette is taken, in one pass."""
-COPY = 2**18
-"""Pixels of the copy of a larger photo from which its result's palette is taken, and what its
-decoder normalises with."""
-SMALL = 2**19
-"""Pixels up to which a decoder normalises with what it finds in the photo itself."""
-
 logger = logging.getLogger(__name__)
-
-Progress = Callable[[int, int], None]
-"""Called with the number of steps done, and of all steps."""
 
 
 class Stylizer(ABC):
@@ -272,77 +261,10 @@ class Stylizer(ABC):
             raise ValueError(f"`palette` must be in [0, 1]. Received: palette={palette}")
         _check_tile(tile)
         content = check_picture(content, "content")
-        styles = [self._to_code(style, tile) for style, _ in parts]
-        moves = [
-            self._move(code, alpha, palette) for code, (_, alpha) in zip(styles, parts, strict=True)
-        ]
-        steps, total = count(1), 0
-
-        # It holds no photo: photos hold it, and such a circle would keep their arrays for a while.
-        def tick():
-            if progress is not None:
-                progress(next(steps), total)
-
-        def look(photo, kind="content"):
-            owns = [
-                Statistics(*steady.hold(kind, number, own))
-                for number, own in enumerate(photo.statistics())
-            ]
-            ways = zip(owns, styles, parts, strict=True)
-            return [Look(own, _to_statistics(code), alpha) for own, code, (_, alpha) in ways]
-
-        def fix(looks, photo=None):
-            """With what the decoder normalises with, measured in a photo, or as it was before."""
-            if not fixes:
-                return looks
-            numbers = range(len(looks))
-            if photo is None:
-                found = [steady.held("decoder", number) for number in numbers]
-            else:
-                measured = [look.fixed for look in photo.measure(looks)]
-                found = [steady.hold("decoder", number, [measured[number]]) for number in numbers]
-            return [look._replace(fixed=own) for look, (own,) in zip(looks, found, strict=True)]
-
-        def take_palettes(photo, pictures):
-            found = [(own.mean, own.covariance) for own in photo.palettes(pictures)]
-            return [Palette(*steady.hold("palette", *pair)) for pair in enumerate(found)]
-
-        def recolored(looks, palettes):
-            ways = zip(looks, palettes, styles, moves, strict=True)
-            return [
-                look._replace(matrix=transport(own, code.palette, move)) if move else look
-                for look, own, code, move in ways
-            ]
-
-        steady = steady or Steady(0)
-        pixels = content.shape[0] * content.shape[1]
-        photo = Photo(self._networks, content, masks, tile, tick)
-        total += 2 * photo.cuts
-        cuts, large = photo.cuts > 1, pixels > SMALL
-        several = cuts or masks is not None or large or steady.window > 0
-        fixes = self._architecture.normalized and several
-        measures = fixes and steady.due("decoder")
-        takes = any(moves) and steady.due("palette")
-        recolors_copy = takes and pixels * len(parts) > ONE_PASS
-        copy, palettes = None, None
-        if recolors_copy or (measures and (cuts or large)):
-            small = self._architecture.normalized and not large
-            source = (content, masks) if small else shrink(content, masks, COPY)
-            # What a decoder normalises with is that of a whole picture.
-            copy = Photo(self._networks, *source, 0 if fixes else tile, tick)
-            total += copy.cuts * (1 + recolors_copy)
-            copied = fix(look(copy, "copy"), copy if measures else None)
-            if recolors_copy:
-                palettes = take_palettes(copy, copy.pictures(copied))
-        elif any(moves) and not takes:
-            palettes = [Palette(*steady.held("palette", number)) for number in range(len(parts))]
-        looks = fix(look(photo), photo if measures and copy is None else None)
-        if palettes:
-            return photo.stylize(recolored(looks, palettes))
-        if not any(moves):
-            return photo.stylize(looks)
-        pictures = photo.pictures(looks)
-        return photo.compose(pictures, recolored(looks, take_palettes(photo, pictures)))
+        codes = [(self._to_code(style, tile), alpha) for style, alpha in parts]
+        styled = [Part(code, alpha, self._move(code, alpha, palette)) for code, alpha in codes]
+        once = Pass(self._networks, content, masks, tile, steady or Steady(0), progress)
+        return once.run(styled)
 
     def _move(self, code: StyleCode, alpha: float, palette: float) -> float:
         """How far a result's colours are moved to a style's."""
@@ -362,10 +284,6 @@ class Stylizer(ABC):
         code = style if isinstance(style, StyleCode) else self.encode_style(style, tile=tile)
         self.check_code(code)
         return code
-
-
-def _to_statistics(code: StyleCode) -> Statistics:
-    return Statistics(np.concatenate(code.means), np.concatenate(code.stds))
 
 
 def _check_tile(tile: int) -> None:
