@@ -220,6 +220,12 @@ COMMANDS = {
         "adain.batch.config:BatchConfig",
         extra="batch",
     ),
+    "live": Command(
+        "Show a camera or a clip in a window, stylised.",
+        "adain.video.live_command:live",
+        "adain.video.live_config:LiveConfig",
+        extra="video",
+    ),
     "optimize": Command(
         "Repaint photos by the slow method, or make textures of styles.",
         "adain.optimization.command:optimize",

@@ -35,7 +35,7 @@ from common import make_parser, write_report  # noqa: E402
 from moving import KINDS, MovingClip, warping_error  # noqa: E402
 
 PAIRS = {
-    "pan": ("temple", "great-wave"),
+    "pan": ("temple", "blue-river"),
     "zoom": ("coffee", "starry-night"),
     "rotate": ("flower", "mont-sainte-victoire"),
     "object": ("temple", "vase-of-flowers"),
@@ -218,7 +218,7 @@ def write_clip(path: Path, size: tuple[int, int], count: int) -> None:
 
 def run_command(clip: Path, options: argparse.Namespace, *flags: str) -> tuple[dict, float]:
     """What `--json` tells of one run, and its peak of memory, MiB."""
-    words = [sys.executable, "-m", "adain", "video", str(clip), "--style", "great-wave"]
+    words = [sys.executable, "-m", "adain", "video", str(clip), "--style", "blue-river"]
     words += ["--checkpoint", options.preset, "--engine", options.engine, "--json", "--quiet"]
     words += ["-o", str(clip.with_name("out.mp4")), "--overwrite", *flags]
     process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -240,12 +240,12 @@ def measure_speed(options: argparse.Namespace, folder: Path) -> dict:
     write_clip(clip, size, options.count)
     pipeline = StylizePipeline(checkpoint=options.preset, engine=options.engine, pictures=1000)
     frames = MovingClip("pan", photo("temple"), photo("cat"), size, 25).frames
-    pipeline.run(frames[0], "great-wave")
+    pipeline.run(frames[0], "blue-river")
     rates: dict[str, list[float]] = {"network": [], "plain": [], "steady": []}
     for _ in range(options.rounds):
         started = time.perf_counter()
         for frame in frames:
-            pipeline.run(frame, "great-wave")
+            pipeline.run(frame, "blue-river")
         rates["network"].append(len(frames) / (time.perf_counter() - started))
         for way, stability in (("plain", 0.0), ("steady", options.stability)):
             found, _ = run_command(clip, options, "--stability", str(stability))

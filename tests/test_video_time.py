@@ -149,8 +149,8 @@ def test_fades_and_flashes_are_no_cuts(photo):
 
 
 def test_times_and_styles():
-    found = split_at(["5s:mosaic", "0:great-wave", "1:30:C:\\a.jpg", "2m:a:b.png"])
-    assert found == [(0, "great-wave"), (5, "mosaic"), (90, "C:\\a.jpg"), (120, "a:b.png")]
+    found = split_at(["5s:mosaic", "0:blue-river", "1:30:C:\\a.jpg", "2m:a:b.png"])
+    assert found == [(0, "blue-river"), (5, "mosaic"), (90, "C:\\a.jpg"), (120, "a:b.png")]
     for text in ("mosaic", "5s:", ":mosaic", "soon:mosaic"):
         with pytest.raises(UsageError, match="--style-at"):
             split_at([text])
@@ -263,7 +263,7 @@ def test_steady_results(moving, photo, root):
     pipeline = StylizePipeline(checkpoint="adain_fast", engine="auto")
     errors = {}
     for stability in (0.0, 0.5):
-        regions = [StyledRegion(lambda time: "great-wave")]
+        regions = [StyledRegion(lambda time: "blue-river")]
         renderer = Renderer(pipeline, regions, stability=stability, rate=Fraction(25))
         frames = (
             Frame(colors, None, Fraction(n, 25), Fraction(1, 25))
