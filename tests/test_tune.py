@@ -195,8 +195,8 @@ def test_resumes_where_it_was_killed(make_config, monkeypatch, tmp_path):
         np.testing.assert_array_equal(found, expected)
     assert tuned.best.before == whole.best.before
     assert tuned.best["seconds"] > 0
-    previews = sorted(path.name for path in config.run_folder.glob("*.png"))
-    assert previews == [f"preview-{step:05}.png" for step in (0, 2, 4, 6)]
+    previews = sorted(path.name for path in config.run_folder.glob("*.jpg"))
+    assert previews == [f"preview-{step:05}.jpg" for step in (0, 2, 4, 6)]
     assert list((config.run_folder / "logs").glob("events.*"))
 
 

@@ -74,7 +74,7 @@ def _not_continued(path: Path, reason: str) -> TrainingError:
     reason = " ".join(reason.split()).removesuffix(".")
     return TrainingError(
         f"{path}: cannot be continued ({reason}). "
-        "Choose another --checkpoint folder, or delete this one to start again."
+        "Choose another folder for the run, or delete this file to start again."
     )
 
 
@@ -98,9 +98,10 @@ class StopOnNaN(_Run):
 
     def on_train_batch_end(self, batch, logs=None):
         if not math.isfinite(float(logs["loss"])):
+            clip = "" if self.config.clip_norm else " or with --clip-norm 1"
             raise TrainingError(
                 f"The loss became {float(logs['loss'])} at step {self.step(batch)}. The last "
-                "checkpoint is good; go on with a smaller --learning-rate or with --clip-norm 1."
+                f"checkpoint is good; resume from it with a smaller --learning-rate{clip}."
             )
 
 
@@ -262,5 +263,5 @@ def judge(outputs: list[np.ndarray], styles: list[np.ndarray]) -> str:
     if contrast(outputs) < 0.1 * contrast(styles):
         return "the output is almost constant; try a smaller --learning-rate or start again"
     if colour(outputs) < 0.1 * colour(styles):
-        return "the output is grey; try a larger --style-weight or a smaller --learning-rate"
+        return "the output is grey; try more weight on the style or a smaller --learning-rate"
     return ""

@@ -45,7 +45,7 @@ _SHOWN = 4
 _GAIN = 0.002
 """By what share the validation loss must fall to count as better."""
 
-_FREE = {"max_iter", "workers", "checkpoint", "save_iter", "summary_iter", "image_iter"}
+_FREE = {"max_iter", "workers", "checkpoint", "learning_rate"}
 """Settings that may change when a run is resumed."""
 
 
@@ -263,5 +263,5 @@ class _TuningProgress(TensorBoardLogger):
     def _show(self, step: int) -> np.ndarray:
         with averaged_weights(self.model, step):
             grid = super()._show(step)
-        imaging.save_image(Path(self.config.checkpoint) / f"preview-{step:05}.png", grid)
+        imaging.save_image(Path(self.config.checkpoint) / f"preview-{step:05}.jpg", grid)
         return grid

@@ -45,7 +45,6 @@ class TuneConfig(Given):
         required=True,
     )
     out_path: str = flag("", "the style card to write, .npz", required=True, short="-o")
-    # A step with the full-width network takes four times as long.
     checkpoint: str = flag(
         "adain_fast",
         "weights that the card is for: a preset's name, its folder, or a training folder",
@@ -80,7 +79,7 @@ class TuneConfig(Given):
         limits=Range(least=64),
     )
     crop_size: int = flag(160, "side of the crops", limits=Range(least=64, multiple=32))
-    learning_rate: float = flag(0.02, "Adam's learning rate", limits=Range(above=0))
+    learning_rate: float = flag(0.03, "Adam's learning rate", limits=Range(above=0))
     vgg_path: str = flag("adain_vgg19", "the loss network, as in `adain train`")
     seed: int = flag(0, "the same seed gives the same crops", limits=NOT_NEGATIVE)
     workers: int = flag(0, "threads that load pictures (0: one for each core)", limits=NOT_NEGATIVE)
