@@ -18,6 +18,7 @@ from adain.networks.model import StyleTransfer
 from adain.networks.vgg19 import get_arrays
 from adain.options import UsageError
 from adain.presets import npz
+from adain.training import style_tuner
 from adain.training.callbacks import Checkpoint, TrainingError
 from adain.training.config import STATE
 from adain.training.style_tuner import StyleTuner
@@ -136,8 +137,19 @@ def test_crops_count_together(tiny_model, picture):
     assert together < 0.5 * float(tuner.style_loss(taps, targets[0]))
 
 
+def test_large_styles_go_in_pieces(tiny_model, picture, monkeypatch):
+    style = picture(64, 128, seed=3)
+    code = tiny_model.encode_style(style)
+    halves = [style[:, :64], style[:, 64:]]
+    expected, _, _ = StyleTuner(tiny_model, None, code, halves)._style_statistics({})
+    monkeypatch.setattr(style_tuner, "_PIECE", 64)
+    found, _, _ = StyleTuner(tiny_model, None, code, [style])._style_statistics({})
+    for mine, wanted in zip(found[0], expected[0], strict=True):
+        np.testing.assert_allclose(mine, wanted, rtol=1e-5)
+
+
 def test_several_pictures_are_one_style(make_config, tmp_path, picture):
-    """Each counts alike, also the pieces of a long one."""
+    """Each counts alike."""
     save_image(tmp_path / "long.png", picture(64, 300, seed=9))
     names = (str(tmp_path / "style.png"), str(tmp_path / "long.png"))
     tuned = tune(make_config(style_path=names, max_iter=1, learning_rate=1e-9))

@@ -19,8 +19,8 @@ from adain.networks.adain import mean_std
 from adain.networks.model import StyleTransfer
 from adain.training.model import AdaINTrainer
 
-_LONGEST = 2
-"""Longer styles, in proportion to their shorter side, are looked at in pieces."""
+_PIECE = 1024
+"""Styles with longer sides, pixels, go through the loss network in pieces."""
 
 
 @keras.saving.register_keras_serializable("adain")
@@ -103,9 +103,9 @@ class StyleTuner(AdaINTrainer):
         """Means and deviations of the style in the loss network, a list of taps for each size."""
         pieces = []
         for picture in styles:
-            height, width = picture.shape[:2]
-            count = math.ceil(max(height, width) / (_LONGEST * min(height, width)))
-            pieces += np.array_split(picture, count, axis=0 if height > width else 1)
+            rows, columns = (math.ceil(side / _PIECE) for side in picture.shape[:2])
+            for band in np.array_split(picture, rows):
+                pieces += np.array_split(band, columns, axis=1)
         stride = 8 * 2 ** (self.views.count - 1)
         found: list = []
         for piece in pieces:

@@ -18,6 +18,7 @@ import numpy as np
 
 from adain.files import remove_leftovers
 from adain.imaging import io as imaging
+from adain.inference.memory import choose_tile
 from adain.inference.style_code import StyleCode, mix
 from adain.networks import vgg19
 from adain.networks.model import StyleTransfer
@@ -148,7 +149,11 @@ def _measure(transfer: StyleTransfer, styles: Sequence[np.ndarray], config: Tune
         "credit": config.credit,
         "license": config.license,
     }
-    return mix([transfer.encode_style(style, **about) for style in styles])
+    codes = []
+    for style in styles:
+        tile = choose_tile(transfer, style)
+        codes.append(transfer.encode_style(style, tile=tile, **about))
+    return mix(codes)
 
 
 def _build_loss_network(transfer: StyleTransfer, path: str) -> keras.Model:

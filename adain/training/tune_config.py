@@ -20,9 +20,9 @@ class Strength(NamedTuple):
 
 
 STRENGTHS = {
-    "gentle": Strength(8.0, 1.1),
-    "normal": Strength(4.0, 1.2),
-    "bold": Strength(2.0, 1.35),
+    "gentle": Strength(8.0, 1.08),
+    "normal": Strength(4.0, 1.15),
+    "bold": Strength(2.0, 1.3),
 }
 """What `--strength` stands for."""
 
