@@ -14,6 +14,7 @@ EXTRAS = {
     "export": ("onnx",),
     "video": ("av",),
     "batch": ("pyarrow",),
+    "ray": ("pyarrow", "ray"),
     "onnxruntime": ("onnxruntime",),
     "openvino": ("openvino",),
     "jax": ("keras", "jax", "h5py", "scipy", "skimage", "tensorboard", "torchfile"),

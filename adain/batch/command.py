@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from adain import console
+from adain import console, extras
 from adain.batch.config import BatchConfig
 from adain.batch.estimate import describe, describe_size, measure, spans
 from adain.batch.job import Job, by_file, take_part
@@ -25,9 +26,14 @@ from adain.presets.preset import Preset
 from adain.sources import Source, disambiguate, find_sources, is_card
 from adain.stylize.plan import fitting_styles
 
+if TYPE_CHECKING:
+    from adain.batch.cluster import RayPool
+
 
 def batch(config: BatchConfig) -> int:
     """Stylise a data set, or tell how long that takes."""
+    if config.cluster:
+        extras.require("ray", "--cluster")
     found = find_set(config.content_path, config.out_path)
     tell(*found.notes)
     complain(*found.problems)
@@ -84,7 +90,7 @@ def _run(job: Job, index: Index, whole: bool) -> bool:
     _clean(job, list(shards))
     left = Counter(unit.file for unit in todo if unit.file is not None)
     failures: dict[str, str] = {}
-    pool = Pool(job, config.workers, _cores(job), config.options().memory_limit)
+    pool = _pool(job)
     pool.tasks += [Task(tuple(shards[file]), file) for file in ready]
     pool.tasks += [Task((unit,)) for unit in todo]
     count = sum(unit.count for unit in units)
@@ -116,6 +122,16 @@ def _run(job: Job, index: Index, whole: bool) -> bool:
     problems = _of_part(index, list(shards), config.part)
     counts = write_manifest(job, units, problems, failures)
     return _report(job, counts, bar, index.units)
+
+
+def _pool(job: Job) -> Pool | RayPool:
+    """What runs the tasks."""
+    config = job.config
+    if not config.cluster:
+        return Pool(job, config.workers, _cores(job), config.options().memory_limit)
+    from adain.batch.cluster import RayPool
+
+    return RayPool(job, config.cluster, config.workers)
 
 
 def _of_part(index: Index, files: Sequence[File], part: tuple[int, int]) -> list[tuple[str, str]]:

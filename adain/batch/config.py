@@ -118,6 +118,12 @@ class BatchConfig:
         "one folder, or each into its own, are together what one makes",
         affects_result=False,
     )
+    cluster: str = flag(
+        "",
+        "run on a Ray cluster, at this address or, auto, the one this machine belongs to; all of "
+        "its machines must see the same files",
+        affects_result=False,
+    )
     plan: bool = flag(
         False,
         "make nothing; tell how long 1, 8 and 64 such machines take, from a few measured pictures",

@@ -21,7 +21,7 @@ class BatchBar:
         self._bar = progress_bar(total, "picture", quiet, initial=before)
         self._lines = not quiet and isinstance(self._bar, NoProgress)
         self._total, self._before = total, before
-        self._done = 0
+        self._done = self._first = 0
         self._begun: dict[str, int] = {}
         # From the first picture on: processes take some seconds to start.
         self._start = self._told = None
@@ -50,7 +50,9 @@ class BatchBar:
         now = time.monotonic()
         if self._start is None:
             self._start = self._told = now
-        self.rate = done / (now - self._start) if now > self._start else 0.0
+            self._first = done
+        since = now - self._start
+        self.rate = (done - self._first) / since if since > 0 else 0.0
         self._bar.update(self._before + done - self._bar.n)
         if self._lines and now - self._told >= self.EVERY:
             self._told = now
