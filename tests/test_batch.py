@@ -310,14 +310,21 @@ def test_killed_at_any_moment(
     words = ["--content-path", sets[form], "--style", batch_styles, "--checkpoint", tiny_preset]
     words += ["--engine", "mnn", "--out-path", tmp_path / "out", "--workers", "2"]
     runs = [sys.executable, "-m", "adain", "batch", *map(str, words)]
+    alive = []
     for number in range(6):
         process = subprocess.Popen(runs, start_new_session=True, stderr=subprocess.DEVNULL)
-        time.sleep(rng.uniform(1, 4))
+        # At any moment of the work: after some more files, and a moment.
+        enough = len(list((tmp_path / "out").rglob("*"))) + rng.randint(1, 8)
+        while process.poll() is None and len(list((tmp_path / "out").rglob("*"))) < enough:
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.03))
+        alive.append(process.poll() is None)
         if number % 2:
             os.killpg(process.pid, signal.SIGKILL)
         else:
             process.kill()
         process.wait()
+    assert sum(alive) >= 3, "the runs ended before they could be killed"
     for _ in range(2):
         assert subprocess.run(runs, stderr=subprocess.DEVNULL).returncode == 0
         assert contents(tmp_path / "out") == contents(tmp_path / "whole")

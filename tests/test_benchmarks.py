@@ -136,3 +136,16 @@ def test_large_pictures(root, tmp_path):
     assert 20 < memory["memory_mib"] < 1024 and memory["seconds"] > 0
     assert strokes["with"]["correlation"] > strokes["without"]["correlation"]
     assert strokes["with"]["difference"] < strokes["without"]["difference"]
+
+
+def test_simulated_clusters(load_script):
+    """By hand, where nothing varies; and losses cost, but lose nothing."""
+    simulate = load_script("benchmarks/cluster_plan.py").simulate
+    assert simulate(10, 2.0, 1, 1) == 20
+    assert simulate(10, 2.0, 2, 2) == 6  # Three rounds of four cores.
+    assert simulate(8, 2.0, 2, 2, start=0, join=10) == 4 + 5
+    assert simulate(1, 3.0, 64, 2) == 3
+    steady = simulate(1000, 60, 4, 2, start=30, spread=0.3)
+    assert 7500 < steady < 7500 + 60 + 30 + 4 * 60
+    lossy = simulate(1000, 60, 4, 2, start=30, spread=0.3, lost=200)
+    assert steady < lossy < 2 * steady
