@@ -124,6 +124,28 @@ def test_only_the_code_learns(make_compact2, tiny_model, picture):
     np.testing.assert_allclose(start.stds[2], code.stds[2], rtol=1e-6)
 
 
+def test_contents_count_in_proportion_to_styles(tiny_model, picture):
+    """Whatever the network's losses are, each strength weighs both alike."""
+    style = picture(64, 64, seed=3)
+    code = tiny_model.encode_style(style)
+    how = {"style_weight": 4.0, "coarse_weight": 2.5, "coarse_levels": 2, "content_weight": 9.0}
+    tuner = StyleTuner(tiny_model, None, code, [style], **how)
+    tuner.compile(optimizer="sgd", jit_compile=False)
+    photos = {"content": np.stack([picture(64, 64, seed=seed) for seed in (2, 3)])}
+
+    def measure():
+        tuner.reset_metrics()
+        found = tuner.test_on_batch(photos, return_dict=True)
+        return {f"val_{name}": float(value) for name, value in found.items()}
+
+    before = measure()
+    balanced = tuner.balance(before, 0.5)
+    after = measure()
+    assert balanced["val_loss"] == pytest.approx(after["val_loss"], rel=1e-4)
+    style = 4 * (after["val_style_loss"] + 2.5 * after["val_coarse_loss"])
+    assert after["val_loss"] == pytest.approx(1.5 * style, rel=1e-4)
+
+
 def test_crops_count_together(tiny_model, picture):
     """Two halves of a picture have its statistics, though neither has."""
     style = picture(64, 128, seed=3)

@@ -54,6 +54,13 @@ class StyleTuner(AdaINTrainer):
         super().__init__(model, loss_network, **losses)
         model.trainable = False
         self.stylizer = model
+        # A variable, because what it should be shows once the losses are known.
+        self.content_weight = self.add_weight(
+            shape=(),
+            initializer=keras.initializers.Constant(self.content_weight),
+            trainable=False,
+            name="content_weight",
+        )
         self._start = code
         self._mean, self._std = (
             np.concatenate(vectors).reshape(1, 1, 1, -1) for vectors in (code.means, code.stds)
@@ -70,7 +77,7 @@ class StyleTuner(AdaINTrainer):
     @property
     def parts(self) -> dict[str, list]:
         return {
-            "code": [self._origin, *self._changes, *self.best.variables],
+            "code": [self._origin, self.content_weight, *self._changes, *self.best.variables],
             "optimizer": self.optimizer.variables,
         }
 
@@ -93,6 +100,23 @@ class StyleTuner(AdaINTrainer):
         )
         about = vars(self._start) | {"means": means, "stds": stds}
         return StyleCode(**about)
+
+    def balance(self, losses: dict[str, float], share: float) -> dict[str, float]:
+        """Weigh the content in proportion to the style.
+
+        Args:
+            losses: Of validation, with the code as it was measured.
+            share: How much the content then counts, beside the style's 1.
+
+        Returns:
+            The losses with the new weight.
+        """
+        style = losses["val_style_loss"] + self.coarse_weight * losses["val_coarse_loss"]
+        content = max(losses["val_content_loss"], 1e-6)
+        weight = share * self.style_weight * style / content
+        total = losses["val_loss"] + (weight - float(self.content_weight)) * content
+        self.content_weight.assign(weight)
+        return losses | {"val_loss": total}
 
     def _apply(self, mean_change, std_change):
         # Not by operators: NumPy's come first, and cannot take variables.

@@ -252,6 +252,7 @@ class _TuningProgress(TensorBoardLogger):
         losses = super()._validate(step)
         best = self.best
         if not step:
+            losses = self.model.balance(losses, self.config.content_weight)
             best.before = best.after = losses
             return losses
         kept = losses["val_content_loss"] <= self._limit * best.before["val_content_loss"]

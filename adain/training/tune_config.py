@@ -14,15 +14,17 @@ from adain.training.config import TrainConfig
 class Strength(NamedTuple):
     """How far tuning goes."""
 
-    content_weight: float
+    content_share: float
+    """What the content loss of the style as it was counts, beside 1 of its style losses: how large
+    those are differs between weights by orders of magnitude."""
     content_limit: float
     """The content loss of validation may be this many times that of the style as it was."""
 
 
 STRENGTHS = {
-    "gentle": Strength(8.0, 1.08),
-    "normal": Strength(4.0, 1.15),
-    "bold": Strength(2.0, 1.3),
+    "gentle": Strength(1.0, 1.08),
+    "normal": Strength(0.5, 1.15),
+    "bold": Strength(0.25, 1.3),
 }
 """What `--strength` stands for."""
 
@@ -116,7 +118,7 @@ class TuneConfig(Given):
             image_size=self.image_size,
             crop_size=self.crop_size,
             random_scale=1.5,
-            content_weight=STRENGTHS[self.strength].content_weight,
+            content_weight=STRENGTHS[self.strength].content_share,
             style_weight=4.0,
             coarse_weight=2.5,
             coarse_levels=2,
