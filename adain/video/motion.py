@@ -21,8 +21,13 @@ from adain.video.scenes import SceneDetector
 SIDE = 384
 """Pixels of the shorter side of the frames between which motion is estimated, at most."""
 
-_LEAST = 24
+_BORDER = 12
+"""Pixels of a frame's border in which flow is compared with what lies around."""
+_LEAST = 32
 """Pixels of a side below which there is nothing to see."""
+_GROWTH = 3
+"""By how many frames a point's age grows in each; 1 would make it the plain mean, which has less
+contrast."""
 
 
 class Motion(NamedTuple):
@@ -89,10 +94,20 @@ class MotionEstimator:
         # What looks different is not the same point, whatever the flow says.
         unlike = cv2.blur(np.abs(grey.astype("float32") - moved), (5, 5))
         trust = np.minimum(trust, 2 - unlike / 16)
-        height, width = grey.shape
-        inside = (place[..., 0] >= -0.5) & (place[..., 0] <= width - 0.5)
-        inside &= (place[..., 1] >= -0.5) & (place[..., 1] <= height - 0.5)
-        return np.clip(trust, 0, 1) * inside
+        # At the borders, where nothing to match comes in, flow is made up: what lies around counts.
+        wide = max(9, min(grey.shape) // 12) | 1
+        around = cv2.blur(back, (wide, wide))
+        outlier = np.square(back - around).sum(axis=-1) > 1 + 0.1 * np.square(around).sum(axis=-1)
+        band = _BORDER
+        outlier[band:-band, band:-band] = False
+        seen = self._is_inside(place) & self._is_inside(self._grid + around) & ~outlier
+        return np.clip(trust, 0, 1) * seen
+
+    @staticmethod
+    def _is_inside(place: np.ndarray) -> np.ndarray:
+        height, width = place.shape[:2]
+        x, y = place[..., 0], place[..., 1]
+        return (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
 
 
 def _small_grey(colors: np.ndarray) -> np.ndarray:
@@ -111,21 +126,27 @@ def _small_grey(colors: np.ndarray) -> np.ndarray:
 class Follower:
     """Results that follow the motion.
 
+    A point is a weighted mean over the frames in which it was seen. The first result of a scene
+    counts most; what comes into view later grows together with what follows, or each frame would
+    leave strokes of its own along the border.
+
     Args:
         strength: Share of what was there before, where the motion is sure, in [0, 1).
     """
 
     def __init__(self, strength: float):
-        self._strength = np.float32(strength)
-        self.last: np.ndarray | None = None
-        """The last result, HWC float32."""
+        self._oldest = np.float32(strength / (1 - strength))
+        self._last: np.ndarray | None = None
+        self._age: np.ndarray | None = None
 
     def next(self, result: np.ndarray, motion: Motion) -> np.ndarray:
         """A result, HWC uint8 or uint16, blended with the one before, moved; the same type."""
         import cv2
 
         now = result.astype("float32")
-        if motion.flow is not None and self.last is not None and self.last.shape == now.shape:
+        if motion.flow is None or self._last is None or self._last.shape != now.shape:
+            self._age = np.full(now.shape[:2], self._oldest)
+        else:
             height, width = now.shape[:2]
             rows, columns = motion.flow.shape[:2]
             scale = np.array([width / columns, height / rows], "float32")
@@ -133,13 +154,27 @@ class Follower:
             trust = cv2.resize(motion.trust, (width, height), interpolation=cv2.INTER_LINEAR)
             flow[..., 0] += np.arange(width, dtype="float32")
             flow[..., 1] += np.arange(height, dtype="float32")[:, None]
+            # Sharp: what is moved from frame to frame is interpolated again and again.
             moved = cv2.remap(
-                self.last, flow, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+                self._last, flow, None, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE
             )
+            age = cv2.remap(
+                self._age, flow, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            )
+            age *= trust
             moved -= now
-            moved *= (trust * self._strength)[..., None]
+            moved *= (age / (age + 1))[..., None]
             now += moved
+            self._age = np.minimum(age + _GROWTH, self._oldest)
         white = np.iinfo(result.dtype).max
         # Interpolation overshoots.
-        self.last = np.clip(now, 0, white, out=now)
+        self._last = np.clip(now, 0, white, out=now)
         return np.rint(now).astype(result.dtype)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that the next frame needs."""
+        return {"last": self._last, "age": self._age}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from what `state` gave."""
+        self._last, self._age = state["last"], state["age"]

@@ -24,8 +24,8 @@ SEGMENT = 2**26
 """Pixels of the frames of one segment, what a run that is killed loses at most."""
 _SECONDS = 1.0
 """Window of the statistics at stability 1."""
-_MOST = 0.98
-"""Share of what was there before at stability 1; so errors fade within a second or two."""
+_MOST = 0.985
+"""Share of what was there before at stability 1; errors fade within a second or two."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ class Renderer:
         self.clock = clock or Clock()
         self._steady = Steady(_SECONDS * stability * float(rate))
         self._motions = MotionEstimator(stability > 0)
-        # 0.94 at stability 0.5: a mean over the last 16 frames.
-        share = min(1 - (1 - stability) ** 4, _MOST)
+        # 0.97 at stability 0.5: much, because a mean of fewer frames is a mean of other strokes.
+        share = min(1 - (1 - stability) ** 5, _MOST)
         self._follower = Follower(share) if stability > 0 else None
         self._present: list[bool] = []
 
@@ -184,7 +184,8 @@ class Renderer:
             with self.clock("following"):
                 colors = self._follower.next(colors, work.motion)
             if work.state is not None:
-                work.state["follower"] = self._follower.last
+                found = self._follower.state()
+                work.state |= {f"follower/{name}": value for name, value in found.items()}
         if self._concat:
             before = work.frame._replace(
                 colors=self._cropped(work.frame.colors),
@@ -226,4 +227,4 @@ class Renderer:
         self._steady.restore({name.removeprefix("steady/"): state[name] for name in names})
         self._present = [bool(each) for each in state["present"]]
         if self._follower is not None:
-            self._follower.last = state["follower"]
+            self._follower.restore({name: state[f"follower/{name}"] for name in ("last", "age")})
