@@ -111,7 +111,8 @@ def make_clip():
 def moving(height: int, width: int, number: int) -> np.ndarray:
     """One frame of a clip: a picture that drifts by two pixels a frame."""
     wide = _picture(height, width + 200, seed=11)
-    return np.ascontiguousarray(wide[:, 2 * number : 2 * number + width])
+    left = 2 * number % 200
+    return np.ascontiguousarray(wide[:, left : left + width])
 
 
 def _make_clip(

@@ -562,7 +562,7 @@ def test_a_run_that_stops_goes_on(video, make_clip, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_killed_run_leaves_nothing_broken(make_clip, tmp_path, tiny_preset, gallery, root):
-    clip = make_clip(tmp_path / "clip.mp4", 1500, size=(96, 128))
+    clip = make_clip(tmp_path / "clip.mp4", 400, size=(96, 128))
     out = tmp_path / "out.mp4"
     words = [sys.executable, "-m", "adain", "video", clip, "--style", gallery[1] / "x.png"]
     words += ["--checkpoint", tiny_preset, "-o", out, "--engine", "onnxruntime"]
@@ -575,8 +575,8 @@ def test_a_killed_run_leaves_nothing_broken(make_clip, tmp_path, tiny_preset, ga
     assert not out.exists()
     done = subprocess.run(list(map(str, words)), cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert int(done.stderr.split(" frames in")[0].split()[-1]) < 1500
-    assert len(Read(out).times) == 1500
+    assert int(done.stderr.split(" frames in")[0].split()[-1]) < 400
+    assert len(Read(out).times) == 400
     assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith(".")) == [".adain.jsonl"]
 
 
