@@ -514,9 +514,9 @@ def test_tiles_come_from_the_memory_allowed(place, monkeypatch):
     assert stylizer.tile_for(1000, 1000, 4e5 * each, regions=3) <= small
     assert stylizer.tile_for(10**5, 10**5, -5.0) == 64
     photo = np.zeros((2000, 3000, 3), "uint8")
-    monkeypatch.setattr(memory, "_free", lambda: 2.0 * (6e6 * each + 5 * photo.nbytes))
+    monkeypatch.setattr(memory, "free_memory", lambda: 2.0 * (6e6 * each + 5 * photo.nbytes))
     assert memory.choose_tile(stylizer, photo) == 0
-    monkeypatch.setattr(memory, "_free", lambda: 1.0 * (6e6 * each))
+    monkeypatch.setattr(memory, "free_memory", lambda: 1.0 * (6e6 * each))
     assert memory.choose_tile(stylizer, photo) > 0
     assert memory.choose_tile(stylizer, photo, limit=1.0) == 64
 

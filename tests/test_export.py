@@ -39,7 +39,8 @@ def described(values):
 def test_what_goes_in_and_out(preset, any_model, tmp_path):
     sums = export_onnx(preset, tmp_path / "onnx")
     facts = ARCHITECTURES[any_model.architecture]
-    files = FILES + (("measure.onnx", "decode_fixed.onnx") if facts.normalized else ())
+    further = ("measure.onnx", "decode_fixed.onnx", "levels.onnx")
+    files = FILES + (further if facts.normalized else ())
     assert sorted(path.name for path in (tmp_path / "onnx").iterdir()) == sorted(files)
     for name, expected in sums.items():
         content = (tmp_path / "onnx" / name).read_bytes()
@@ -49,12 +50,14 @@ def test_what_goes_in_and_out(preset, any_model, tmp_path):
     decoded = dict(list(levels.items())[-facts.decoded :])
     assert described(encode.input) == {"image": ("UINT8", 4)}
     statistics = {"mean": ("FLOAT", 4), "std": ("FLOAT", 4)}
-    assert described(encode.output) == levels | statistics
+    assert described(encode.output) == decoded | statistics
     styles = {f"style_{name}": kind for name, kind in statistics.items()}
     assert described(decode.input) == decoded | statistics | styles | {"alpha": ("FLOAT", 4)}
     assert described(decode.output) == {"picture": ("UINT8", 4)}
     if facts.normalized:
-        measure, fixed = (onnx.load(tmp_path / "onnx" / name).graph for name in files[2:])
+        loaded = (onnx.load(tmp_path / "onnx" / name).graph for name in further)
+        measure, fixed, every = loaded
+        assert described(every.output) == levels | statistics
         found, given = {"statistics": ("FLOAT", 4)}, described(decode.input)
         assert described(measure.input) == given | {"weight": ("FLOAT", 4)}
         assert described(measure.output) == found

@@ -267,14 +267,14 @@ def test_records_survive_half_lines_and_do_not_grow_for_ever(tmp_path, monkeypat
     with open(path, "ab") as file:
         file.write(b'\xff{"file": "b", "sha')
     history._Records(tmp_path).add("c", io.BytesIO(b"y"), {"n": 1})
-    assert history._Records(tmp_path).find(tmp_path / "a") == {"n": 0}
-    assert [line["file"] for line in history._lines(path)] == ["a", "c"]
+    assert history._Records(tmp_path).find(tmp_path / "a", True) == {"n": 0}
+    assert [line["file"] for line in history._lines(path)[0]] == ["a", "c"]
     monkeypatch.setattr(history, "_SPARE", 3)
     for number in range(20):
         history._Records(tmp_path).add("a", io.BytesIO(b"x"), {"n": number})
-    assert len(history._lines(path)) < 10
-    assert history._Records(tmp_path).find(tmp_path / "a") == {"n": 19}
-    assert history._Records(tmp_path).find(tmp_path / "c") is None
+    assert len(history._lines(path)[0]) < 10
+    assert history._Records(tmp_path).find(tmp_path / "a", True) == {"n": 19}
+    assert history._Records(tmp_path).find(tmp_path / "c", True) is None
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,7 @@ def test_styles_are_encoded_once(make_model, folders, monkeypatch):
 # === Learning ===
 
 
+@pytest.mark.slow
 def test_one_pair_overfits(make_model, dataset):
     trainer = compiled(make_model(), learning_rate=5e-3)
     batch = dataset.batch(0)
@@ -341,6 +342,7 @@ def test_cached_contents_and_styles_give_the_same_loss(
     assert {crop.kind for crop in loaded} == {CONTENT, STYLE}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["compact", "compact2"])
 def test_a_compact_run_writes_a_preset(make_config, tmp_path, picture, network):
     model = train(make_config(**COMPACT | {"network": network}))
@@ -488,7 +490,7 @@ def test_state_of_another_model_is_refused(make_config, make_model, tmp_path):
     with pytest.raises(TrainingError, match="another optimizer"):
         train(make_config(max_iter=9))
     state.write_bytes(state.read_bytes()[:1000])
-    with pytest.raises(TrainingError, match="delete this one to start again"):
+    with pytest.raises(TrainingError, match="delete this file to start again"):
         train(make_config(max_iter=9))
 
 
@@ -523,9 +525,10 @@ def test_damaged_states(make_model, make_config, tmp_path, about, values, messag
         load_state(trainer, state)
     text = str(caught.value)
     assert text.startswith(f"{state}: cannot be continued") and "\n" not in text
-    assert text.endswith("or delete this one to start again.")
+    assert text.endswith("or delete this file to start again.")
 
 
+@pytest.mark.slow
 def test_same_seed_same_run(make_config, tmp_path):
     runs = [
         get_arrays(train(make_config(checkpoint=str(tmp_path / f"run{i}"), seed=seed)).decoder)
@@ -583,6 +586,7 @@ def test_options_run(make_config, kwargs, tmp_path):
         assert all(np.isfinite(array).all() for array in get_arrays(network).values())
 
 
+@pytest.mark.slow
 def test_moving_average_is_saved_and_returned(make_config, tmp_path):
     last = train(make_config(ema=0.0))
     model = train(make_config(ema=0.5, checkpoint=str(tmp_path / "ema"), save_iter=1))
@@ -605,6 +609,7 @@ def test_a_run_may_stop_before_its_schedule_ends(make_config, tmp_path):
     np.testing.assert_allclose(rates, 1e-3 * 0.5 * (1 + np.cos(np.pi * np.arange(1, 4) / 30)), 1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache_styles", [0, 1])
 def test_half_precision_trains(make_config, tmp_path, cache_styles):
     # One step: Adam's steps have the size of the learning rate, however small the gradient, so
