@@ -1,7 +1,7 @@
 """The model that learns: networks, losses and their weights."""
 
 # What Keras' own annotations say of its operations is wider than what they return.
-# pyright: reportOptionalSubscript=false, reportOptionalOperand=false
+# pyright: reportOptionalSubscript=false, reportOptionalOperand=false, reportOptionalIterable=false
 # pyright: reportOptionalMemberAccess=false, reportOperatorIssue=false
 
 from __future__ import annotations
@@ -149,7 +149,8 @@ class AdaINTrainer(keras.Model):
     def _paint(self, photo, code, same):
         encoded = self.stylizer.encode_graph(photo)
         alpha = ops.full((1, 1, 1, 1), self.alpha)
-        image = self.stylizer.paint(encoded, *code, alpha)
+        mean, std = code
+        image = self.stylizer.paint(encoded, mean, std, alpha)
         if same is None:
             return image, None
         encoded = [tensor[same] for tensor in encoded]

@@ -1,7 +1,7 @@
 """Tuning a style code: from pictures of one style to a style card."""
 
 # What Keras' own annotations say of its operations is wider than what they return.
-# pyright: reportArgumentType=false
+# pyright: reportArgumentType=false, reportOptionalMemberAccess=false
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import keras
 import numpy as np
@@ -25,7 +25,7 @@ from adain.networks.model import StyleTransfer
 from adain.networks.vgg19 import set_arrays, without_identities
 from adain.options import UsageError
 from adain.sources import find_sources, is_card
-from adain.stylize.inputs import fit, source_style
+from adain.stylize.inputs import Planes, fit, source_style
 from adain.training import loop
 from adain.training.callbacks import (
     TensorBoardLogger,
@@ -132,7 +132,7 @@ def _read_styles(config: TuneConfig) -> list[np.ndarray]:
     for source in sources:
         if is_card(source):
             raise UsageError(f"--style must be pictures for tuning. Received: {source}, a card")
-        planes = source_style(source, config.max_pixels).load()
+        planes = cast(Planes, source_style(source, config.max_pixels).load())
         if planes.alpha is not None and planes.alpha.min() < np.iinfo(planes.alpha.dtype).max:
             raise imaging.ImageError(
                 f"{source}: a style to tune for must not be transparent anywhere; cut or fill it"
