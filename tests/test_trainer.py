@@ -318,6 +318,7 @@ def test_a_compact_model_overfits_one_pair(make_model, make_compact, large):
     assert history["loss"][-1] < 0.5 * history["loss"][0], history["loss"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("detail_size", [0, 24])
 def test_cached_contents_and_styles_give_the_same_loss(
     make_model, make_compact, large, monkeypatch, detail_size
@@ -713,6 +714,7 @@ def test_validation(make_config, tmp_path, write_pictures, own):
         assert found == pytest.approx(expected[name], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_validation_changes_nothing_else(make_config, tmp_path, write_pictures):
     """Neither the weights nor the means of an interval it falls into."""
     own = {
@@ -750,6 +752,7 @@ def test_nan_stops_at_once(make_config, tmp_path):
     assert read_events(tmp_path / "run" / "logs") is not None
 
 
+@pytest.mark.slow
 def test_weights_that_explode_are_not_saved(make_config, tmp_path):
     train(make_config())
     before = {path.name: path.read_bytes() for path in (tmp_path / "run").glob("*.*")}

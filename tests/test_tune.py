@@ -71,6 +71,7 @@ def run(make_config):
 # === The code ===
 
 
+@pytest.mark.slow
 def test_a_tuned_card_is_a_card(any_model, make_config, tmp_path, picture):
     """With each architecture: nearer to the style, the same weights, and equal in all engines."""
     folder = tmp_path / "weights"
