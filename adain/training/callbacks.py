@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 class TrainingError(ValueError):
-    """Training cannot go on; one line with the remedy."""
+    """Training cannot continue; one line with the remedy."""
 
 
 # === Checkpoints ===

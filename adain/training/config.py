@@ -35,7 +35,7 @@ class TrainConfig(Given):
         "adain_fast, or its successor with instance normalisation",
         choices=ARCHITECTURES,
     )
-    checkpoint: str = flag("ckpt", "folder for checkpoints; an unfinished run there goes on")
+    checkpoint: str = flag("ckpt", "folder for checkpoints; an unfinished run there is resumed")
     log_path: str = flag("", "folder for TensorBoard files (default: CHECKPOINT/logs)")
     init: str = flag("", "preset or folder whose weights a new run starts from (default: none)")
     vgg_path: str = flag(

@@ -1,6 +1,6 @@
 """Two folders of pictures to a stream of training batches.
 
-Batches are a pure function of (seed, step), so a run that was killed goes on with the very pairs
+Batches are a pure function of (seed, step), so a run that was killed resumes with the very pairs
 it would have seen.
 """
 

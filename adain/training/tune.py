@@ -63,7 +63,7 @@ class Tuned(NamedTuple):
 
 
 def tune(config: TuneConfig) -> Tuned:
-    """Tune a style code, or go on with the unfinished run in `config.run_folder`.
+    """Tune a style code, or resume the unfinished run in `config.run_folder`.
 
     Args:
         config: The settings.
