@@ -8,7 +8,7 @@ from typing import Any
 
 from adain.imaging.formats import WRITERS
 from adain.options import COUNT, NOT_NEGATIVE, Range, UsageError, check, flag, require, shared
-from adain.stylize.config import StylizeOptions
+from adain.stylize.config import STYLES, StylizeOptions
 
 TILE = 1024
 """Side of the tiles unless another is given. It is the same everywhere, whatever memory there is:
@@ -35,7 +35,7 @@ class BatchConfig:
     )
     style_path: tuple[str, ...] = flag(
         (),
-        "pictures, style cards (.npz), folders, globs, or names that `adain styles list` gives",
+        STYLES,
         nargs="+",
         required=True,
         short="--style",

@@ -183,10 +183,9 @@ def recolor(
     red, green, blue = (image[..., channel] for channel in range(3))
     moved = np.empty((3, *image.shape[:2]) if real else image.shape, dtype)
     moved = np.moveaxis(moved, 0, -1) if real else moved
-    plane = np.empty(image.shape[:2], "float32")
-    part = np.empty_like(plane)
+    part, scratch = np.empty((2, *image.shape[:2]), "float32")
     for channel, row in enumerate(rows):
-        plane = moved[..., channel] if real else plane
+        plane = moved[..., channel] if real else scratch
         np.multiply(red, row[0], out=plane)
         plane += np.multiply(green, row[1], out=part)
         plane += np.multiply(blue, row[2], out=part)

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from adain.imaging.color_methods import COLOR_METHODS
 from adain.options import COUNT, NOT_NEGATIVE, Range, UsageError, check, flag, require, shared
 
+STYLES = "pictures, style cards (.npz), folders, globs, or names that `adain styles list` gives"
+"""What `--style` takes, in every command that stylises."""
+
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -103,7 +106,7 @@ class Inputs:
     )
     style_path: tuple[str, ...] = flag(
         (),
-        "pictures, style cards (.npz), folders, globs, or names that `adain styles list` gives",
+        STYLES,
         nargs="+",
         required=True,
         short="--style",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -55,20 +55,7 @@ def train(config: TrainConfig) -> StyleTransfer:
     """
     check_checkpoint(config.checkpoint)
     keras.utils.set_random_seed(config.seed)
-    dataset = StyleContentDataset(
-        config.content_path,
-        config.style_path,
-        batch_size=config.batch_size,
-        image_size=config.image_size,
-        crop_size=config.crop_size,
-        style_crop_size=config.style_crop_size,
-        random_scale=config.random_scale,
-        fixed_draws=(config.cache_contents, config.cache_styles),
-        redraw_epochs=config.redraw_epochs,
-        redraw_block=config.redraw_block,
-        seed=config.seed,
-        workers=config.workers,
-    )
+    dataset = load_dataset(config, config.style_path)
     validation = _hold_out(config, dataset)
     transfer, loss_network = build_model(config)
     trainer = AdaINTrainer(transfer, loss_network, **loss_settings(config))
@@ -110,6 +97,32 @@ def train(config: TrainConfig) -> StyleTransfer:
     if dataset.skipped:
         logger.warning("%d files were skipped in all", len(dataset.skipped))
     return transfer
+
+
+def load_dataset(config: TrainConfig, style_path: Sequence[str]) -> StyleContentDataset:
+    """The pictures of a run.
+
+    Args:
+        config: Its settings.
+        style_path: Folders of styles; none: photos only.
+
+    Raises:
+        ValueError: If a folder holds no pictures.
+    """
+    return StyleContentDataset(
+        config.content_path,
+        style_path,
+        batch_size=config.batch_size,
+        image_size=config.image_size,
+        crop_size=config.crop_size,
+        style_crop_size=config.style_crop_size,
+        random_scale=config.random_scale,
+        fixed_draws=(config.cache_contents, config.cache_styles),
+        redraw_epochs=config.redraw_epochs,
+        redraw_block=config.redraw_block,
+        seed=config.seed,
+        workers=config.workers,
+    )
 
 
 def loss_settings(config: TrainConfig) -> dict[str, Any]:

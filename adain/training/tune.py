@@ -34,7 +34,6 @@ from adain.training.callbacks import (
     load_state,
 )
 from adain.training.config import STATE, TrainConfig
-from adain.training.data import StyleContentDataset
 from adain.training.style_tuner import Best, StyleTuner
 from adain.training.tune_config import STRENGTHS, TuneConfig
 
@@ -82,16 +81,7 @@ def tune(config: TuneConfig) -> Tuned:
     transfer = StyleTransfer.from_preset(config.checkpoint)
     settings = config.training(transfer.architecture)
     keras.utils.set_random_seed(config.seed)
-    dataset = StyleContentDataset(
-        settings.content_path,
-        (),
-        batch_size=settings.batch_size,
-        image_size=settings.image_size,
-        crop_size=settings.crop_size,
-        random_scale=settings.random_scale,
-        seed=settings.seed,
-        workers=settings.workers,
-    )
+    dataset = loop.load_dataset(settings, ())
     photos = len(dataset.files[0])
     if photos < 2:
         raise ValueError(f"Tuning needs two photographs or more. Received: {photos}")

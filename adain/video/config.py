@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from adain.options import COUNT, NOT_NEGATIVE, Range, UsageError, flag, require, shared
-from adain.stylize.config import Inputs, StylizeOptions
+from adain.stylize.config import STYLES, Inputs, StylizeOptions
 
 _TIME = re.compile(r"(?:(\d+):)?(?:(\d+):)?(\d+(?:\.\d+)?)(ms|s|m|h)?")
 _UNITS = {"ms": Fraction(1, 1000), "s": Fraction(1), "m": Fraction(60), "h": Fraction(3600)}
@@ -46,7 +46,7 @@ class VideoConfig(StylizeOptions, Inputs):
     )
     style_path: tuple[str, ...] = flag(
         (),
-        "pictures, style cards (.npz), folders, globs, or names that `adain styles list` gives",
+        STYLES,
         nargs="+",
         short="--style",
         in_plan=True,
