@@ -226,6 +226,12 @@ COMMANDS = {
         "adain.video.live_config:LiveConfig",
         extra="video",
     ),
+    "studio": Command(
+        "Open a page in the browser, to repaint photos by hand.",
+        "adain.studio.command:studio",
+        "adain.studio.config:StudioConfig",
+        extra="studio",
+    ),
     "optimize": Command(
         "Repaint photos by the slow method, or make textures of styles.",
         "adain.optimization.command:optimize",

@@ -15,6 +15,7 @@ EXTRAS = {
     "video": ("av",),
     "batch": ("pyarrow",),
     "ray": ("pyarrow", "ray"),
+    "studio": ("starlette", "uvicorn"),
     "onnxruntime": ("onnxruntime",),
     "openvino": ("openvino",),
     "jax": ("keras", "jax", "h5py", "scipy", "skimage", "tensorboard", "torchfile"),

@@ -21,7 +21,7 @@ from adain.inference.stylizer import Stylizer
 from adain.stylize.config import StylizeOptions
 from adain.stylize.inputs import Lazy, Planes, fit, fit_mask, to_planes
 from adain.stylize.sheets import SHEET_SIZE, Cell
-from adain.stylize.styles import PreparedRegion, Styles, seen
+from adain.stylize.styles import OF_STYLES, PreparedRegion, Styles, seen
 
 Progress = Callable[[float], None]
 """Called with how much is done, in (0, 1]. What it raises ends the run."""
@@ -179,7 +179,7 @@ class StylizePipeline:
         """
         photo, alpha = to_planes(photo, "photo", self.options.max_pixels)
         shorter = self.options.content_size or min(SHEET_SIZE, *photo.shape[:2])
-        pipeline = self._with(content_size=shorter)
+        pipeline = self.with_options(content_size=shorter)
         original = imaging.to_depth(photo, np.uint8)
         small = pipeline._fit(original, "photo")
         planes = Planes(small, None if alpha is None else pipeline._fit(alpha, "photo"))
@@ -209,6 +209,23 @@ class StylizePipeline:
             ValueError, ImageError: As in `run`.
         """
         return self._styles.encode(style, about)
+
+    def with_options(self, **changes: Any) -> StylizePipeline:
+        """This pipeline with other options; networks are shared, and what is known of styles too
+        unless it depends on them.
+
+        Args:
+            **changes: Fields of `StylizeOptions`; not `checkpoint` and `engine`.
+
+        Raises:
+            UsageError: If an option is not what it should be.
+        """
+        options = replace(self.options, **changes)
+        if any(getattr(options, name) != getattr(self.options, name) for name in OF_STYLES):
+            return StylizePipeline(options, stylizer=self.stylizer)
+        other = object.__new__(StylizePipeline)
+        other.__dict__.update(self.__dict__, options=options)
+        return other
 
     # === Photos ===
 
@@ -339,12 +356,6 @@ class StylizePipeline:
         return np.hstack([*shown, imaging.to_depth(result, dtype)])
 
     # === Means ===
-
-    def _with(self, **changes: Any) -> StylizePipeline:
-        """This pipeline with other options for photos; what is known of styles is shared."""
-        other = object.__new__(StylizePipeline)
-        other.__dict__.update(self.__dict__, options=replace(self.options, **changes))
-        return other
 
     def _count_calls(self, size: tuple[int, int]) -> int:
         """How many times the networks run, and refining, for a photo of `(height, width)`."""

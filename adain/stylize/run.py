@@ -20,9 +20,10 @@ from adain.imaging import contact_sheet
 from adain.imaging import io as imaging
 from adain.imaging.formats import check_size, written_format
 from adain.inference.regions import Region
+from adain.inference.stylizer import Stylizer
 from adain.outcomes import Obstacles, Outcome
 from adain.presets.preset import Preset
-from adain.sources import STDOUT, is_card
+from adain.sources import STDOUT, Source, is_card
 from adain.stylize.config import StylizeConfig
 from adain.stylize.history import History
 from adain.stylize.inputs import Lazy, Planes, StyleMix, fitted_size, source_style
@@ -45,6 +46,7 @@ def stylize_files(
     config: StylizeConfig,
     results: list[PlannedResult],
     on_step: Callable[[float], None] = lambda done: None,
+    stylizer: Stylizer | None = None,
 ) -> Iterator[Outcome]:
     """Carry out a plan; a failure of one leaves the others alone.
 
@@ -56,8 +58,10 @@ def stylize_files(
         config: The settings.
         results: What `plan_results` gave.
         on_step: Called with how much of the result under way is done, in [0, 1].
+        stylizer: Networks that are loaded already.
     """
-    worker = _Worker(config, StylizePipeline(config, pictures=len(results)), on_step)
+    pipeline = StylizePipeline(config, stylizer=stylizer, pictures=len(results))
+    worker = _Worker(config, pipeline, on_step)
     groups = [list(group) for _, group in groupby(results, key=lambda each: each.content)]
     reading: deque[Future] = deque()
     writing: deque[tuple[PlannedResult, float, Future]] = deque()
@@ -129,6 +133,29 @@ def _outcome(
     )
 
 
+def planned_to_regions(
+    planned: Iterable[PlannedRegion], read: Callable[[Source], np.ndarray], max_pixels: int
+) -> tuple[Region, ...]:
+    """Regions as a pipeline takes them.
+
+    Args:
+        planned: Those of a result.
+        read: Reads a mask, as `plan.read_mask` does.
+        max_pixels: Refuse styles of more pixels.
+    """
+
+    def region(one: PlannedRegion) -> Region:
+        mask = one.mask
+        styles = [source_style(style, max_pixels) for style in one.styles]
+        return Region(
+            mask and Lazy(mask, lambda: read(mask), f"{mask}"),
+            StyleMix(styles, one.weights),
+            one.alpha,
+        )
+
+    return tuple(map(region, planned))
+
+
 class _Worker:
     """What each stage does: files to what the pipeline takes, and what it gives to files."""
 
@@ -160,16 +187,7 @@ class _Worker:
         return image
 
     def _regions(self, planned: Iterable[PlannedRegion]) -> tuple[Region, ...]:
-        return tuple(map(self._region, planned))
-
-    def _region(self, planned: PlannedRegion) -> Region:
-        mask = planned.mask
-        styles = [source_style(style, self.config.max_pixels) for style in planned.styles]
-        return Region(
-            mask and Lazy(mask, lambda: self.mask(mask), f"{mask}"),
-            StyleMix(styles, planned.weights),
-            planned.alpha,
-        )
+        return planned_to_regions(planned, self.mask, self.config.max_pixels)
 
     # === Stylising ===
 

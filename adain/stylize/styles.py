@@ -26,6 +26,13 @@ from adain.stylize.inputs import Lazy, Part, fit, fit_mask, to_mask, to_parts
 _SMALL = 512 * 512
 
 
+OF_STYLES = (
+    "checkpoint", "engine", "style_size", "crop_size", "keep_colors", "refine", "tile",
+    "max_memory", "max_pixels",
+)  # fmt: skip
+"""Options on which depends what is known of styles."""
+
+
 class PreparedRegion(NamedTuple):
     """A region, checked and in one form."""
 

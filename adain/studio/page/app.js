@@ -1,0 +1,274 @@
+// The page: what is dropped, chosen and moved, and what follows from it.
+
+import * as api from "./api.js";
+import { addOwn, addShipped, drawGallery, removeOwn, styles } from "./gallery.js";
+import { drawAreas, setUpAreas } from "./areas.js";
+import { MixPad } from "./mixpad.js";
+import { currentSettings, refresh, restart, watch } from "./preview.js";
+import { clearHistory, keepSoon, outdate, paint, watchResults } from "./results.js";
+import { STROKES, area, defaults, forgetMasks, isReady, newArea, state, toggle } from "./state.js";
+import { setState, showPhoto } from "./viewer.js";
+
+const $ = (id) => document.getElementById(id);
+let facts = { colors: [], preview: 512 };
+
+// === Messages ===
+
+function say(text, wrong = false) {
+  const toast = document.createElement("div");
+  toast.className = wrong ? "toast wrong" : "toast";
+  const words = document.createElement("span");
+  words.textContent = text;
+  const close = document.createElement("button");
+  close.type = "button";
+  close.textContent = "×";
+  close.setAttribute("aria-label", "Close the message");
+  close.addEventListener("click", () => toast.remove());
+  toast.append(words, close);
+  $("toasts").replaceChildren(...[...$("toasts").children].slice(-2), toast);
+  setTimeout(() => toast.remove(), wrong ? 12000 : 5000);
+}
+
+const failed = (error) => say(error.message, true);
+
+// === Photo ===
+
+async function takePhoto(file) {
+  setState("painting");
+  try {
+    const about = await api.sendPhoto(file);
+    const shown = await (await api.call("/photo")).blob();
+    if (state.photo) URL.revokeObjectURL(state.photo.url);
+    state.photo = { file, url: URL.createObjectURL(shown), ...about };
+    state.areas = [{ ...state.areas[0], mask: null }];
+    state.active = 0;
+    $("welcome").hidden = true;
+    $("view").hidden = $("new-photo").hidden = false;
+    $("photo-name").textContent = about.name;
+    $("caption").textContent = `${about.size[0]} × ${about.size[1]}`;
+    $("timing").textContent = "";
+    clearHistory();
+    await showPhoto(state.photo.url, ...about.preview);
+    if (!area().styles.length && styles.length) toggle(styles.find((one) => one.key === "starry-night") ?? styles[0]);
+    restart();
+    update({ paints: false });
+  } catch (error) {
+    failed(error);
+  } finally {
+    setState("idle");
+  }
+}
+
+async function takeStyles(files) {
+  for (const file of files) {
+    try {
+      const style = addOwn(file, await api.sendStyle(file));
+      toggle(style);
+    } catch (error) {
+      failed(error);
+    }
+  }
+  update();
+}
+
+function removeStyle(style) {
+  removeOwn(style);
+  for (const one of state.areas) one.styles = one.styles.filter((other) => other !== style);
+  api.dropStyle(style.key).catch(() => {});
+  update();
+}
+
+api.onRenewed(async () => {
+  forgetMasks();
+  const own = styles.filter((style) => style.own);
+  const [photo, ...keys] = await Promise.all([
+    state.photo && api.sendPhoto(state.photo.file),
+    ...own.map((style) => api.sendStyle(style.file)),
+  ]);
+  own.forEach((style, at) => (style.key = keys[at].key));
+  if (photo) say("The studio was restarted; the photo and your styles were sent to it again.");
+});
+
+// === Looks ===
+
+const percent = (value) => `${Math.round(100 * value)} %`;
+const strokeName = (step) => (STROKES[step] ? (step === defaults.stroke ? "As in the preview" : step < defaults.stroke ? `Broad ${STROKES[step]}` : `Fine ${STROKES[step]}`) : "Finest");
+
+const pad = new MixPad($("pad"), $("shares"), (point) => {
+  area().point = point;
+  outdate();
+  refresh();
+  commandSoon();
+});
+
+function drawLook() {
+  $("alpha").value = area().alpha;
+  $("palette").value = state.palette;
+  $("stroke").value = state.stroke;
+  $("colors").value = state.colors;
+  for (const [id, text] of [
+    ["alpha", percent(area().alpha)], ["palette", percent(state.palette)], ["stroke", strokeName(state.stroke)],
+  ]) {
+    $(id).parentElement.querySelector("output").value = text;
+    $(id).setAttribute("aria-valuetext", text);
+  }
+  const chosen = state.areas.flatMap((one) => one.styles);
+  const cards = chosen.some((style) => style.card);
+  for (const option of $("colors").options) {
+    const method = facts.colors.find((one) => one.name === option.value);
+    option.disabled = Boolean(method && !method.card && cards);
+  }
+  const fine = state.photo && (STROKES[state.stroke] || Infinity) > Math.min(...state.photo.preview);
+  const larger = state.photo && Math.min(...state.photo.size) > Math.min(...state.photo.preview);
+  $("hint").hidden = !(fine && larger);
+  $("hint").textContent = "In full size the strokes are finer than in the preview.";
+}
+
+/** Draw what is chosen, and paint it. */
+function update({ paints = true } = {}) {
+  if (state.colors && [...$("colors").options].some((o) => o.value === state.colors && o.disabled)) state.colors = "";
+  const { styles: chosen, point } = area();
+  drawGallery($("gallery"), chosen, {
+    choose: (style) => { toggle(style); update(); },
+    remove: removeStyle,
+    add: () => $("style-file").click(),
+  });
+  drawAreas();
+  $("mixing").checked = state.mixing;
+  $("mix").hidden = chosen.length < 2;
+  pad.show(chosen, point);
+  drawLook();
+  // Twice: what is disabled depends on the styles.
+  if ($("colors").selectedOptions[0]?.disabled) { state.colors = ""; drawLook(); }
+  $("paint").disabled = !isReady();
+  $("paint").textContent = state.photo ? `Paint in full size, ${state.photo.size.join(" × ")}` : "Paint in full size";
+  if (!paints) return;
+  outdate();
+  refresh();
+  commandSoon();
+}
+
+for (const [id, set] of [
+  ["alpha", (value) => (area().alpha = value)],
+  ["palette", (value) => (state.palette = value)],
+  ["stroke", (value) => (state.stroke = value)],
+]) {
+  $(id).addEventListener("input", () => {
+    set(Number($(id).value));
+    outdate();
+    drawLook();
+    refresh();
+    commandSoon();
+  });
+}
+$("colors").addEventListener("change", () => { state.colors = $("colors").value; update(); });
+$("mixing").addEventListener("change", () => {
+  state.mixing = $("mixing").checked;
+  if (!state.mixing) area().styles = area().styles.slice(-1);
+  update();
+});
+$("reset").addEventListener("click", () => {
+  Object.assign(state, defaults);
+  area().alpha = 1;
+  update();
+});
+
+// === The command ===
+
+let commandTimer = null;
+function commandSoon() {
+  clearTimeout(commandTimer);
+  commandTimer = setTimeout(showCommand, 400);
+}
+
+async function showCommand() {
+  if (!isReady() || !document.querySelector("details.command").open) return;
+  try {
+    $("command").textContent = (await api.command(currentSettings)).command;
+    $("copy").disabled = false;
+    const others = state.areas.slice(1).filter((one) => one.mask?.key);
+    $("mask-links").replaceChildren(...others.map((one, at) => Object.assign(document.createElement("a"), {
+      href: api.address(`/masks/${one.mask.key}`), download: `mask-${at + 1}.png`, textContent: `mask-${at + 1}.png`,
+    })));
+  } catch (error) {
+    $("command").textContent = error.message;
+    $("copy").disabled = true;
+  }
+}
+document.querySelector("details.command").addEventListener("toggle", showCommand);
+$("copy").addEventListener("click", async () => {
+  try {
+    await navigator.clipboard.writeText($("command").textContent);
+    say("Copied.");
+  } catch {
+    getSelection().selectAllChildren($("command"));
+    say("Press Ctrl+C to copy what is selected.");
+  }
+});
+
+// === Files in ===
+
+const pictures = (list) => [...(list ?? [])].filter((file) => file instanceof File);
+
+$("choose-photo").addEventListener("click", () => $("photo-file").click());
+$("new-photo").addEventListener("click", () => $("photo-file").click());
+$("use-sample").addEventListener("click", async () => {
+  const blob = await (await fetch("sample.jpg")).blob();
+  takePhoto(new File([blob], "sample.jpg", { type: blob.type }));
+});
+for (const [id, take] of [["photo-file", (files) => takePhoto(files[0])], ["style-file", takeStyles]]) {
+  $(id).addEventListener("change", () => {
+    const files = pictures($(id).files);
+    $(id).value = "";
+    if (files.length) take(files);
+  });
+}
+for (const [id, take] of [["stage", (files) => takePhoto(files[0])], ["panel", takeStyles]]) {
+  const place = $(id);
+  place.addEventListener("dragover", (event) => { event.preventDefault(); place.classList.add("over"); });
+  place.addEventListener("dragleave", (event) => place.contains(event.relatedTarget) || place.classList.remove("over"));
+  place.addEventListener("drop", (event) => {
+    event.preventDefault();
+    place.classList.remove("over");
+    const files = pictures(event.dataTransfer.files);
+    if (files.length) take(files);
+    else say("That was no file. Drop a picture from a folder.", true);
+  });
+}
+for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event.preventDefault());
+addEventListener("paste", (event) => {
+  const files = pictures(event.clipboardData.files);
+  if (!files.length) return;
+  if (!state.photo) { takePhoto(files[0]); return; }
+  const dialog = $("pasted");
+  dialog.returnValue = "";
+  dialog.addEventListener("close", () => {
+    if (dialog.returnValue === "photo") takePhoto(files[0]);
+    if (dialog.returnValue === "style") takeStyles(files);
+  }, { once: true });
+  dialog.showModal();
+});
+
+// === Start ===
+
+$("paint").addEventListener("click", paint);
+setUpAreas({ changed: update, newArea });
+watchResults({ recalled: update, say });
+watch({
+  painted: (ms) => { $("timing").textContent = `painted in ${(ms / 1000).toFixed(2)} s`; keepSoon(); },
+  failed,
+});
+
+const COLORS = {
+  luma: "The photo's; lightness of the style", coral: "The photo's mean and spread (CORAL)", histogram: "The photo's, by histogram",
+};
+try {
+  facts = await api.about();
+  defaults.palette = state.palette = facts.palette;
+  $("colors").append(new Option("The style's", ""), ...facts.colors.map(({ name }) => new Option(COLORS[name] ?? name, name)));
+  addShipped(facts.styles);
+} catch (error) {
+  failed(error);
+}
+update({ paints: false });
+document.documentElement.dataset.ready = "";

@@ -1,0 +1,140 @@
+// Pictures in full size, and the history of what was painted.
+
+import * as api from "./api.js";
+import { currentSettings } from "./preview.js";
+import { recall, remember } from "./state.js";
+import { snapshot } from "./viewer.js";
+
+const MOST = 24;
+const REST = 1500;
+
+const $ = (id) => document.getElementById(id);
+const entries = [];
+let resting = null;
+let stop = null;
+let onRecall = () => {};
+let tell = () => {};
+
+export function watchResults({ recalled, say }) {
+  onRecall = recalled;
+  tell = say;
+}
+
+// === History ===
+
+/** Keep what is shown once it has rested for a while. */
+export function keepSoon() {
+  clearTimeout(resting);
+  resting = setTimeout(keep, REST);
+}
+
+function keep() {
+  clearTimeout(resting);
+  resting = null;
+  const entry = { thumb: snapshot(), kept: remember(), result: null };
+  entries.unshift(entry);
+  if (entries.length > MOST) entries.pop();
+  draw();
+  return entry;
+}
+
+export function clearHistory() {
+  clearTimeout(resting);
+  entries.length = 0;
+  draw();
+}
+
+function draw() {
+  $("history-section").hidden = !entries.length;
+  $("history").replaceChildren(
+    ...entries.map((entry, at) => {
+      const item = document.createElement("li");
+      const button = document.createElement("button");
+      button.type = "button";
+      const image = new Image();
+      image.src = entry.thumb;
+      image.alt = "";
+      button.append(image);
+      const names = entry.kept.areas.flatMap((area) => area.styles.map((style) => style.title));
+      const text = names.join(" + ");
+      button.setAttribute("aria-label", `Go back to ${text}, ${entries.length - at} of ${entries.length}`);
+      button.title = text;
+      button.addEventListener("click", () => {
+        recall(entry.kept);
+        onRecall();
+      });
+      item.append(button);
+      if (entry.result) {
+        const link = document.createElement("a");
+        link.href = `${api.address(`/results/${entry.result.result}`)}?download`;
+        link.download = entry.result.name;
+        link.className = "badge";
+        link.textContent = "↓";
+        link.setAttribute("aria-label", `Download ${entry.result.name}`);
+        item.append(link);
+      }
+      return item;
+    }),
+  );
+}
+
+// === Full size ===
+
+const megabytes = (bytes) => (bytes < 1e6 ? `${Math.round(bytes / 1e3)} KB` : `${(bytes / 1e6).toFixed(1)} MB`);
+
+/** Paint what is chosen now in full size. */
+export async function paint() {
+  $("paint").disabled = true;
+  $("download").hidden = true;
+  $("progress").hidden = false;
+  $("progress-text").textContent = "Waiting";
+  $("bar").removeAttribute("value");
+  const entry = keep();
+  try {
+    stop = await api.paint(currentSettings, (event) => follow(entry, event));
+  } catch (error) {
+    finish();
+    tell(error.message, true);
+  }
+}
+
+function follow(entry, event) {
+  if (!event.done) {
+    $("bar").value = event.progress;
+    const percent = `${Math.round(100 * event.progress)} %`;
+    $("progress-text").textContent = event.before ? "Waiting for another painting" : `Painting, ${percent}`;
+    return;
+  }
+  finish();
+  if (event.error) tell(event.error, true);
+  else if (event.cancelled) tell("Cancelled.");
+  else show(entry, event);
+}
+
+function show(entry, result) {
+  entry.result = result;
+  draw();
+  const [width, height] = result.size;
+  const link = $("download");
+  link.href = `${api.address(`/results/${result.result}`)}?download`;
+  link.download = result.name;
+  link.textContent = `Download ${width} × ${height}, ${megabytes(result.bytes)}`;
+  link.hidden = false;
+  tell(`${result.name} is ready, painted in ${result.seconds} s.`);
+}
+
+function finish() {
+  stop = null;
+  $("progress").hidden = true;
+  $("paint").disabled = false;
+}
+
+$("cancel").addEventListener("click", () => {
+  $("progress-text").textContent = "Stopping";
+  stop?.().catch(() => {});
+});
+
+/** What was painted in full size is not what is chosen any more. */
+export function outdate() {
+  $("download").hidden = true;
+}
