@@ -139,6 +139,33 @@ def test_gram_loss(taps):
     assert number(losses.gram_loss(doubled(output), grams)) == pytest.approx(loss, rel=1e-5)
 
 
+def test_relative_gram_loss(taps):
+    output, style = taps
+    expected = 0
+    for a, b in zip(output, style, strict=True):
+        for x, y in zip(a.astype("float64"), b.astype("float64"), strict=True):
+            x, y = (np.einsum("hwi,hwj->ij", z, z) / (z.shape[0] * z.shape[1]) for z in (x, y))
+            expected += ((x - y) ** 2).sum() / (y**2).sum() / 2
+    grams = [losses.gram_matrix(tap) for tap in style]
+    assert number(losses.relative_gram_loss(output, grams)) == pytest.approx(expected, rel=1e-4)
+    assert number(losses.relative_gram_loss(style, grams)) == 0
+    # Twice as strong features, both: the same; an output of nothing: 1 for each tap.
+    louder = [losses.gram_matrix(2 * tap) for tap in style]
+    loss = number(losses.relative_gram_loss([2 * tap for tap in output], louder))
+    assert loss == pytest.approx(expected, rel=1e-4)
+    nothing = [np.zeros_like(tap) for tap in output]
+    assert number(losses.relative_gram_loss(nothing, grams)) == pytest.approx(2, rel=1e-4)
+
+
+# === Range ===
+
+
+def test_range_loss():
+    image = np.array([-0.5, 0, 0.3, 1, 3, 1], "float32").reshape(1, 1, 2, 3)
+    assert number(losses.range_loss(image)) == pytest.approx((0.25 + 4) / 6)
+    assert number(losses.range_loss(np.clip(image, 0, 1))) == 0
+
+
 # === Total variation ===
 
 

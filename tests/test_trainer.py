@@ -24,7 +24,8 @@ from adain.training.config import TrainConfig
 from adain.training.data import CONTENT, STYLE, StyleContentDataset
 from adain.training.feature_cache import FeatureCache
 from adain.training.loop import build_model, train
-from adain.training.model import AdaINTrainer, LossScales
+from adain.training.model import AdaINTrainer
+from adain.training.scales import LossScales
 from adain.training.schedule import Schedule
 
 # Everything that a compact model is trained with, at once.

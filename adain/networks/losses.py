@@ -166,6 +166,24 @@ def gram_loss(taps: Sequence, grams: Sequence):
     return total
 
 
+def relative_gram_loss(taps: Sequence, grams: Sequence):
+    """Squared relative distance of Gram matrices: each tap and each picture counts alike.
+
+    Args:
+        taps: Features of the output, `(batch, h, w, channels)` float each.
+        grams: Gram matrices of the style, `(batch, channels, channels)` float32 each.
+
+    Returns:
+        Scalar float32: per tap `|G - G_style|^2 / |G_style|^2`, Frobenius; summed over taps,
+        averaged over the batch.
+    """
+    total = 0.0
+    for features, gram in zip(taps, grams, strict=True):
+        error = ops.sum(ops.square(gram_matrix(features) - gram), axis=(1, 2))
+        total = total + ops.mean(error / (ops.sum(ops.square(gram), axis=(1, 2)) + EPSILON))
+    return total
+
+
 def gram_scale(gram):
     """The `gram_loss` of an output without any features, averaged over the batch.
 
@@ -191,3 +209,16 @@ def total_variation_loss(image):
     down = ops.square(image[:, 1:] - image[:, :-1])
     right = ops.square(image[:, :, 1:] - image[:, :, :-1])
     return ops.mean(ops.sum(down, axis=(1, 2, 3)) + ops.sum(right, axis=(1, 2, 3)))
+
+
+def range_loss(image):
+    """How far values are outside of what a picture can show, squared.
+
+    Args:
+        image: `(batch, h, w, 3)` float, RGB meant for [0, 1].
+
+    Returns:
+        Scalar float32: the mean over batch, positions and channels; 0 within [0, 1].
+    """
+    image = ops.cast(image, "float32")
+    return ops.mean(ops.square(image - ops.clip(image, 0.0, 1.0)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from adain.presets import npz
 from adain.training.config import STATE, TrainConfig
 from adain.training.model import AdaINTrainer
 from adain.training.tensorboard import EventWriter
+from adain.training.watch import LOOK_EVERY, LossWatch, read
 
 logger = logging.getLogger(__name__)
 
@@ -34,12 +34,27 @@ class TrainingError(ValueError):
 
 def save_state(trainer: AdaINTrainer, path: Path, step: int, config: TrainConfig) -> None:
     """Write everything an exact continuation needs, atomically."""
+    npz.save(path, _read_state(trainer, step), {"step": step, "config": asdict(config)})
+
+
+def _read_state(trainer: AdaINTrainer, step: int) -> dict[str, np.ndarray]:
+    """What is saved.
+
+    Raises:
+        TrainingError: If it holds numbers that are not finite.
+    """
     arrays = {
         f"{part}/{i}": ops.convert_to_numpy(variable)
         for part, variables in trainer.parts.items()
         for i, variable in enumerate(variables)
     }
-    npz.save(path, arrays, {"step": step, "config": asdict(config)})
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise TrainingError(
+                f"{name} was no longer finite after step {step}, which is not saved. The last "
+                "checkpoint is good; resume from it with a smaller --learning-rate."
+            )
+    return arrays
 
 
 def load_state(trainer: AdaINTrainer, path: Path) -> tuple[int, dict]:
@@ -94,14 +109,30 @@ class _Run(keras.callbacks.Callback):
 
 
 class StopOnNaN(_Run):
-    """Stops at once when the loss is not a number."""
+    """Stops within a few steps of a loss that is not a number, and before anything is written."""
+
+    def __init__(self, config, start):
+        super().__init__(config, start)
+        self.watch = LossWatch()
 
     def on_train_batch_end(self, batch, logs=None):
-        if not math.isfinite(float(logs["loss"])):
+        config, step = self.config, self.step(batch)
+        self.watch.add(step, logs["loss"])
+        writes = (config.summary_iter, config.save_iter, config.val_iter, config.image_iter)
+        if any(self.due(step, every) for every in (LOOK_EVERY, *writes)):
+            self._look()
+
+    def on_train_end(self, logs=None):
+        self._look()
+
+    def _look(self):
+        found = self.watch.look()
+        if found:
+            step, loss = found
             clip = "" if self.config.clip_norm else " or with --clip-norm 1"
             raise TrainingError(
-                f"The loss became {float(logs['loss'])} at step {self.step(batch)}. The last "
-                f"checkpoint is good; resume from it with a smaller --learning-rate{clip}."
+                f"The loss became {loss} at step {step}. The last checkpoint is good; resume from "
+                f"it with a smaller --learning-rate{clip}."
             )
 
 
@@ -123,6 +154,8 @@ class Checkpoint(_Run):
         """Write the preset and the state."""
         # The state comes last: a run killed in between makes this step, and the preset, again.
         if self.transfer is not None:
+            # No preset either of what is no good.
+            _read_state(trainer, step)
             self.transfer.about["step"] = step
             with averaged_weights(trainer, step):
                 self.transfer.save_to_preset(self.folder)
@@ -133,9 +166,13 @@ class Checkpoint(_Run):
 def averaged_weights(trainer: keras.Model, step: int) -> Iterator[None]:
     """Give the model its moving average, which is what presets get; training continues without."""
     variables = trainer.trainable_variables
-    kept = [ops.convert_to_numpy(variable) for variable in variables]
+    kept = [read(variable) for variable in variables]
     if step:
         trainer.optimizer.finalize_variable_values(variables)
+        # With JAX the model now holds the optimizer's own buffers, and `evaluate` gives the
+        # model's away to be overwritten.
+        for variable in variables:
+            variable.assign(read(variable))
     yield
     for variable, value in zip(variables, kept, strict=True):
         variable.assign(value)
@@ -211,7 +248,7 @@ class TensorBoardLogger(_Run):
         trainer = self.model
         # `evaluate` uses the same trackers: the interval under way is put back behind it.
         trackers = [variable for metric in trainer.metrics for variable in metric.variables]
-        kept = [ops.convert_to_numpy(tracker) for tracker in trackers]
+        kept = [read(tracker) for tracker in trackers]
         with averaged_weights(trainer, step):
             batches = ((batch,) for batch in self.validation)
             found = trainer.evaluate(

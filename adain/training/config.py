@@ -137,6 +137,29 @@ class TrainConfig(Given):
         "compare instance-normalised features of photo and output: where things are, not how "
         "strong",
     )
+    content_levels: int = flag(
+        1,
+        "compare contents in this many of the loss network's deepest layers, each counting half "
+        "as much as the one below it: 2 is relu4_1 and half of relu3_1",
+        limits=Range(least=1, most=4),
+    )
+    gram_weight: float = flag(
+        0.0,
+        "weight of the squared relative error of Gram matrices of relu3_1 and relu4_1, at full "
+        "size and, with --coarse-weight, at half",
+        limits=NOT_NEGATIVE,
+    )
+    range_weight: float = flag(
+        0.0,
+        "weight of the mean squared distance of the output's values from [0, 1] (about 50)",
+        limits=NOT_NEGATIVE,
+    )
+    palette: float = flag(
+        0.0,
+        "share by which the output's colours are moved to the style's before they are compared, "
+        "in [0, 1]; for weights that are used with --palette",
+        limits=Range(least=0, most=1),
+    )
     alpha: float = flag(
         1.0, "strength of AdaIN in training, in [0, 1]", limits=Range(least=0, most=1)
     )
@@ -223,6 +246,14 @@ class TrainConfig(Given):
         require(
             self, "cache_contents", not self.cache_contents or self.cache_styles > 0,
             "0 without --cache-styles",
+        )  # fmt: skip
+        require(
+            self, "content_levels", self.content_levels == 1 or not self.cache_contents,
+            "1 with --cache-contents",
+        )  # fmt: skip
+        require(
+            self, "gram_weight", not self.gram_weight or not self.cache_styles,
+            "0 with --cache-styles",
         )  # fmt: skip
         require(
             self, "cache_styles",

@@ -10,7 +10,7 @@ from keras import ops
 
 from adain.networks.adain import mean_std
 from adain.training.data import CONTENT, STYLE, Crop, StyleContentDataset
-from adain.training.model import LossScales
+from adain.training.scales import LossScales
 
 
 class FeatureCache:

@@ -90,7 +90,7 @@ def train(config: TrainConfig) -> StyleTransfer:
             dataset,
             loss_network,
             trainer.views,
-            keep_styles=loss_network is not transfer.encoder,
+            keep_styles=loss_network is not transfer.encoder or config.palette > 0,
         )
     summaries = TensorBoardLogger(config, start, transfer.stylize, _probe(dataset), validation)
     fit(trainer, config, start, batches.batches(start, config.max_iter), summaries, transfer)
@@ -129,7 +129,8 @@ def loss_settings(config: TrainConfig) -> dict[str, Any]:
     """What of the settings `AdaINTrainer` takes."""
     names = (
         "content_weight", "style_weight", "tv_weight", "coarse_weight", "coarse_levels",
-        "detail_size", "identity_weight", "style_loss", "normalized_content", "alpha",
+        "detail_size", "identity_weight", "style_loss", "normalized_content", "content_levels",
+        "gram_weight", "range_weight", "palette", "alpha",
     )  # fmt: skip
     return {name: getattr(config, name) for name in names}
 

@@ -13,6 +13,9 @@ from adain.networks import losses
 from adain.networks.adain import mean_std, transfer_statistics
 from adain.networks.model import StyleTransfer
 from adain.networks.style_losses import STYLE_LOSSES
+from adain.presets.architecture import ARCHITECTURES
+from adain.training.palette import recolor
+from adain.training.scales import LossScales
 
 
 @keras.saving.register_keras_serializable("adain")
@@ -20,7 +23,7 @@ class AdaINTrainer(keras.Model):
     """Fits a model: `L = content_weight L_c + style_weight L_s + tv_weight L_tv + ...`.
 
     Of a full-width model only the decoder learns, and its encoder is the loss network: a step
-    encodes content, style and output once each. A compact model learns as a whole.
+    encodes content, style and output once at each size. A compact model learns as a whole.
 
     Args:
         model: The `StyleTransfer` that learns.
@@ -34,14 +37,25 @@ class AdaINTrainer(keras.Model):
             and compare the content at half size; 0: at full size, all of it.
         style_loss: Which of `STYLE_LOSSES`.
         normalized_content: Use `losses.normalized_content_loss` in place of the paper's.
+        content_levels: Compare contents in this many of the deepest taps, each counting half as
+            much as the one below it.
+        gram_weight: Adds `gram_weight * losses.relative_gram_loss` of the two deepest taps, at
+            full and, where there is one, at half size.
+        range_weight: Adds `range_weight * losses.range_loss`.
+        palette: By what share the output's colours are moved to the style's before content and
+            style are compared, as `stylize` may do it afterwards.
         alpha: Strength of AdaIN in training, in [0, 1].
 
     Call arguments:
         inputs: `{"content", "style"}`: `(batch, h, w, 3)` uint8 or float in [0, 255], sRGB; or,
             instead of `"style"`, encoded ahead, `"style_means"` and `"style_stds"`:
             `(batch, sum of channels over all taps)` float32, followed by those of the other sizes
-            at which styles are compared. A compact model needs `"style"` as well. With
-            `"content_features"`, relu4_1 of the content, it is not encoded.
+            at which styles are compared. A compact model needs `"style"` as well, and so does a
+            palette. With `"content_features"`, relu4_1 of the content, the loss network does not
+            look at the content.
+
+    Raises:
+        ValueError: When called: if what was encoded ahead is not all that the losses need.
 
     Example:
         >>> trainer = AdaINTrainer(model)
@@ -67,6 +81,10 @@ class AdaINTrainer(keras.Model):
         identity_weight: float = 0.0,
         style_loss: str = "sum",
         normalized_content: bool = False,
+        content_levels: int = 1,
+        gram_weight: float = 0.0,
+        range_weight: float = 0.0,
+        palette: float = 0.0,
         alpha: float = 1.0,
         **kwargs,
     ):
@@ -74,7 +92,9 @@ class AdaINTrainer(keras.Model):
         self.encoder = loss_network or model.encoder
         self.encoder.trainable = False
         self.decoder = model.decoder
-        self.stylizer = None if self.encoder is model.encoder else model
+        self.stylizer = model
+        self.levels = ARCHITECTURES[model.architecture].levels
+        self.shares_encoder = self.encoder is model.encoder
         self.views = LossScales(coarse_levels if coarse_weight else 0, detail_size)
         self.content_weight = content_weight
         self.style_weight = style_weight
@@ -82,6 +102,10 @@ class AdaINTrainer(keras.Model):
         self.coarse_weight = coarse_weight
         self.identity_weight = identity_weight
         self.normalized_content = normalized_content
+        self.content_levels = content_levels
+        self.gram_weight = gram_weight
+        self.range_weight = range_weight
+        self.palette = palette
         self.style_loss = STYLE_LOSSES[style_loss]
         self.alpha = alpha
         # Attributes, not an override of `metrics`: that would drop `loss` from the logs.
@@ -92,42 +116,71 @@ class AdaINTrainer(keras.Model):
             self.coarse_tracker = keras.metrics.Mean(name="coarse_loss")
         if identity_weight:
             self.identity_tracker = keras.metrics.Mean(name="identity_loss")
+        if gram_weight:
+            self.gram_tracker = keras.metrics.Mean(name="gram_loss")
+        if range_weight:
+            self.range_tracker = keras.metrics.Mean(name="range_loss")
         self.built = True
 
     @property
     def parts(self) -> dict[str, list]:
         """All variables that change in training, by what they belong to."""
         parts = {"decoder": self.decoder.variables, "optimizer": self.optimizer.variables}
-        if self.stylizer is not None:
+        if not self.shares_encoder:
             parts["encoder"] = self.stylizer.encoder.variables
         return parts
 
     def call(self, inputs):
         photo = _to_unit(inputs["content"])
-        if "content_features" in inputs:
-            content = ops.cast(inputs["content_features"], "float32")
-        else:
-            content = self.encoder(self.views.content(photo))[-1]
+        taps, encoded = self._encode(photo)
         means, stds, style_taps = self._style_statistics(inputs)
-        like = self.views.content_index
-        target = transfer_statistics(
-            content, *mean_std(content), means[like][-1], stds[like][-1], alpha=self.alpha
-        )
-        # Of every third photo: each costs another pass of the decoder.
-        same = slice(None, None, 3) if self.identity_weight else None
-        if self.stylizer is None:
-            image = self.decoder(target)
-            identity = None if same is None else self.decoder(content[same])
-        else:
-            image, identity = self._paint(photo, self._style_code(inputs), same)
-        outputs = {"image": image, "target": target}
-        if same is not None:
-            outputs |= {"identity": identity, "photo": photo[same]}
+        mean, std = self._style_code(inputs, means, stds)
+        image = self.stylizer.paint(encoded, mean, std, ops.full((1, 1, 1, 1), self.alpha))
+        outputs = {"image": image, "content": self._content(photo, taps, means, stds, inputs)}
+        if self.identity_weight:
+            # Of every third photo: each costs another pass of the decoder.
+            same = [tensor[::3] for tensor in encoded]
+            outputs["identity"] = self.stylizer.paint(same, *same[-2:], ops.zeros((1, 1, 1, 1)))
+            outputs["photo"] = photo[::3]
+        if self.palette:
+            if "style" not in inputs:
+                raise ValueError("palette needs the styles' pictures")
+            outputs["painting"] = _to_unit(inputs["style"])
         if self.style_loss.uses_statistics:
             targets = [list(zip(*view, strict=True)) for view in zip(means, stds, strict=True)]
         else:
             targets = [[self.style_loss.summarize(tap) for tap in taps] for taps in style_taps]
+        if self.gram_weight:
+            if style_taps is None:
+                raise ValueError("gram_weight needs styles that are not encoded ahead")
+            outputs["grams"] = [list(map(losses.gram_matrix, taps[-2:])) for taps in style_taps[:2]]
         return outputs | {"style": targets}
+
+    def _encode(self, photo):
+        """Taps of the photo, None if not at hand; and what `StyleTransfer.paint` takes."""
+        if not self.shares_encoder:
+            return None, self.stylizer.encode_graph(photo)
+        taps = self.encoder(photo)
+        levels = taps[-self.levels :]
+        means, stds = zip(*map(mean_std, levels), strict=True)
+        return taps, [*levels, ops.concatenate(means, -1), ops.concatenate(stds, -1)]
+
+    def _content(self, photo, taps, means, stds, inputs):
+        """What the output's deepest taps are compared with, the deepest first."""
+        if "content_features" in inputs:
+            if self.content_levels > 1:
+                raise ValueError("content_levels above 1 needs photos that are not encoded ahead")
+            taps = [ops.cast(inputs["content_features"], "float32")]
+        elif taps is None or self.views.content_index:
+            taps = self.encoder(self.views.content(photo))
+        taps = taps[: -self.content_levels - 1 : -1]
+        if self.normalized_content:
+            return taps
+        wanted = [view[self.views.content_index][::-1] for view in (means, stds)]
+        return [
+            transfer_statistics(tap, *mean_std(tap), mean, std, alpha=self.alpha)
+            for tap, mean, std in zip(taps, *wanted, strict=False)
+        ]
 
     def _style_statistics(self, inputs):
         """Means and deviations of the styles, a list of taps for each size; the taps, or None."""
@@ -138,36 +191,33 @@ class AdaINTrainer(keras.Model):
         means, stds = ([[pair[i] for pair in view] for view in statistics] for i in (0, 1))
         return means, stds, taps
 
-    def _style_code(self, inputs):
+    def _style_code(self, inputs, means, stds):
         """Means and deviations of the styles in the model's own features."""
-        return self.stylizer.encode_graph(_to_unit(inputs["style"]))[-2:]
+        if not self.shares_encoder:
+            return self.stylizer.encode_graph(_to_unit(inputs["style"]))[-2:]
+        return [ops.concatenate(view[0][-self.levels :], -1) for view in (means, stds)]
 
     def _compared(self, taps):
         """What of the output's taps is compared with the style's statistics."""
         return taps
 
-    def _paint(self, photo, code, same):
-        encoded = self.stylizer.encode_graph(photo)
-        alpha = ops.full((1, 1, 1, 1), self.alpha)
-        mean, std = code
-        image = self.stylizer.paint(encoded, mean, std, alpha)
-        if same is None:
-            return image, None
-        encoded = [tensor[same] for tensor in encoded]
-        return image, self.stylizer.paint(encoded, *encoded[-2:], ops.zeros((1, 1, 1, 1)))
-
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        taps = [self.encoder(view) for view in self.views(y_pred["image"])]
-        # AdaIN's target is the content's features scaled and shifted: normalised, they are equal.
-        normalized = self.normalized_content
-        content_loss = losses.normalized_content_loss if normalized else losses.content_loss
-        content = content_loss(taps[self.views.content_index][-1], y_pred["target"])
+        image = seen = y_pred["image"]
+        if self.palette:
+            seen = recolor(image, y_pred["painting"], self.palette)
+        taps = [self.encoder(view) for view in self.views(seen)]
+        content_loss = losses.content_loss
+        if self.normalized_content:
+            content_loss = losses.normalized_content_loss
+        content, deepest = 0.0, taps[self.views.content_index][::-1]
+        for level, target in enumerate(y_pred["content"]):
+            content = content + 0.5**level * content_loss(deepest[level], target)
 
         def compare(view):
             return self.style_loss(self._compared(taps[view]), y_pred["style"][view])
 
         style = compare(0)
-        variation = losses.total_variation_loss(y_pred["image"])
+        variation = losses.total_variation_loss(image)
         self.content_tracker.update_state(content)
         self.style_tracker.update_state(style)
         self.tv_tracker.update_state(variation)
@@ -182,6 +232,17 @@ class AdaINTrainer(keras.Model):
             identity = losses.identity_loss(y_pred["identity"], y_pred["photo"])
             self.identity_tracker.update_state(identity)
             total = total + self.identity_weight * identity
+        if self.gram_weight:
+            gram = sum(
+                losses.relative_gram_loss(self._compared(view)[-2:], grams)
+                for view, grams in zip(taps, y_pred["grams"], strict=False)
+            )
+            self.gram_tracker.update_state(gram)
+            total = total + self.gram_weight * gram
+        if self.range_weight:
+            over = losses.range_loss(image)
+            self.range_tracker.update_state(over)
+            total = total + self.range_weight * over
         return total
 
     def _split(self, statistics):
@@ -198,39 +259,3 @@ class AdaINTrainer(keras.Model):
 
 def _to_unit(pictures):
     return ops.cast(pictures, "float32") / 255.0
-
-
-class LossScales:
-    """The sizes at which the loss network looks at a picture: full, half, a quarter, ...
-
-    Args:
-        halvings: How many sizes there are beside the full one.
-        detail_size: At full size, only a square of this side in the middle of the output; 0: all
-            of it. The content is then compared at half size.
-    """
-
-    def __init__(self, halvings: int = 0, detail_size: int = 0):
-        self.count = 1 + halvings
-        self.detail_size = detail_size
-        self.content_index = 1 if detail_size else 0
-
-    def __call__(self, pictures) -> list:
-        """`(batch, h, w, 3)` to one such tensor for each size."""
-        return [self._view(pictures, index) for index in range(self.count)]
-
-    def style(self, pictures) -> list:
-        """The same of styles, all of each: a part would not have the statistics of the whole."""
-        return [pictures, *(self._view(pictures, index) for index in range(1, self.count))]
-
-    def content(self, pictures):
-        """The one of them at which contents are compared."""
-        return self._view(pictures, self.content_index)
-
-    def _view(self, pictures, index: int):
-        if index:
-            return ops.average_pool(pictures, 2**index, 2**index)
-        if not self.detail_size:
-            return pictures
-        top, left = ((side - self.detail_size) // 2 for side in pictures.shape[1:3])
-        rows, columns = (slice(start, start + self.detail_size) for start in (top, left))
-        return pictures[:, rows, columns]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 
 import keras
@@ -11,6 +10,7 @@ from keras import ops
 from tqdm import tqdm
 
 from adain.training.data import StyleContentDataset
+from adain.training.watch import LOOK_EVERY, LossWatch
 
 # From one tap to the one before it, and from relu1_1 to the picture.
 _PARTS = (
@@ -106,19 +106,25 @@ def _relative_error(y_pred):
 class _Progress(keras.callbacks.Callback):
     def __init__(self, total: int):
         super().__init__()
+        self.total = total
+        self.watch = LossWatch()
         self.bar = tqdm(
             total=total, unit="step", file=sys.stderr, desc="pretraining", dynamic_ncols=True
         )
 
     def on_train_batch_end(self, batch, logs=None):
-        loss = float(logs["loss"])
+        step = batch + 1
         self.bar.update()
-        self.bar.set_postfix(loss=f"{loss:.3g}")
-        if not math.isfinite(loss):
+        self.watch.add(step, logs["loss"])
+        if step % LOOK_EVERY and step != self.total:
+            return
+        found = self.watch.look()
+        if found:
             raise ValueError(
-                f"The loss of pretraining became {loss} at step {batch + 1}. "
+                f"The loss of pretraining became {found[1]} at step {found[0]}. "
                 "Go on without it: --pretrain-iter 0"
             )
+        self.bar.set_postfix(loss=f"{float(logs['loss']):.3g}")
 
 
 def pretrain(

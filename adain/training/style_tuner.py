@@ -18,6 +18,7 @@ from adain.inference.style_code import StyleCode
 from adain.networks.adain import mean_std
 from adain.networks.model import StyleTransfer
 from adain.training.model import AdaINTrainer
+from adain.training.watch import read
 
 _PIECE = 1024
 """Styles with longer sides, pixels, go through the loss network in pieces."""
@@ -53,7 +54,6 @@ class StyleTuner(AdaINTrainer):
     ):
         super().__init__(model, loss_network, **losses)
         model.trainable = False
-        self.stylizer = model
         # A variable, because what it should be shows once the losses are known.
         self.content_weight = self.add_weight(
             shape=(),
@@ -84,12 +84,12 @@ class StyleTuner(AdaINTrainer):
     @property
     def start(self) -> np.ndarray:
         """The code to start from, or with a run that was loaded that of its start."""
-        return ops.convert_to_numpy(self._origin)
+        return read(self._origin)
 
     @property
     def changes(self) -> list[np.ndarray]:
         """What has been learnt."""
-        return [ops.convert_to_numpy(change) for change in self._changes]
+        return [read(change) for change in self._changes]
 
     def code(self, changes: Sequence[np.ndarray] | None = None) -> StyleCode:
         """The code as it is now, or with some `changes`."""
@@ -154,7 +154,7 @@ class StyleTuner(AdaINTrainer):
         )
         return means, stds, None
 
-    def _style_code(self, inputs):
+    def _style_code(self, inputs, means, stds):
         return self._apply(*self._changes)
 
     def _compared(self, taps):
@@ -186,7 +186,7 @@ class Best:
     @property
     def changes(self) -> list[np.ndarray]:
         """What `StyleTuner.code` takes."""
-        return [ops.convert_to_numpy(change) for change in self._changes]
+        return [read(change) for change in self._changes]
 
     @changes.setter
     def changes(self, values: Sequence[np.ndarray]) -> None:
@@ -220,7 +220,7 @@ class Best:
         return float(ops.convert_to_numpy(self._numbers)[_NUMBERS.index(name)])
 
     def __setitem__(self, name: str, value: float) -> None:
-        numbers = ops.convert_to_numpy(self._numbers).copy()
+        numbers = read(self._numbers)
         numbers[_NUMBERS.index(name)] = value
         self._numbers.assign(numbers)
 
