@@ -1,7 +1,5 @@
 """Moving an output's colours to its style's within the graph of a training step."""
 
-# What Keras' own annotations say of its operations is wider than what they return.
-# pyright: reportOptionalSubscript=false, reportOptionalOperand=false, reportOperatorIssue=false
 
 from __future__ import annotations
 
