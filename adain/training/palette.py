@@ -1,6 +1,5 @@
 """Moving an output's colours to its style's within the graph of a training step."""
 
-
 from __future__ import annotations
 
 from keras import ops
