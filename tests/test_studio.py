@@ -436,7 +436,7 @@ def gate(queue):
     """Holds the queue's thread until it is set."""
     gate = threading.Event()
     queue.submit("gate", FULL, lambda job: gate.wait(10))
-    while queue._running is None:
+    while not queue._running:
         time.sleep(0.001)
     yield gate
     gate.set()
@@ -485,6 +485,26 @@ def test_tabs_take_turns(queue, gate):
         ("greedy", 9), ("modest", 0), ("quick", 0), ("greedy", 0), ("quick", 1), ("greedy", 1),
         ("quick", 2), ("greedy", 2), ("greedy", 3), ("greedy", 4),
     ]  # fmt: skip
+
+
+def test_previews_are_painted_in_between(queue):
+    """They do not wait for a long painting; and it goes on, however many there are."""
+    done, steps = [], []
+
+    def long(job):
+        for step in range(3):
+            steps.append(step)
+            for owner in ("a", "b"):
+                queue.submit(owner, PREVIEW, lambda job, step=step, o=owner: done.append((o, step)))
+            queue.submit("c", FULL, lambda job: done.append("full"))
+            job.report(step / 3)
+        return "done"
+
+    assert queue.submit("tab", FULL, long).future.result(10) == "done"
+    assert steps == [0, 1, 2]
+    assert [owner for owner, _ in done[:3]] == ["a", "b", "a"]
+    queue.submit("last", FULL, lambda job: None).future.result(10)
+    assert done.count("full") == 3
 
 
 def test_cancelling(queue, gate):

@@ -34,7 +34,7 @@ _THUMBNAIL = 192
 """Shorter side of thumbnails, pixels."""
 _QUALITY = 92
 # What is larger is painted in tiles, so that it can be stopped and tells how much is done.
-_WHOLE, _TILE = 1536**2, 768
+_WHOLE, _TILE = 1280**2, 768
 
 
 class Style(NamedTuple):

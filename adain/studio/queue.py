@@ -1,4 +1,7 @@
-"""Who is painted for next: one painting at a time, tabs in turn, and of previews the newest."""
+"""Who is painted for next: tabs in turn, of previews the newest, one painting at a time.
+
+Previews do not wait for a picture in full size: they are painted between its tiles.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +40,7 @@ class Job:
         self.owner, self.kind, self.work = owner, kind, work
         self.future: Future = Future()
         self.progress = 0.0
+        self.between: Callable[[], None] = lambda: None
         self._cancelled = threading.Event()
 
     @property
@@ -48,7 +52,7 @@ class Job:
         self._cancelled.set()
 
     def report(self, progress: float) -> None:
-        """Tell how much is done, in [0, 1].
+        """Tell how much is done, in [0, 1]; of a long job, a preview is then painted in between.
 
         Raises:
             Cancelled: If it is no longer wanted.
@@ -56,6 +60,7 @@ class Job:
         self.progress = progress
         if self.cancelled:
             raise Cancelled
+        self.between()
 
 
 class PaintQueue:
@@ -63,7 +68,8 @@ class PaintQueue:
 
     def __init__(self) -> None:
         self._jobs: OrderedDict[str, list[Job]] = OrderedDict()
-        self._running: Job | None = None
+        # The last one is painted now, in between the steps of the one before it.
+        self._running: list[Job] = []
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="painting", daemon=True)
@@ -80,22 +86,21 @@ class PaintQueue:
             if self._closed:
                 raise UsageError("The studio is closing.")
             waiting = self._jobs.setdefault(owner, [])
-            if kind == PREVIEW:
-                self._drop(owner, lambda other: other.kind == PREVIEW)
-                waiting = self._jobs.setdefault(owner, [])
-            elif kind == FULL and sum(other.kind == FULL for other in waiting) >= _WAITING:
+            if kind == FULL and sum(other.kind == FULL for other in waiting) >= _WAITING:
                 raise UsageError(
                     f"{_WAITING} pictures are waiting to be painted in full size already. Cancel "
                     "one, or wait."
                 )
             waiting.append(job)
+            if kind == PREVIEW:
+                self._drop(owner, lambda other: other.kind == PREVIEW and other is not job)
             self._changed.notify()
         return job
 
     def place(self, job: Job) -> int:
         """How many jobs are going to be done before this one, as far as is known now."""
         with self._changed:
-            if job.future.done() or job is self._running:
+            if job.future.done() or job in self._running:
                 return 0
             mine = self._jobs.get(job.owner, [])
             before = sum(other.kind < job.kind for other in mine)
@@ -110,7 +115,7 @@ class PaintQueue:
                 for owner, jobs in self._jobs.items()
                 if owner != job.owner
             )
-            return before + others + (self._running is not None)
+            return before + others + len(self._running)
 
     def cancel(self, job: Job) -> None:
         """Take a job out of the queue, or stop it at its next step."""
@@ -128,15 +133,15 @@ class PaintQueue:
             self._closed = True
             for owner in list(self._jobs):
                 self._drop(owner, lambda job: True)
-            if self._running is not None:
-                self._running.cancel()
+            for job in self._running:
+                job.cancel()
             self._changed.notify_all()
         self._thread.join(timeout=30)
 
     def _drop(self, owner: str, unwanted: Callable[[Job], bool]) -> None:
-        running = self._running
-        if running is not None and running.owner == owner and unwanted(running):
-            running.cancel()
+        for job in self._running:
+            if job.owner == owner and unwanted(job):
+                job.cancel()
         jobs = self._jobs.get(owner, [])
         for job in [job for job in jobs if unwanted(job)]:
             jobs.remove(job)
@@ -146,32 +151,52 @@ class PaintQueue:
         if not jobs:
             self._jobs.pop(owner, None)
 
-    def _next(self) -> Job | None:
-        """The next job; its owner goes to the end of the line. None: closed."""
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or self._jobs)
+                if self._closed:
+                    return
+                job = self._take(FULL)
+            self._do(job)
+
+    def _step_aside(self) -> None:
+        """Paint one preview, if there is one, in between the steps of a long job."""
         with self._changed:
-            self._running = None
-            self._changed.wait_for(lambda: self._closed or self._jobs)
-            if self._closed:
-                return None
-            owner, jobs = next(iter(self._jobs.items()))
+            job = None if self._closed else self._take(PREVIEW)
+        if job is not None:
+            self._do(job)
+
+    def _take(self, most: int) -> Job | None:
+        """The next job of a kind up to `most`; its owner goes to the end of the line."""
+        for owner, jobs in self._jobs.items():
             job = min(jobs, key=lambda job: job.kind)
+            if job.kind > most:
+                continue
             jobs.remove(job)
             if jobs:
                 self._jobs.move_to_end(owner)
             else:
                 del self._jobs[owner]
-            self._running = job
+            if job.kind == FULL:
+                job.between = self._step_aside
+            self._running.append(job)
             return job
+        return None
 
-    def _run(self) -> None:
-        while (job := self._next()) is not None:
+    def _do(self, job: Job) -> None:
+        try:
             # Whoever waited for it may have gone.
             if not job.future.set_running_or_notify_cancel():
-                continue
+                return
             try:
-                job.report(0.0)
+                if job.cancelled:
+                    raise Cancelled
                 job.future.set_result(job.work(job))
             except BaseException as error:  # The thread must live on.
                 if not isinstance(error, Cancelled | ValueError | OSError):
                     logger.exception("a painting failed")
                 job.future.set_exception(error)
+        finally:
+            with self._changed:
+                self._running.remove(job)
