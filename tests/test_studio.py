@@ -614,3 +614,70 @@ def _without_display(tmp_path):
     gone = ("DISPLAY", "WAYLAND_DISPLAY")
     kept = {name: value for name, value in os.environ.items() if name not in gone}
     return kept | {"TMPDIR": str(tmp_path / "tmp")}
+
+
+# === Clips ===
+
+
+@pytest.fixture
+def clip(make_clip, tmp_path):
+    """The bytes of a clip of 8 frames with sound."""
+    path = make_clip(tmp_path / "holiday.mp4", frames=8, size=(48, 64), sound=["stereo"])
+    return path.read_bytes()
+
+
+def test_a_clip(tab, clip, tmp_path, monkeypatch, config):
+    answer = tab.send(clip, "holiday.mp4").json()
+    assert (answer["size"], answer["frames"]) == ([64, 48], 8)
+    asked = wish(area("000", alpha=0.8))
+    assert read(tab.preview(asked)).shape == (48, 64, 3)
+    end, result = tab.paint(asked)
+    assert (end["name"], end["size"]) == ("holiday_stylized_000.mp4", [64, 48])
+    monkeypatch.chdir(tmp_path)
+    command = tab.ask("POST", "/command", content=json.dumps(asked)).json()["command"]
+    Path("holiday.mp4").write_bytes(clip)
+    made = run_command(command, tmp_path, config)
+    assert made.name == end["name"]
+    assert result.content == made.read_bytes()
+
+
+def test_a_broken_clip(tab, clip):
+    for data, name in ((clip[: len(clip) // 2], "half.mp4"), (b"#EXTM3U\nhttp://a/", "list.mp4"),
+                       (b"no", "../no.mkv")):  # fmt: skip
+        answer = tab.send(data, name)
+        assert answer.status_code == 422, answer.text
+        said = answer.json()["error"]
+        assert said.startswith(f"{name.rpartition('/')[2]}: ") and "adain-studio" not in said
+    # By another name it is no picture either.
+    assert "is a video" in tab.send(clip, "photo.jpg").json()["error"]
+
+
+def test_a_clip_without_the_extra(tab, clip, monkeypatch):
+    from adain import extras
+
+    installed = extras.is_installed
+    monkeypatch.setattr(extras, "is_installed", lambda name: name != "av" and installed(name))
+    answer = tab.send(clip, "holiday.mp4")
+    assert answer.json()["error"] == 'a clip needs av: pip install "adain[video]"'
+    assert not tab.client.get("/api/about").json()["clips"]
+
+
+def test_cancel_a_clip(tab, clip, monkeypatch):
+    from adain.studio import queue
+
+    tab.send(clip, "holiday.mp4")
+    begun, go = threading.Event(), threading.Event()
+    report = queue.Job.report
+
+    def slow(job, progress):
+        begun.set()
+        go.wait(10)
+        report(job, progress)
+
+    monkeypatch.setattr(queue.Job, "report", slow)
+    name = tab.ask("POST", "/results", content=json.dumps(wish(area("000")))).json()["result"]
+    assert begun.wait(20)
+    tab.ask("DELETE", f"/results/{name}")
+    go.set()
+    assert '"cancelled": true' in tab.ask("GET", f"/results/{name}/events").text
+    assert not list(tab.client.app.state.studio.sessions.get(tab.key).folder.glob("result-*"))

@@ -272,7 +272,7 @@ def test_cancel_and_two_tabs(open_page, photo, tmp_path):
     second.click("#cancel")
     expect(second.locator(".toast")).to_contain_text("Cancelled")
     expect(second.locator("#paint")).to_be_enabled()
-    expect(second.locator("#download")).to_be_hidden()
+    expect(second.locator("#done")).to_be_hidden()
     # While one paints in full size, the other goes on.
     second.click("#paint")
     after(first, lambda: style(first, "comic").click())

@@ -16,6 +16,7 @@ from adain.imaging import io as imaging
 from adain.options import UsageError
 from adain.presets.preset import Preset
 from adain.sources import find_sources, is_card
+from adain.studio.clips import glimpse, is_clip, paint_clip
 from adain.studio.config import StudioConfig
 from adain.studio.queue import Cancelled, Job
 from adain.studio.sessions import Result, Session
@@ -134,7 +135,8 @@ class Painter:
             rest=session.rest_mask,
         )
         height, width = photo.size
-        more = {"tile": _TILE} if height * width > _WHOLE else {}
+        large = height * width > _WHOLE and photo.seconds is None
+        more = {"tile": _TILE} if large else {}
         out_path = f"{folder / 'out'}{os.sep}"
         try:
             return self._to_config(wish, files, out_path=out_path, quiet=True, **more), folder
@@ -187,8 +189,10 @@ class Painter:
         Raises:
             UsageError, Cancelled: If something does not fit, or it is no longer wanted.
         """
-        planned = _planned(config, folder)
         stylizer = self._pipeline.stylizer
+        if is_clip(config.content_path[0]):
+            return self._full_clip(config, folder, job)
+        planned = _planned(config, folder)
         (outcome,) = stylize_files(config, [planned], job.report, stylizer)
         if job.cancelled:
             raise Cancelled
@@ -196,6 +200,16 @@ class Painter:
             raise UsageError(_shown(outcome.error, folder))
         path = Path(outcome.output)
         return Result(path, outcome.seconds, imaging.read_size(path))
+
+    def _full_clip(self, config: StylizeConfig, folder: Path, job: Job) -> Result:
+        try:
+            path, seconds, problems = paint_clip(config, self._pipeline.stylizer, job.report)
+        except ValueError as error:
+            if job.cancelled:
+                raise Cancelled from error
+            raise UsageError(_shown(str(error), folder)) from error
+        size = glimpse(path, config.max_pixels).frame.colors.shape[:2]
+        return Result(path, seconds, size, tuple(_shown(line, folder) for line in problems))
 
     def _pipeline_for(self, config: StylizeConfig) -> StylizePipeline:
         """One for each way to keep colours: styles differ with it, and are encoded once."""

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from adain.extras import MissingExtra
 from adain.studio.guard import Guard
 from adain.studio.studio import Studio, error_line
 from adain.studio.uploads import UploadError
@@ -80,6 +81,7 @@ def make_app(studio: Studio) -> Starlette:
     handlers = {
         HTTPException: _refuse_http,
         ClientDisconnect: _gone,
+        MissingExtra: _refuse,
         ValueError: _refuse,
         OSError: _refuse,
         Exception: _break,

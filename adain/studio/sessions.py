@@ -20,6 +20,7 @@ import numpy as np
 from adain.files import replacing
 from adain.imaging import io as imaging
 from adain.options import UsageError
+from adain.studio.clips import glimpse, is_clip
 from adain.studio.queue import Job
 from adain.studio.uploads import Upload, UploadError, check_picture, renamed, safe_name
 from adain.stylize.inputs import Planes, to_mask
@@ -39,6 +40,8 @@ class Result(NamedTuple):
     seconds: float
     size: tuple[int, int]
     """`(height, width)`, pixels."""
+    problems: tuple[str, ...] = ()
+    """One line for each thing that a clip's result lacks."""
 
 
 class Session:
@@ -69,12 +72,15 @@ class Session:
     # === Pictures ===
 
     def take_photo(self, received: Path, name: str) -> Upload:
-        """Take a file as the photo; the one before is removed.
+        """Take a file, also a clip, as the photo; the one before is removed.
 
         Raises:
-            ImageError: If it is no picture, or broken.
+            ImageError, VideoError: If it is none, or broken.
+            MissingExtra: If it is a clip, and clips cannot be read here.
         """
-        upload, planes = self._take(received, name, [style.name for style in self.styles.values()])
+        taken = [style.name for style in self.styles.values()]
+        take = self._take_clip if is_clip(name) else self._take
+        upload, planes = take(received, name, taken)
         size = imaging.shorter_side_size(
             upload.size, self._shorter(upload.size), max_pixels=self._max_pixels, name=name
         )
@@ -116,6 +122,19 @@ class Session:
             shutil.rmtree(received.parent, ignore_errors=True)
             raise
         return Upload(path, name, colors.shape[:2]), Planes(colors, meta.alpha)
+
+    def _take_clip(self, received: Path, name: str, taken: list[str]) -> tuple[Upload, Planes]:
+        try:
+            name = safe_name(name, taken=taken, keep_suffix=True)
+            # A clip's suffix tells its format.
+            path = received.rename(received.with_name(name))
+            with renamed(path, name):
+                found = glimpse(path, self._max_pixels)
+        except BaseException:
+            shutil.rmtree(received.parent, ignore_errors=True)
+            raise
+        size = found.frame.colors.shape[:2]
+        return Upload(path, name, size, found.frames, found.seconds), found.frame
 
     @property
     def preview(self) -> Planes:

@@ -15,7 +15,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
 from adain import __version__
+from adain.extras import MissingExtra
 from adain.imaging.color_methods import COLOR_METHODS
+from adain.studio.clips import can_clips
 from adain.studio.config import StudioConfig
 from adain.studio.painter import Painted, Painter
 from adain.studio.queue import FULL, PREVIEW, THUMBNAIL, Cancelled, Job, PaintQueue
@@ -31,6 +33,7 @@ _GONE = "This tab was forgotten. Reload the page."
 _VIEWABLE = {
     ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp",
     ".gif": "image/gif", ".avif": "image/avif", ".bmp": "image/bmp",
+    ".mp4": "video/mp4", ".webm": "video/webm",
 }  # fmt: skip
 
 
@@ -78,6 +81,7 @@ class Studio:
                 "palette": self.painter.palette,
                 "preview": self.config.preview_size,
                 "colors": colors,
+                "clips": can_clips(),
                 "styles": [
                     {"name": style.name, "card": style.card}
                     for style in self.painter.gallery.values()
@@ -121,6 +125,8 @@ class Studio:
                 "name": upload.name,
                 "size": [width, height],
                 "preview": [shown[1], shown[0]],
+                "frames": upload.frames,
+                "seconds": upload.seconds,
             }
         )
 
@@ -228,11 +234,11 @@ class Studio:
 
 def _outcome(session: Session, name: str, job: Job) -> dict:
     if name in session.results:
-        path, seconds, (height, width) = session.results[name]
+        path, seconds, (height, width), problems = session.results[name]
         viewable = path.suffix.lower() in _VIEWABLE
         return {
             "name": path.name, "seconds": round(seconds, 2), "size": [width, height],
-            "bytes": path.stat().st_size, "viewable": viewable,
+            "bytes": path.stat().st_size, "viewable": viewable, "problems": problems,
         }  # fmt: skip
     error = job.future.exception()
     if error is None or isinstance(error, Cancelled):
@@ -269,7 +275,7 @@ async def _settings(request: Request):
 
 def error_line(error: BaseException) -> str:
     """What the page says of an error."""
-    if isinstance(error, ValueError):
+    if isinstance(error, ValueError | MissingExtra):
         return " ".join(str(error).split())
     if isinstance(error, OSError):
         return f"A file cannot be written ({error.strerror or error}). Is the disk full?"

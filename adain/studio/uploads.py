@@ -13,7 +13,7 @@ from pathlib import Path
 from starlette.requests import Request
 
 from adain.imaging import io as imaging
-from adain.imaging.formats import FORMATS, ImageError
+from adain.imaging.formats import FORMATS
 
 _MEGABYTE = 1024**2
 _NAME = 80
@@ -35,20 +35,27 @@ class Upload:
     """The name of the file, safe and unlike those of the tab's other files."""
     size: tuple[int, int]
     """`(height, width)`, upright."""
+    frames: int = 1
+    """Of a clip; 0: not known."""
+    seconds: float | None = None
+    """Of a clip; None: a picture."""
 
 
-def safe_name(name: str, format: str = "PNG", taken: Collection[str] = ()) -> str:
+def safe_name(
+    name: str, format: str = "PNG", taken: Collection[str] = (), *, keep_suffix: bool = False
+) -> str:
     """A file's name without folders and signs that file systems or terminals do not take.
 
     Args:
         name: What the browser says.
         format: Of the file, by its content; gives the suffix where there is none for pictures.
         taken: Names that are used already; case does not count.
+        keep_suffix: Whether any suffix will do.
     """
     name = unicodedata.normalize("NFC", name).replace("\\", "/").rsplit("/", 1)[-1]
     name = _UNSAFE.sub("_", name).strip(" .")
     stem, dot, suffix = name.rpartition(".")
-    if not dot or f".{suffix.lower()}" not in imaging.IMAGE_SUFFIXES:
+    if not dot or not (keep_suffix or f".{suffix.lower()}" in imaging.IMAGE_SUFFIXES):
         stem, suffix = name, FORMATS[format].suffixes[0][1:]
     # A dash would make it a flag, a dot hide it.
     stem = stem[:_NAME].lstrip("-.~").strip(" .") or "picture"
@@ -108,5 +115,5 @@ def renamed(path: Path, name: str):
     """Give errors the name that the user knows in place of a path."""
     try:
         yield
-    except ImageError as error:
-        raise ImageError(str(error).replace(str(path), name)) from error
+    except ValueError as error:
+        raise type(error)(str(error).replace(str(path), name)) from error

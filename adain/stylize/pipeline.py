@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -36,8 +37,9 @@ class StylizePipeline:
     where `keep_colors` gives it each photo's colours: photos after photos, or frames after frames,
     cost no more than the networks' passes.
 
-    Threads may share one pipeline: the networks work on one picture at a time, all else (reading,
-    resizing, colours) runs side by side. It can be pickled; networks are loaded again then.
+    Threads may share one pipeline, and pipelines one `stylizer`: the networks work on one picture
+    at a time, all else (reading, resizing, colours) runs side by side. It can be pickled; networks
+    are loaded again then.
 
     Args:
         options: The controls; their defaults are those of the command line.
@@ -72,7 +74,7 @@ class StylizePipeline:
 
             stylizer = load_stylizer(self.options.checkpoint, self.options.engine, pictures)
         self.stylizer = stylizer
-        self._networks = threading.RLock()
+        self._networks = _lock_of(stylizer)
         self._styles = Styles(self.options, stylizer, self._networks)
         self._told: set[Hashable] = set()
 
@@ -377,6 +379,14 @@ class _Progress:
 
     def finish_call(self) -> None:
         self._done += 1
+
+
+_LOCKS: WeakKeyDictionary[Stylizer, threading.RLock] = WeakKeyDictionary()
+
+
+def _lock_of(stylizer: Stylizer) -> threading.RLock:
+    """One for all pipelines that share networks, which work on one picture at a time."""
+    return _LOCKS.setdefault(stylizer, threading.RLock())
 
 
 def _rebuild(options: StylizeOptions, stylizer: Stylizer) -> StylizePipeline:

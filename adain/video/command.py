@@ -121,7 +121,7 @@ def stylize(config: StylizeConfig) -> int:
     if not clips:
         return load("adain.stylize.command:stylize")(config)
     extras.require("video", f"a clip such as {clips[0]}")
-    settings = _as_video(config, clips)
+    settings = as_video(config, clips)
     pictures = tuple(text for text in config.content_path if text not in clips)
     status = DONE
     if pictures:
@@ -129,7 +129,12 @@ def stylize(config: StylizeConfig) -> int:
     return max(status, video(settings))
 
 
-def _as_video(config: StylizeConfig, clips: tuple[str, ...]):
+def as_video(config: StylizeConfig, clips: tuple[str, ...]):
+    """The settings of `adain video` for the clips among the contents of `adain stylize`.
+
+    Raises:
+        UsageError: If a setting is for pictures only.
+    """
     from adain.video.config import VideoConfig
 
     for name in ("sheet", "random"):

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from adain.files import remove_leftovers
 from adain.imaging import io as imaging
+from adain.inference.stylizer import Stylizer
 from adain.outcomes import reason_of
 from adain.stylize.history import History
 from adain.stylize.inputs import Lazy, StyleMix, fitted_size, source_style
@@ -58,6 +59,7 @@ def render_clips(
     history: History,
     watch: Callable[[PlannedClip, int, int], Callable[[int], None]],
     tell: Callable[[str], None],
+    stylizer: Stylizer | None = None,
 ) -> Iterator[ClipOutcome]:
     """Make all results; a failure of one leaves the others alone.
 
@@ -68,10 +70,11 @@ def render_clips(
         watch: Called with a result, its number of frames (0: not known) and how many are finished;
             gives what is called after each frame.
         tell: Called with notices.
+        stylizer: Networks that are loaded already.
     """
     options = {item: getattr(config, item) for item in _OPTIONS}
     # Clips are many pictures, for the choice of an engine.
-    pipeline = StylizePipeline(pictures=1000, **options)
+    pipeline = StylizePipeline(stylizer=stylizer, pictures=1000, **options)
     for clip in planned:
         outcome = ClipOutcome(
             str(clip.content), " + ".join(map(str, clip.result.styles)), str(clip.output)

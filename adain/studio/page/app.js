@@ -11,6 +11,9 @@ import { setState, showPhoto } from "./viewer.js";
 
 const $ = (id) => document.getElementById(id);
 let facts = { colors: [], preview: 512 };
+const COLORS = {
+  luma: "The photo's; lightness of the style", coral: "The photo's mean and spread (CORAL)", histogram: "The photo's, by histogram",
+};
 
 // === Messages ===
 
@@ -33,6 +36,13 @@ const failed = (error) => say(error.message, true);
 
 // === Photo ===
 
+function sizeText({ size, frames, seconds }) {
+  const parts = [size.join(" × ")];
+  if (seconds) parts.push(`${seconds.toFixed(1)} s`);
+  if (seconds !== null && frames) parts.push(`${frames} frames`);
+  return parts.join(", ");
+}
+
 async function takePhoto(file) {
   setState("painting");
   try {
@@ -45,7 +55,7 @@ async function takePhoto(file) {
     $("welcome").hidden = true;
     $("view").hidden = $("new-photo").hidden = false;
     $("photo-name").textContent = about.name;
-    $("caption").textContent = `${about.size[0]} × ${about.size[1]}`;
+    $("caption").textContent = sizeText(about);
     $("timing").textContent = "";
     clearHistory();
     await showPhoto(state.photo.url, ...about.preview);
@@ -117,6 +127,7 @@ function drawLook() {
   for (const option of $("colors").options) {
     const method = facts.colors.find((one) => one.name === option.value);
     option.disabled = Boolean(method && !method.card && cards);
+    if (method) option.text = `${COLORS[method.name] ?? method.name}${option.disabled ? ", with your own styles" : ""}`;
   }
   const fine = state.photo && (STROKES[state.stroke] || Infinity) > Math.min(...state.photo.preview);
   const larger = state.photo && Math.min(...state.photo.size) > Math.min(...state.photo.preview);
@@ -126,7 +137,6 @@ function drawLook() {
 
 /** Draw what is chosen, and paint it. */
 function update({ paints = true } = {}) {
-  if (state.colors && [...$("colors").options].some((o) => o.value === state.colors && o.disabled)) state.colors = "";
   const { styles: chosen, point } = area();
   drawGallery($("gallery"), chosen, {
     choose: (style) => { toggle(style); update(); },
@@ -141,7 +151,8 @@ function update({ paints = true } = {}) {
   // Twice: what is disabled depends on the styles.
   if ($("colors").selectedOptions[0]?.disabled) { state.colors = ""; drawLook(); }
   $("paint").disabled = !isReady();
-  $("paint").textContent = state.photo ? `Paint in full size, ${state.photo.size.join(" × ")}` : "Paint in full size";
+  $("paint").textContent = !state.photo ? "Paint in full size"
+    : state.photo.seconds === null ? `Paint in full size, ${sizeText(state.photo)}` : `Paint the clip, ${sizeText(state.photo)}`;
   if (!paints) return;
   outdate();
   refresh();
@@ -259,14 +270,15 @@ watch({
   failed,
 });
 
-const COLORS = {
-  luma: "The photo's; lightness of the style", coral: "The photo's mean and spread (CORAL)", histogram: "The photo's, by histogram",
-};
 try {
   facts = await api.about();
   defaults.palette = state.palette = facts.palette;
   $("colors").append(new Option("The style's", ""), ...facts.colors.map(({ name }) => new Option(COLORS[name] ?? name, name)));
   addShipped(facts.styles);
+  if (facts.clips) {
+    $("photo-file").accept += ",video/*,.mkv";
+    $("welcome-title").textContent = "Drop a photo or a clip here";
+  }
 } catch (error) {
   failed(error);
 }

@@ -1,6 +1,7 @@
 // The mask of an area: painted by brush, or filled where colours are alike.
 
 const UNDO = 20;
+let versions = 0;
 
 /** A mask, white inside, as large as the preview. */
 export class Mask {
@@ -8,6 +9,8 @@ export class Mask {
   /** The key that the server has for it; "" where it does not know it yet. */
   key = "";
   empty = true;
+  /** Another number after each change. */
+  version = 0;
 
   constructor(width, height, pixels = null) {
     this.#canvas = document.createElement("canvas");
@@ -27,7 +30,9 @@ export class Mask {
   }
 
   copy() {
-    return new Mask(this.#canvas.width, this.#canvas.height, this.pixels);
+    const mask = new Mask(this.#canvas.width, this.#canvas.height, this.pixels);
+    mask.version = this.version;
+    return mask;
   }
 
   remember() {
@@ -104,6 +109,7 @@ export class Mask {
 
   changed() {
     this.key = "";
+    this.version = ++versions;
     const { data } = this.pixels;
     this.empty = true;
     for (let at = 3; at < data.length && this.empty; at += 4) this.empty = data[at] < 128;

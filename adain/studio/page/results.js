@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { currentSettings } from "./preview.js";
-import { recall, remember } from "./state.js";
+import { recall, remember, signature } from "./state.js";
 import { snapshot } from "./viewer.js";
 
 const MOST = 24;
@@ -31,7 +31,9 @@ export function keepSoon() {
 function keep() {
   clearTimeout(resting);
   resting = null;
-  const entry = { thumb: snapshot(), kept: remember(), result: null };
+  const sign = signature();
+  if (entries[0]?.sign === sign) return entries[0];
+  const entry = { thumb: snapshot(), kept: remember(), sign, result: null };
   entries.unshift(entry);
   if (entries.length > MOST) entries.pop();
   draw();
@@ -85,7 +87,7 @@ const megabytes = (bytes) => (bytes < 1e6 ? `${Math.round(bytes / 1e3)} KB` : `$
 /** Paint what is chosen now in full size. */
 export async function paint() {
   $("paint").disabled = true;
-  $("download").hidden = true;
+  $("done").hidden = true;
   $("progress").hidden = false;
   $("progress-text").textContent = "Waiting";
   $("bar").removeAttribute("value");
@@ -119,8 +121,11 @@ function show(entry, result) {
   link.href = `${api.address(`/results/${result.result}`)}?download`;
   link.download = result.name;
   link.textContent = `Download ${width} × ${height}, ${megabytes(result.bytes)}`;
-  link.hidden = false;
+  $("view-full").href = api.address(`/results/${result.result}`);
+  $("view-full").hidden = !result.viewable;
+  $("done").hidden = false;
   tell(`${result.name} is ready, painted in ${result.seconds} s.`);
+  for (const line of result.problems) tell(line, true);
 }
 
 function finish() {
@@ -136,5 +141,5 @@ $("cancel").addEventListener("click", () => {
 
 /** What was painted in full size is not what is chosen any more. */
 export function outdate() {
-  $("download").hidden = true;
+  $("done").hidden = true;
 }

@@ -71,6 +71,14 @@ export async function settings(upload) {
   };
 }
 
+/** Equal for two states that give the same picture. */
+export function signature() {
+  const areas = state.areas.map(({ styles, point, alpha, mask }) => [
+    styles.map((style) => style.key), styles.length > 1 ? point : 0, alpha, mask?.version ?? 0,
+  ]);
+  return JSON.stringify([areas, state.palette, state.stroke, state.colors]);
+}
+
 /** A copy of all but the photo, for the history. */
 export function remember() {
   const { palette, stroke, colors, active, mixing } = state;
