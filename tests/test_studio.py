@@ -405,8 +405,9 @@ def test_temporary_files_go(config, picture):
         key = tab.style(png(picture(20, 20)))
         tab.ask("DELETE", f"/styles/{key}")
         tab.paint(wish(area("000")))
-        folder = Path(studio.sessions.folder)
-        names = sorted(re.sub(r"\d", "", path.name) for path in next(folder.iterdir()).iterdir())
+        folder = studio.sessions.folder
+        (place,) = (path for path in folder.iterdir() if path.is_dir())
+        names = sorted(re.sub(r"\d", "", path.name) for path in place.iterdir())
         assert names == ["photo-", "result-"]
     assert not folder.exists()
 
@@ -596,7 +597,10 @@ def test_the_command(tiny_preset, write_pictures, tmp_path):
         address = re.fullmatch(r"adain studio: (http://127\.0\.0\.1:\d+/) .*\n", line)[1]
         with urllib.request.urlopen(address, timeout=20) as answer:
             assert b"<title>adain studio</title>" in answer.read()
-        assert list((tmp_path / "tmp").iterdir())
+        # What a killed one has left behind is gone.
+        assert not (tmp_path / "tmp" / "adain-studio-dead").exists()
+        (folder,) = (tmp_path / "tmp").iterdir()
+        _leave_in_mid_upload(address, folder)
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
         assert process.stderr.read() == ""
@@ -607,10 +611,37 @@ def test_the_command(tiny_preset, write_pictures, tmp_path):
         process.stderr.close()
 
 
+def _leave_in_mid_upload(address, folder):
+    """A browser that is closed while it sends: nothing of the file is kept."""
+    import urllib.request
+
+    begin = urllib.request.Request(f"{address}api/sessions", method="POST")
+    with urllib.request.urlopen(begin, timeout=20) as answer:
+        key = json.load(answer)["session"]
+    host = address.split("/")[2]
+    with socket.create_connection(host.split(":"), timeout=20) as browser:
+        browser.sendall(
+            f"PUT /api/sessions/{key}/photo?name=a.png HTTP/1.1\r\nHost: {host}\r\n"
+            "Content-Length: 100000\r\n\r\n".encode()
+            + bytes(50000)
+        )
+        wait_until(lambda: list(folder.glob("*/photo-1/received")))
+    wait_until(lambda: not list(folder.glob("*/photo-1")))
+
+
+def wait_until(holds, seconds=10):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def _without_display(tmp_path):
     import os
 
-    (tmp_path / "tmp").mkdir()
+    dead = tmp_path / "tmp" / "adain-studio-dead"
+    dead.mkdir(parents=True)
+    (dead / "lock").touch()
     gone = ("DISPLAY", "WAYLAND_DISPLAY")
     kept = {name: value for name, value in os.environ.items() if name not in gone}
     return kept | {"TMPDIR": str(tmp_path / "tmp")}

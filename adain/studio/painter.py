@@ -101,8 +101,8 @@ class Painter:
         files = Files(
             photo=str(photo.path),
             style=lambda key: self._style(session, key, lambda path: str(path)),
-            mask=lambda key, name: str(session.mask_file(key, name)),
-            rest=session.rest_mask,
+            mask=lambda key, name: str(session.masks.file(key, name)),
+            rest=session.masks.rest,
         )
         return self._to_config(wish, files, out_path=f"{session.folder}{os.sep}preview{os.sep}")
 
@@ -115,8 +115,8 @@ class Painter:
         files = Files(
             photo=self._photo(session).name,
             style=lambda key: self._style(session, key, lambda path: path.name),
-            mask=lambda key, name: session.mask_file(key, name).name,
-            rest=session.rest_mask,
+            mask=lambda key, name: session.masks.file(key, name).name,
+            rest=session.masks.rest,
         )
         return to_command(self._to_config(wish, files))
 
@@ -131,8 +131,8 @@ class Painter:
         files = Files(
             photo=str(_copy(photo.path, folder)),
             style=lambda key: self._style(session, key, lambda path: str(_copy(path, folder))),
-            mask=lambda key, name: str(_copy(session.mask_file(key, name), folder)),
-            rest=session.rest_mask,
+            mask=lambda key, name: str(_copy(session.masks.file(key, name), folder)),
+            rest=session.masks.rest,
         )
         height, width = photo.size
         large = height * width > _WHOLE and photo.seconds is None

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import itertools
 import secrets
 import shutil
-import tempfile
 import threading
 import time
 from collections import OrderedDict
@@ -17,18 +14,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from adain.files import replacing
 from adain.imaging import io as imaging
 from adain.options import UsageError
 from adain.studio.clips import glimpse, is_clip
+from adain.studio.masks import Masks
 from adain.studio.queue import Job
+from adain.studio.scratch import Scratch
 from adain.studio.uploads import Upload, UploadError, check_picture, renamed, safe_name
-from adain.stylize.inputs import Planes, to_mask
+from adain.stylize.inputs import Planes
 
 _STYLES, _RESULTS, _JOBS = 32, 20, 100
 """Styles of its own that a tab may have, and results and paintings that are known of it."""
-_PIXELS = 4096**2
-"""Pixels of a mask, which is painted on a preview."""
 _LONGER = 2.5
 """A preview's longer side, over the size of previews: a panorama is not painted at its height."""
 
@@ -57,6 +53,7 @@ class Session:
         self.folder, self._preview_size, self._max_pixels = folder, preview_size, max_pixels
         self.photo: Upload | None = None
         self.styles: dict[str, Upload] = {}
+        self.masks = Masks(folder)
         self.jobs: OrderedDict[str, Job] = OrderedDict()
         self.results: OrderedDict[str, Result] = OrderedDict()
         self.seen = time.monotonic()
@@ -147,67 +144,10 @@ class Session:
             raise UsageError("There is no photo yet. Drop one on the page.")
         return self._planes
 
-    @property
-    def preview_shorter(self) -> int:
-        """The shorter side of previews of the photo, pixels."""
-        return min(self.preview.colors.shape[:2])
-
     def _shorter(self, size: tuple[int, int]) -> int:
         shorter, longer = sorted(size)
         most = self._preview_size * min(1, _LONGER * shorter / longer)
         return max(1, min(shorter, round(most)))
-
-    # === Masks ===
-
-    def take_mask(self, data: bytes) -> tuple[str, bool]:
-        """Keep a mask; returns its key, and whether there is something inside.
-
-        Raises:
-            ImageError: If it is no picture.
-        """
-        colors, meta = imaging.read_image(data, max_pixels=_PIXELS)
-        if not colors.any():
-            return "", False
-        return self._keep_mask(to_mask(Planes(colors, meta.alpha), "The mask", _PIXELS)), True
-
-    def _keep_mask(self, mask: np.ndarray) -> str:
-        key = hashlib.sha256(f"{mask.shape}".encode() + mask.tobytes()).hexdigest()[:32]
-        folder = self.folder / f"mask-{key}"
-        if not folder.exists():
-            folder.mkdir()
-            np.save(folder / "mask.npy", mask)
-        return key
-
-    def mask_file(self, key: str, name: str) -> Path:
-        """A mask as a file of a name.
-
-        Raises:
-            UsageError: If there is no such mask.
-        """
-        mask = self._mask(key)
-        path = self.folder / f"mask-{key}" / f"{name}.png"
-        if not path.exists():
-            with replacing(path) as file:
-                imaging.save_image(file, mask, format="PNG")
-        return path
-
-    def rest_mask(self, keys: list[str]) -> str:
-        """What masks leave of the photo, as a mask; "" if it is nothing.
-
-        Raises:
-            UsageError: If there is no such mask.
-        """
-        masks = [self._mask(key) for key in keys]
-        if len({mask.shape for mask in masks}) > 1:
-            raise UsageError("Masks must have one size. Paint them again.")
-        rest = 255 - np.minimum(np.sum(masks, axis=0, dtype=int), 255).astype(np.uint8)
-        return self._keep_mask(rest) if rest.any() else ""
-
-    def _mask(self, key: str) -> np.ndarray:
-        path = self.folder / f"mask-{key}" / "mask.npy"
-        if not (key.isalnum() and path.exists()):
-            raise UsageError("There is no such mask. Paint it again.")
-        return np.load(path)
 
     # === Results ===
 
@@ -263,20 +203,12 @@ class Sessions:
         self._most, self._idle, self._new, self._forget = most, idle, new, forget
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
-        try:
-            self._folder = tempfile.TemporaryDirectory(
-                prefix="adain-studio-", ignore_cleanup_errors=True
-            )
-        except OSError as error:
-            raise UsageError(
-                f"{error.filename or 'temporary files'}: cannot be written "
-                f"({error.strerror or error}). Set TMPDIR to a folder that can."
-            ) from error
+        self._scratch = Scratch()
 
     @property
-    def folder(self) -> str:
+    def folder(self) -> Path:
         """Where the files of all tabs are."""
-        return self._folder.name
+        return self._scratch.path
 
     @property
     def count(self) -> int:
@@ -286,7 +218,7 @@ class Sessions:
     def open(self) -> str:
         """Begin one; returns its key, which nobody can guess."""
         key = secrets.token_urlsafe(24)
-        folder = Path(self._folder.name, secrets.token_hex(8))
+        folder = self.folder / secrets.token_hex(8)
         folder.mkdir()
         with self._lock:
             self._sessions[key] = self._new(folder)
@@ -325,5 +257,4 @@ class Sessions:
         """Remove all temporary files."""
         for key in list(self._sessions):
             self.close(key)
-        with contextlib.suppress(OSError):
-            self._folder.cleanup()
+        self._scratch.close()

@@ -151,12 +151,12 @@ class Studio:
     async def mask(self, request: Request) -> Response:
         _, session = self._session(request)
         data = await _body(request, _MASK)
-        key, inside = await run_in_threadpool(session.take_mask, data)
+        key, inside = await run_in_threadpool(session.masks.take, data)
         return JSONResponse({"mask": key, "inside": inside})
 
     async def mask_file(self, request: Request) -> Response:
         _, session = self._session(request)
-        path = session.mask_file(request.path_params["key"], "mask")
+        path = session.masks.file(request.path_params["key"], "mask")
         return FileResponse(path, media_type="image/png")
 
     # === Painting ===
