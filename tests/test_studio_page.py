@@ -260,7 +260,7 @@ def test_hostile_files(open_page, photo, tmp_path):
 
 def test_cancel_and_two_tabs(open_page, photo, tmp_path):
     large = tmp_path / "large.png"
-    imaging.save_image(large, imaging.resize_image(imaging.load_image(photo), (1200, 1800)))
+    imaging.save_image(large, imaging.resize_image(imaging.load_image(photo), (1500, 2250)))
     first, second = open_page(), open_page()
     take(first, photo)
     second.set_input_files(
@@ -279,7 +279,7 @@ def test_cancel_and_two_tabs(open_page, photo, tmp_path):
     first_path = download(first, tmp_path)
     expect(second.locator("#download")).to_be_visible()
     assert imaging.read_size(first_path) == imaging.read_size(photo)
-    expect(second.locator("#download")).to_contain_text("1800 × 1200")
+    expect(second.locator("#download")).to_contain_text("2250 × 1500")
     assert first.complaints == second.complaints == []
 
 
@@ -335,6 +335,36 @@ def test_for_everyone(open_page, photo, scheme):
     page.set_input_files("#photo-file", {"name": "a.png", "mimeType": "", "buffer": b"no"})
     expect(page.locator(".toast")).to_be_visible()
     check("message")
+
+
+def test_drop_and_paste(open_page):
+    page = open_page()
+    give = """async ([place, kind, name]) => {
+      const blob = await (await fetch("sample.jpg")).blob();
+      const data = new DataTransfer();
+      data.items.add(new File([blob], name, { type: "image/jpeg" }));
+      const how = { bubbles: true, cancelable: true };
+      const event = kind === "drop" ? new DragEvent("drop", { ...how, dataTransfer: data })
+        : new ClipboardEvent("paste", { ...how, clipboardData: data });
+      document.querySelector(place).dispatchEvent(event);
+    }"""
+    page.evaluate(give, ["#stage", "drop", "dropped.jpg"])
+    page.wait_for_selector(PAINTED)
+    expect(page.locator("#photo-name")).to_have_text("dropped.jpg")
+    after(page, lambda: page.evaluate(give, ["#panel", "drop", "my style.jpg"]))
+    expect(page.locator(".tile.chosen .name")).to_have_text("My style")
+    # With a photo there, a pasted picture may be either.
+    page.evaluate(give, ["body", "paste", "pasted.jpg"])
+    page.keyboard.press("Escape")
+    page.evaluate(give, ["body", "paste", "pasted.jpg"])
+    page.click("#pasted button[value=style]")
+    expect(page.locator(".tile.chosen .name")).to_have_text("Pasted")
+    page.evaluate(give, ["body", "paste", "pasted.jpg"])
+    page.click("#pasted button[value=photo]")
+    expect(page.locator("#photo-name")).to_have_text("pasted-2.jpg")
+    page.click("button[aria-label='Remove Pasted']")
+    expect(page.locator(".tile[data-key^='own:']")).to_have_count(1)
+    assert page.complaints == []
 
 
 def test_by_keyboard(open_page, photo):

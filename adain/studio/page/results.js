@@ -12,6 +12,7 @@ const $ = (id) => document.getElementById(id);
 const entries = [];
 let resting = null;
 let stop = null;
+let unwanted = false;
 let onRecall = () => {};
 let tell = () => {};
 
@@ -92,8 +93,11 @@ export async function paint() {
   $("progress-text").textContent = "Waiting";
   $("bar").removeAttribute("value");
   const entry = keep();
+  unwanted = false;
   try {
     stop = await api.paint(currentSettings, (event) => follow(entry, event));
+    // It may have been cancelled before the server knew of it.
+    if (unwanted) cancel();
   } catch (error) {
     finish();
     tell(error.message, true);
@@ -104,6 +108,7 @@ function follow(entry, event) {
   if (!event.done) {
     $("bar").value = event.progress;
     const percent = `${Math.round(100 * event.progress)} %`;
+    if (unwanted) return;
     $("progress-text").textContent = event.before ? "Waiting for another painting" : `Painting, ${percent}`;
     return;
   }
@@ -134,10 +139,13 @@ function finish() {
   $("paint").disabled = false;
 }
 
-$("cancel").addEventListener("click", () => {
+function cancel() {
+  unwanted = true;
   $("progress-text").textContent = "Stopping";
   stop?.().catch(() => {});
-});
+}
+
+$("cancel").addEventListener("click", cancel);
 
 /** What was painted in full size is not what is chosen any more. */
 export function outdate() {
