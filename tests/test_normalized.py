@@ -9,7 +9,7 @@ import pytest
 from adain.inference import passes
 from adain.inference.photo import Photo, Statistics
 from adain.inference.regions import Region
-from adain.networks import compact2
+from adain.networks import compact
 from adain.networks.model import StyleTransfer
 from adain.presets.architecture import ARCHITECTURES
 
@@ -19,8 +19,8 @@ def levels(a, b) -> int:
 
 
 @pytest.fixture(scope="module")
-def model(make_compact2):
-    return make_compact2()
+def model(make_compact):
+    return make_compact()
 
 
 @pytest.fixture(scope="module")
@@ -31,20 +31,20 @@ def style(picture):
 @pytest.fixture(scope="module")
 def inputs(model, picture, style):
     """What the decoder takes of a photo."""
-    encoded, own = model._encode(picture(64, 96), every=True)
+    encoded, own = model._encode(picture(64, 96))
     code = model.encode_style(style)
     return encoded, own, Statistics(np.concatenate(code.means), np.concatenate(code.stds)), 1.0
 
 
 def test_shapes():
-    encoder, decoder = compact2.build_encoder(), compact2.build_decoder()
-    assert [output.shape[-1] for output in encoder.outputs] == [8, 32, 96, 96]
-    assert encoder.count_params() == 113_344
-    assert decoder.count_params() == 1_273_323
-    shapes = [(2, 8, 12, 96), (2, 4, 6, 96), (2, 1, 1, 464)]
-    shapes = [keras.KerasTensor(shape) for shape in shapes]
+    encoder, decoder = compact.build_encoder(), compact.build_decoder()
+    assert [output.shape[-1] for output in encoder.outputs] == [16, 32, 64, 96, 128]
+    assert encoder.count_params() == 124_896
+    assert decoder.count_params() == 1_829_587
+    sides = ((32, 48, 16), (16, 24, 32), (8, 12, 64), (4, 6, 96), (4, 6, 128), (1, 1, 672))
+    shapes = [keras.KerasTensor((2, *side)) for side in sides]
     assert decoder.compute_output_spec(shapes).shape == (2, 64, 96, 3)
-    assert set(compact2.places_of(decoder)) == {
+    assert set(compact.places_of(decoder)) == {
         layer.name for layer in decoder.layers if layer.name.endswith("_norm")
     }
 
@@ -62,7 +62,7 @@ def test_measured_are_the_features_own(model, inputs):
     weight = np.zeros((64, 96), "float32")
     weight[:, :48] = 0.5
     found = model._measure(*inputs, weight)
-    place = compact2.places_of(model.decoder)["block1_1_norm"]
+    place = compact.places_of(model.decoder)["block1_1_norm"]
     # Nothing is normalised before the first convolution: its features do not depend on the weight.
     layer = model.decoder.get_layer("block1_conv1")
     probe = keras.Model(model.decoder.inputs, layer.output)
@@ -75,8 +75,8 @@ def test_measured_are_the_features_own(model, inputs):
         scaled = (level - own.mean[part]) / own.std[part] * target.std[part] + target.mean[part]
         given.append(scaled[None].astype("float32"))
     code = np.concatenate(target).reshape(1, 1, 1, -1)
-    features = probe.predict_on_batch([*given[2:], code])[0, :, :3]
-    expected = [features.mean((0, 1)), np.sqrt(features.var((0, 1)) + compact2.EPSILON)]
+    features = probe.predict_on_batch([*given, code])[0, :, :3]
+    expected = [features.mean((0, 1)), np.sqrt(features.var((0, 1)) + compact.EPSILON)]
     np.testing.assert_allclose(found[place.start : place.stop], np.ravel(expected), rtol=1e-3)
 
 
@@ -162,7 +162,7 @@ def test_progress_reaches_its_end(model, picture, style, small_bounds, monkeypat
 
 def test_regions_have_statistics_of_their_own(model, picture, style):
     """A region is painted as if the rest of the photo, which it does not see, were different."""
-    facts = ARCHITECTURES["compact2"]
+    facts = ARCHITECTURES["compact"]
     content = picture(64, 48 + 2 * facts.halo + 64)
     mask = np.zeros(content.shape[:2], "uint8")
     mask[:, :48] = 255

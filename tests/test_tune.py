@@ -106,8 +106,8 @@ def test_a_tuned_card_is_a_card(any_model, make_config, tmp_path, picture):
             assert np.abs(found - expected).max() <= 1, engine
 
 
-def test_only_the_code_learns(make_compact2, tiny_model, picture):
-    model = make_compact2()
+def test_only_the_code_learns(make_compact, tiny_model, picture):
+    model = make_compact()
     style = picture(64, 64, seed=1)
     code = model.encode_style(style)
     before = [get_arrays(network) for network in (model.encoder, model.decoder)]

@@ -91,19 +91,16 @@ class GraphStylizer(Stylizer):
         """One of the graphs, ready to run."""
         raise NotImplementedError
 
-    def _encode(self, image, every=False):
-        decoded = self._architecture.decoded
-        every = every and decoded < len(self._widths)
-        expected_widths = self._widths if every else self._widths[-decoded:]
-        graph = "levels" if every else "encode"
+    def _encode(self, image):
+        graph = "encode"
         if image.dtype != np.uint8:
             graph, image = f"{graph}_float", image / np.float32(257)
         outputs = self._run(graph)({"image": image[None]})
         shapes = [output.shape for output in outputs]
         vector = (1, sum(self._widths), 1, 1)
         levels = [shape[1] for shape in shapes[:-2] if len(shape) == 4]
-        if levels != list(expected_widths) or shapes[-2:] != [vector, vector]:
-            widths = ", ".join(map(str, expected_widths))
+        if levels != list(self._widths) or shapes[-2:] != [vector, vector]:
+            widths = ", ".join(map(str, self._widths))
             expected = f"levels of {widths} channels, a mean and a deviation expected"
             raise self._failed(graph, f"{expected}, {shapes} received")
         *levels, mean, std = outputs
@@ -128,10 +125,9 @@ class GraphStylizer(Stylizer):
         return outputs[0][0]
 
     def _decoder_feeds(self, levels: Sequence[np.ndarray], own, style, alpha):
-        decoded = self._architecture.decoded
         feeds = {
             f"level{number}": np.ascontiguousarray(level.transpose(2, 0, 1)[None])
-            for number, level in enumerate(levels[-decoded:], start=len(self._widths) - decoded + 1)
+            for number, level in enumerate(levels, start=1)
         }
         vectors = zip(("mean", "std", "style_mean", "style_std"), (*own, *style), strict=True)
         feeds |= {name: vector.reshape(1, -1, 1, 1) for name, vector in vectors}

@@ -1,9 +1,8 @@
 """Presets as ONNX files, for other programs.
 
-Two files: `encode.onnx`, a picture to its decoded levels and the statistics of all; `decode.onnx`,
-those and a style's statistics to a picture. Together they hold every weight once, in half
-precision. For tiles and regions, where not all levels are decoded also `levels.onnx`, a picture to
-all of them, and of a decoder that normalises `measure.onnx`, to what it normalises with, and
+Two files: `encode.onnx`, a picture to its levels and their statistics; `decode.onnx`, those and a
+style's statistics to a picture. Together they hold every weight once, in half precision. For tiles
+and regions, of a decoder that normalises also `measure.onnx`, to what it normalises with, and
 `decode_fixed.onnx`, which is given that. Inside, tensors are `(batch, channels, h, w)`; pictures
 are `(1, h, w, 3)` uint8.
 """
@@ -15,7 +14,7 @@ from pathlib import Path
 from adain.presets.graphs import PresetGraphs
 from adain.presets.preset import Preset, write_file
 
-EXPORTED = ("encode", "decode", "levels", "measure", "decode_fixed")
+EXPORTED = ("encode", "decode", "measure", "decode_fixed")
 """The graphs that are written, of those that a preset has."""
 
 

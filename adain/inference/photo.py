@@ -83,14 +83,13 @@ class Photo:
     def statistics(self) -> list[Statistics]:
         """Those of each region; of a whole picture the levels are kept for what comes next."""
         if self._whole:
-            every = self._shares is not None
-            self._levels, own = self._networks.encode(self._image, every)
-            if not every:
+            self._levels, own = self._networks.encode(self._image)
+            if self._shares is None:
                 self._tick()
                 return [own]
 
         def encode(part):
-            features = self._levels or self._networks.encode(part, True)[0]
+            features = self._levels or self._networks.encode(part)[0]
             self._tick()
             return features
 

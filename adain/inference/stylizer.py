@@ -51,13 +51,8 @@ class Stylizer(ABC):
         self._warned = False
 
     @abstractmethod
-    def _encode(
-        self, image: np.ndarray, every: bool = False
-    ) -> tuple[list[np.ndarray], Statistics]:
-        """`(h, w, 3)` uint8 or uint16 to levels, `(h, w, channels)` each, and their statistics.
-
-        The levels are those that are decoded, or if `every` all of which there are statistics.
-        """
+    def _encode(self, image: np.ndarray) -> tuple[list[np.ndarray], Statistics]:
+        """`(h, w, 3)` uint8 or uint16 to levels, `(h, w, channels)` each, and their statistics."""
 
     @abstractmethod
     def _decode(

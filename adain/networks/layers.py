@@ -79,30 +79,6 @@ class NearestUpsampling2D(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("adain")
-class BilinearUpsampling2D(NearestUpsampling2D):
-    """Doubles height and width: each pixel is 3/4 of the nearest one and 1/4 of the next.
-
-    Not `UpSampling2D`, which TensorFlow refuses in graphs that know one side only.
-    """
-
-    def call(self, inputs):
-        return self._double(self._double(inputs, 1), 2)
-
-    @staticmethod
-    def _double(x, axis: int):
-        def part(start, stop):
-            return x[(slice(None),) * axis + (slice(start, stop),)]
-
-        # Beyond the edge there is the edge once more.
-        before = ops.concatenate([part(None, 1), part(None, -1)], axis)
-        after = ops.concatenate([part(1, None), part(-1, None)], axis)
-        pair = ops.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis + 1)
-        shape = [-1, *ops.shape(x)[1:]]
-        shape[axis] = 2 * shape[axis]
-        return ops.reshape(pair, shape)
-
-
-@keras.saving.register_keras_serializable("adain")
 class AdaIN(keras.layers.Layer):
     """Adaptive instance normalisation of `[content, style]` features.
 
@@ -130,48 +106,6 @@ class AdaIN(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "alpha": self.alpha, "epsilon": self.epsilon}
-
-
-@keras.saving.register_keras_serializable("adain")
-class Modulation(keras.layers.Layer):
-    """`x * (1 + scale) + shift`, one scale and shift a channel and picture.
-
-    Call arguments:
-        inputs: `[x, change]`: `(batch, h, w, channels)`, and `(batch, 1, 1, 2 * channels)` with the
-            scales before the shifts.
-    """
-
-    def call(self, inputs):
-        x, change = inputs
-        scale, shift = ops.split(change, 2, axis=-1)
-        return x * (1 + scale) + shift
-
-    def compute_output_shape(self, input_shape):
-        return input_shape[0]
-
-
-@keras.saving.register_keras_serializable("adain")
-class DepthToSpace(keras.layers.Layer):
-    """Rearranges channels into blocks of pixels: the last step of a sub-pixel convolution.
-
-    Args:
-        factor: By how much height and width grow; channels are divided by its square.
-    """
-
-    def __init__(self, factor: int = 2, **kwargs):
-        super().__init__(**kwargs)
-        self.factor = factor
-
-    def call(self, inputs):
-        return ops.depth_to_space(inputs, self.factor)
-
-    def compute_output_shape(self, input_shape):
-        batch, height, width, channels = input_shape
-        sides = (None if side is None else side * self.factor for side in (height, width))
-        return (batch, *sides, channels // self.factor**2)
-
-    def get_config(self):
-        return {**super().get_config(), "factor": self.factor}
 
 
 @keras.saving.register_keras_serializable("adain")

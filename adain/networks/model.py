@@ -40,7 +40,7 @@ class StyleTransfer(keras.Model, Stylizer):
 
     Args:
         encoder: Pictures `(batch, h, w, 3)` float in [0, 1] to a list of taps, the deepest last.
-        decoder: The decoded levels after AdaIN, and the style code if it takes one, to pictures.
+        decoder: The levels after AdaIN, and the style code if it takes one, to pictures.
         architecture: Which kind of networks they are: a key of `ARCHITECTURES`.
         about: What is known of the weights: license, training, source; goes into `config.json`.
         palette: The `palette` of `stylize` where none is given, in [0, 1]; likewise.
@@ -116,9 +116,7 @@ class StyleTransfer(keras.Model, Stylizer):
         Returns:
             `(batch, h, w, 3)` float32 RGB, meant for [0, 1] and not clipped.
         """
-        *levels, mean, std = encoded
-        levels = levels[-self._architecture.decoded :]
-        return self.decode_graph([*levels, mean, std, style_mean, style_std, alpha])
+        return self.decode_graph([*encoded, style_mean, style_std, alpha])
 
     def get_config(self):
         return {
@@ -148,14 +146,13 @@ class StyleTransfer(keras.Model, Stylizer):
         """Name of the weights; style codes carry it."""
         return self.about.get("preset", "")
 
-    def _encode(self, image, every=False):
+    def _encode(self, image):
         if os.getpid() != self._process:
             raise RuntimeError(
                 "Keras does not work in a forked process. Use another engine, or "
                 "multiprocessing.get_context('spawn')."
             )
         *levels, mean, std = self.encode_graph.predict_on_batch(to_unit(image[None]))
-        levels = levels if every else levels[-self._architecture.decoded :]
         return [level[0] for level in levels], Statistics(mean.reshape(-1), std.reshape(-1))
 
     def _measure(self, levels, own, style, alpha, weight):
@@ -175,7 +172,6 @@ class StyleTransfer(keras.Model, Stylizer):
     def _decoder_inputs(self, levels, own, style, alpha):
         vectors = [np.reshape(vector, (1, 1, 1, -1)) for vector in (*own, *style)]
         strength = np.full((1, 1, 1, 1), alpha, "float32")
-        levels = levels[-self._architecture.decoded :]
         return [*(level[None] for level in levels), *vectors, strength]
 
     # === Weights ===
@@ -281,21 +277,19 @@ def _decode_graph(decoder, widths, facts, name: str) -> keras.Model:
         name: Name of the model.
 
     Returns:
-        A `keras.Model` from the decoded levels, `mean`, `std`, `style_mean`, `style_std`,
+        A `keras.Model` from the levels, `mean`, `std`, `style_mean`, `style_std`,
         `(batch, 1, 1, channels of all levels)` each, `alpha`, and whatever else the decoder takes.
     """
     vectors = ("mean", "std", "style_mean", "style_std")
-    first = len(widths) - facts.decoded
     inputs = [
         layers.Input((None, None, width), name=f"level{number}")
-        for number, width in enumerate(widths[first:], start=first + 1)
+        for number, width in enumerate(widths, start=1)
     ] + [layers.Input((1, 1, sum(widths)), name=vector) for vector in vectors]
     inputs.append(layers.Input((1, 1, 1), name="alpha"))
-    code, others = 0, decoder.inputs[facts.decoded :]
-    if others:
-        conditioning, *others = others
-        code = conditioning.shape[-1] // sum(widths)
-    targets = _Transfer(facts.decoded, code=code, name="transfer")(inputs)
+    others = decoder.inputs[facts.levels :]
+    takes_code = len(others) > 0
+    targets = _Transfer(facts.levels, takes_code=takes_code, name="transfer")(inputs)
+    others = others[takes_code:]
     others = [layers.Input(other.shape[1:], name=other.name) for other in others]
     targets = [*targets, *others]
     output = decoder(targets if len(targets) > 1 else targets[0])
@@ -307,38 +301,35 @@ class _Transfer(layers.Layer):
     """`[*levels, mean, std, style_mean, style_std, alpha]` to what the decoder takes.
 
     Args:
-        count: How many levels there are: the last ones of those that the vectors cover.
-        code: What the decoder also takes: 0: nothing; 2: the means and deviations wanted; 4: and
-            their differences to the content's own.
+        count: How many levels there are.
+        takes_code: Whether the decoder also takes the means and deviations wanted.
     """
 
-    def __init__(self, count: int, code: int, **kwargs):
+    def __init__(self, count: int, takes_code: bool, **kwargs):
         super().__init__(**kwargs)
         self.count = count
-        self.code = code
+        self.takes_code = takes_code
 
     def call(self, inputs):
         levels, (*statistics, alpha) = inputs[: self.count], inputs[self.count :]
-        targets = []
-        start = statistics[0].shape[-1] - sum(level.shape[-1] for level in levels)
+        targets, start = [], 0
         for level in levels:
             channels = slice(start, start + level.shape[-1])
             parts = (vector[..., channels] for vector in statistics)
             targets.append(transfer_statistics(level, *parts, alpha=alpha))
             start = channels.stop
-        if self.code:
+        if self.takes_code:
             mean, std, style_mean, style_std = statistics
-            changes = [alpha * (style_mean - mean), alpha * (style_std - std)]
-            wanted = [mean + changes[0], std + changes[1]]
-            targets.append(ops.concatenate([*wanted, *changes][: self.code], -1))
+            wanted = [mean + alpha * (style_mean - mean), std + alpha * (style_std - std)]
+            targets.append(ops.concatenate(wanted, -1))
         return targets
 
     def compute_output_shape(self, input_shape):
         shapes = [tuple(shape) for shape in input_shape]
         targets = shapes[: self.count]
-        if self.code:
-            targets.append((shapes[0][0], 1, 1, self.code * shapes[self.count][-1]))
+        if self.takes_code:
+            targets.append((shapes[0][0], 1, 1, 2 * shapes[self.count][-1]))
         return targets
 
     def get_config(self):
-        return {**super().get_config(), "count": self.count, "code": self.code}
+        return {**super().get_config(), "count": self.count, "takes_code": self.takes_code}

@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import keras
 from keras import layers
 
-from adain.networks import compact2
+from adain.networks import compact
 from adain.networks.layers import (
-    BilinearUpsampling2D,
     Channels,
     ConditionalInstanceNormalization,
-    DepthToSpace,
-    Modulation,
     NearestUpsampling2D,
     ReflectionPadding2D,
     UpsampledConv2D,
@@ -40,11 +37,10 @@ def describe(model: StyleTransfer) -> dict[str, Graph]:
     """The graphs of a model.
 
     Returns:
-        `"encode"`, a picture to the levels that are decoded and the statistics of all levels;
-        `"decode"`, those and a style's statistics to a picture, uint8 both; `"encode_float"`, the
-        same from float32 grey levels, and `"decode_float"`, to float32 in [0, 1]. One graph for
-        both halves would cost every picture time. Where not all levels are decoded also `"levels"`
-        and `"levels_float"`, a picture to all of them. Of a decoder that normalises also
+        `"encode"`, a picture to the levels and their statistics; `"decode"`, those and a style's
+        statistics to a picture, uint8 both; `"encode_float"`, the same from float32 grey levels,
+        and `"decode_float"`, to float32 in [0, 1]. One graph for both halves would cost every
+        picture time. Of a decoder that normalises also
         `"measure"`, to the statistics that it normalises with, and `"decode_fixed"` and
         `"decode_fixed_float"`, which are given them.
 
@@ -58,9 +54,6 @@ def describe(model: StyleTransfer) -> dict[str, Graph]:
         "decode_float": _decode_graph(model, "float32"),
     }
     facts = ARCHITECTURES[model.architecture]
-    if facts.decoded < facts.levels:
-        graphs["levels"] = _encode_graph(model, "uint8", every=True)
-        graphs["levels_float"] = _encode_graph(model, "float32", every=True)
     if facts.normalized:
         graphs["measure"] = _measure_graph(model)
         graphs["decode_fixed"] = _decode_graph(model, "uint8", fixed=True)
@@ -68,7 +61,7 @@ def describe(model: StyleTransfer) -> dict[str, Graph]:
     return graphs
 
 
-def _encode_graph(model: StyleTransfer, dtype: str, every: bool = False) -> Graph:
+def _encode_graph(model: StyleTransfer, dtype: str) -> Graph:
     graph = Graph()
     x = graph.input("image", (1, "height", "width", 3), dtype)
     x = graph.add("Transpose", [x], perm=[0, 3, 1, 2])
@@ -84,8 +77,7 @@ def _encode_graph(model: StyleTransfer, dtype: str, every: bool = False) -> Grap
         variance = graph.add("GlobalAveragePool", [graph.add("Mul", [away, away])])
         means.append(mean)
         stds.append(_root(graph, variance, facts.epsilon))
-    skipped = 0 if every else facts.levels - facts.decoded
-    for number, level in enumerate(levels[skipped:], start=skipped + 1):
+    for number, level in enumerate(levels, start=1):
         graph.output(level, f"level{number}", (1, "channels", f"height{number}", f"width{number}"))
     for name, parts in (("mean", means), ("std", stds)):
         graph.output(graph.add("Concat", parts, axis=1), name, (1, "all_channels", 1, 1))
@@ -97,7 +89,7 @@ def _decode_graph(model: StyleTransfer, dtype: str, fixed: bool = False) -> Grap
     targets = _transfer(graph, model)
     given = None
     if fixed:
-        places = compact2.places_of(model.decoder)
+        places = compact.places_of(model.decoder)
         count = max(place.stop for place in places.values())
         statistics = graph.input("statistics", (1, count, 1, 1))
 
@@ -127,7 +119,7 @@ def _measure_graph(model: StyleTransfer) -> Graph:
     graph = Graph()
     targets = _transfer(graph, model)
     weight = graph.input("weight", (1, 1, "height", "width"))
-    places, found, weights = compact2.places_of(model.decoder), {}, {}
+    places, found, weights = compact.places_of(model.decoder), {}, {}
 
     def given(layer, x):
         place = places[layer.name]
@@ -155,10 +147,9 @@ def _transfer(graph: Graph, model: StyleTransfer) -> list[str]:
     """Append the decoder's inputs and AdaIN: what the decoder takes."""
     facts = ARCHITECTURES[model.architecture]
     widths = [output.shape[-1] for output in model.encoder.outputs[-facts.levels :]]
-    first = facts.levels - facts.decoded
     names = [
         graph.input(f"level{number}", (1, width, f"height{number}", f"width{number}"))
-        for number, width in enumerate(widths[first:], start=first + 1)
+        for number, width in enumerate(widths, start=1)
     ]
     vectors = [
         graph.input(name, (1, sum(widths), 1, 1))
@@ -183,11 +174,10 @@ def _transfer(graph: Graph, model: StyleTransfer) -> list[str]:
     )
     targets = [
         graph.add("Add", [graph.add("Mul", [level, by]), plus])
-        for level, by, plus in zip(names, scales[first:], shifts[first:], strict=True)
+        for level, by, plus in zip(names, scales, shifts, strict=True)
     ]
-    for code in model.decoder.inputs[facts.decoded :]:
-        parts = [wanted_mean, wanted_std, *changes][: code.shape[-1] // sum(widths)]
-        targets.append(graph.add("Concat", parts, axis=1))
+    if len(model.decoder.inputs) > facts.levels:
+        targets.append(graph.add("Concat", [wanted_mean, wanted_std], axis=1))
     return targets
 
 
@@ -319,17 +309,6 @@ def _write_nearest(graph: Graph, layer, weight, x: str) -> str:
     return graph.add("Resize", [x, "", graph.constant([1, 1, 2, 2])], mode="nearest", **how)
 
 
-def _write_bilinear(graph: Graph, layer, weight, x: str) -> str:
-    how = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-    return graph.add("Resize", [x, "", graph.constant([1, 1, 2, 2])], **how)
-
-
-def _write_modulation(graph: Graph, layer, weight, x: str, change: str) -> str:
-    scale, shift = graph.split("Split", [change], 2, axis=1)
-    scale = graph.add("Add", [scale, graph.constant(1)])
-    return graph.add("Add", [graph.add("Mul", [x, scale]), shift])
-
-
 def _write_normalization(graph: Graph, layer, weight, x: str, change: str, *given: str) -> str:
     scale, shift = graph.split("Split", [change], 2, axis=1)
     scale = graph.add("Add", [scale, graph.constant(1)])
@@ -373,11 +352,6 @@ _WRITERS: dict[type, Callable[..., str]] = {
     layers.MaxPooling2D: _write_max_pooling,
     ReflectionPadding2D: _write_padding,
     NearestUpsampling2D: _write_nearest,
-    BilinearUpsampling2D: _write_bilinear,
-    Modulation: _write_modulation,
     ConditionalInstanceNormalization: _write_normalization,
     Channels: _write_channels,
-    DepthToSpace: lambda graph, layer, weight, x: graph.add(
-        "DepthToSpace", [x], blocksize=layer.factor
-    ),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -59,41 +59,53 @@ def build_encoder(widths: tuple[int, ...] = (64, 128, 256, 512), name: str = "en
 
 
 def build_decoder(widths: tuple[int, ...] = (64, 128, 256, 512), name: str = "decoder"):
-    """The encoder's mirror: features of relu4_1 to a picture.
+    """The encoder's mirror, with a way past its depth: features of relu2_1..relu4_1 to a picture.
 
     Nearest-neighbour upsampling in place of pooling, reflection padding, no normalisation (it
-    would undo the statistics AdaIN set), a linear last layer.
+    would undo the statistics AdaIN set), a linear last layer. Features of relu3_1 and relu2_1,
+    after AdaIN like those of relu4_1, join the mirror where it has their size: what relu4_1 alone
+    has lost of a photo (faces, letters, branches) comes back through them.
 
     Args:
         widths: The widths of the encoder it mirrors.
         name: Name of the model.
 
     Returns:
-        A `keras.Model` from `(batch, h/8, w/8, 512)` float to `(batch, h, w, 3)` float32 RGB,
-        meant for [0, 1] and not clipped.
+        A `keras.Model` from `(batch, h/2, w/2, 128)`, `(batch, h/4, w/4, 256)` and
+        `(batch, h/8, w/8, 512)` float to `(batch, h, w, 3)` float32 RGB, meant for [0, 1] and not
+        clipped.
 
     Reference:
-        Huang & Belongie, ICCV 2017, section 6.
+        Huang & Belongie, ICCV 2017, section 6, for the mirror.
     """
     one, two, three, four = widths
-    features = x = layers.Input((None, None, four), name="features")
-    x = _conv(x, three, "conv4_1")
+    levels = [
+        layers.Input((None, None, width), name=f"level{number}")
+        for number, width in enumerate((two, three, four), start=1)
+    ]
+
+    def join(x, level, block):
+        # What begins with zeros leaves the mirror alone at first.
+        skip = layers.Conv2D(x.shape[-1], 1, kernel_initializer="zeros", name=f"skip{block}")(level)
+        return layers.Add(name=f"join{block}")([x, skip])
+
+    x = _conv(levels[2], three, "conv4_1")
     x = NearestUpsampling2D(name="up3")(x)
     for i in (4, 3, 2):
         x = _conv(x, three, f"conv3_{i}")
-    x = _conv(x, two, "conv3_1")
+    x = _conv(join(x, levels[1], 3), two, "conv3_1")
     x = NearestUpsampling2D(name="up2")(x)
     x = _conv(x, two, "conv2_2")
-    x = _conv(x, one, "conv2_1")
+    x = _conv(join(x, levels[0], 2), one, "conv2_1")
     x = NearestUpsampling2D(name="up1")(x)
     x = _conv(x, one, "conv1_2")
     # Half precision has too few steps for a picture's 256 levels.
     image = _conv(x, 3, "conv1_1", activation=None, dtype="float32")
-    return keras.Model(features, image, name=name)
+    return keras.Model(levels, image, name=name)
 
 
-def initialize_decoder(decoder: keras.Model, encoder: keras.Model, features) -> None:
-    """Give a new decoder weights from which training gets somewhere in minutes.
+def initialize_decoder(decoder: keras.Model, encoder: keras.Model, features: Sequence) -> None:
+    """Give a new decoder's mirror weights from which training gets somewhere in minutes.
 
     Each convolution starts as the transpose of the encoder's convolution it mirrors, so that
     features already stand for the colours and edges they were found by. Then, layer by layer,
@@ -102,12 +114,17 @@ def initialize_decoder(decoder: keras.Model, encoder: keras.Model, features) -> 
 
     Args:
         decoder, encoder: Networks of the same widths.
-        features: `(batch, h, w, channels)` float, what the decoder will be fed with.
+        features: `(batch, h, w, channels)` float each, what the decoder will be fed with.
 
     Reference:
         Mishkin & Matas, "All You Need is a Good Init", ICLR 2016, for the scaling.
     """
-    convolutions = [layer for layer in decoder.layers if isinstance(layer, layers.Conv2D)]
+    mirrored = {layer.name for layer in encoder.layers}
+    convolutions = [
+        layer
+        for layer in decoder.layers
+        if isinstance(layer, layers.Conv2D) and layer.name in mirrored
+    ]
     for layer in convolutions:
         kernel = ops.convert_to_numpy(encoder.get_layer(layer.name).kernel)
         layer.kernel.assign(kernel[::-1, ::-1].transpose(0, 1, 3, 2))

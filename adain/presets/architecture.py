@@ -25,9 +25,8 @@ class Architecture:
     taps: int
     """How many taps the encoder has."""
     levels: int
-    """The statistics of this many of the encoder's taps, the last ones, are the style code."""
-    decoded: int
-    """The decoder is given the features of this many levels, the last ones, after AdaIN."""
+    """The decoder is given this many of the encoder's taps, the last ones, after AdaIN; their
+    statistics are the style code."""
     stride: int
     """Pixels of the picture that one feature of the deepest level covers."""
     encoder_halo: int
@@ -73,40 +72,24 @@ ARCHITECTURES = {
             "vgg19",
             "adain.networks.vgg19",
             taps=4,
-            levels=1,
-            decoded=1,
+            levels=3,
             stride=8,
             encoder_halo=40,
             decoder_halo=32,
-            memory={"mnn": 780, "openvino": 1380, "onnxruntime": 2630, "keras": 2630},
+            memory={"mnn": 900, "openvino": 1500, "onnxruntime": 2700, "keras": 2700},
             trains_encoder=False,
         ),
-        # Encoder: 1 + 2 + 4 + 8 + 2 * 16 = 47. Decoder: 5 convolutions at 1/16, 2 at 1/8 and 3 at
-        # 1/4: 80 + 16 + 12 = 108; bilinear enlarging from 1/16 and 1/8: 16 + 8.
+        # Encoder: 1 + 2 + 4 + 8 + 2 * 16 = 47. Decoder: 5 convolutions at 1/16, 3 at 1/8, 1 at 1/4,
+        # and 1 feature at 1/2: 80 + 24 + 4 + 2; a feature counts once more where it is enlarged.
         Architecture(
             "compact",
             "adain.networks.compact",
             taps=5,
-            levels=4,
-            decoded=4,
+            levels=5,
             stride=16,
             encoder_halo=48,
-            decoder_halo=144,
-            memory={"mnn": 170, "openvino": 195, "onnxruntime": 200, "keras": 200},
-            small=True,
-        ),
-        # Encoder: 1 + 2 + 4 + 8. Decoder: 5 convolutions at 1/16, 3 at 1/8, 1 at 1/4, and 2
-        # features at 1/2: 80 + 24 + 4 + 4; a feature counts once more where it is enlarged.
-        Architecture(
-            "compact2",
-            "adain.networks.compact2",
-            taps=4,
-            levels=4,
-            decoded=2,
-            stride=16,
-            encoder_halo=16,
             decoder_halo=112,
-            memory={"mnn": 265, "openvino": 295, "onnxruntime": 290, "keras": 295},
+            memory={"mnn": 300, "openvino": 320, "onnxruntime": 320, "keras": 320},
             small=True,
             # Features' deviations are 0.5 to 1.5; those of rounding errors must not become as
             # large.

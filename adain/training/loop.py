@@ -75,7 +75,7 @@ def train(config: TrainConfig) -> StyleTransfer:
         pupil: BlockwiseTrainer | AutoencoderTrainer = AutoencoderTrainer(transfer)
         if transfer.encoder is loss_network:
             pictures = dataset.batch(0)["content"].astype("float32") / 255
-            features = loss_network(pictures)[-1]
+            features = loss_network(pictures)[-len(transfer.decoder.inputs) :]
             initialize_decoder(transfer.decoder, loss_network, features)
             pupil = BlockwiseTrainer(loss_network, transfer.decoder)
         if config.pretrain_iter:
