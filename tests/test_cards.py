@@ -86,9 +86,9 @@ def test_cards_are_listed_and_shown(save, gallery, tmp_path, capsys, tiny_preset
     assert "bad.npz is not a readable .npz file" in said.err
     assert cli.main(["styles", "show", str(cards / "x.npz"), *flags]) == 0
     shown = capsys.readouterr().out
-    assert "An X" in shown and "tiny0" in shown and "[16]" in shown
+    assert "An X" in shown and "tiny0" in shown and "[8, 8, 16]" in shown
     assert cli.main(["styles", "show", str(cards / "x.npz"), "--json", *flags]) == 0
-    assert json.loads(capsys.readouterr().out)["channels"] == [16]
+    assert json.loads(capsys.readouterr().out)["channels"] == [8, 8, 16]
     assert cli.main(["styles", "show", "nowhere", *flags]) == 1
 
 

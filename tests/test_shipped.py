@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from adain.engines.registry import is_installed, load_stylizer
+from adain.evaluation.metrics import pattern
 from adain.imaging.io import load_image
 from adain.networks.model import StyleTransfer
 from adain.presets.graphs import GRAPHS
@@ -93,3 +94,16 @@ def test_styles_show(model, tool):
         # Its mean colour is nearer to its own style's than to the average of the others'.
         distances = [np.abs(output.mean((0, 1)) - style.mean((0, 1))).sum() for style in styles]
         assert distances[i] < np.mean([d for j, d in enumerate(distances) if j != i]), STYLES[i]
+
+
+@pytest.mark.parametrize("grey", [16, 128, 240])
+def test_flat_areas_get_no_pattern(model, tool, grey):
+    """Neither a weave of the last layers nor, where all is flat, enlarged rounding errors."""
+    photo = tool.load("inputs/cat.jpg")[:256, :256]
+    beside, flat = photo.copy(), np.full_like(photo, grey)
+    beside[:, :128] = grey
+    for name in (*STYLES, "stained_glass"):
+        style = tool.load(f"styles/{name}.jpg")
+        found = model.stylize(beside, style)[:, :96]
+        assert max(pattern(found, period) for period in (4, 8)) < 1, name
+        assert model.stylize(flat, style).std(axis=(0, 1)).max() < 1, name

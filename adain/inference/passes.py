@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from adain.constants import NOISE
 from adain.imaging.palette import Palette, transport
 from adain.inference.photo import Look, Networks, Photo, Statistics, shrink
 from adain.inference.steady import Steady
@@ -102,6 +103,8 @@ class Pass:
         elif moved and not takes:
             palettes = [Palette(*steady.held("palette", number)) for number in range(len(parts))]
         looks = self._look(photo, parts, "content")
+        if normalized and not fixes and self._is_flat(looks):
+            fixes = measures = True
         if fixes:
             looks = self._fix(looks, photo if measures and copy is None else None)
         if palettes:
@@ -111,6 +114,11 @@ class Pass:
         pictures = photo.pictures(looks)
         palettes = self._take_palettes(photo, pictures)
         return photo.compose(pictures, _recolored(looks, palettes, parts))
+
+    def _is_flat(self, looks: Sequence[Look]) -> bool:
+        """Whether nothing but rounding errors is there to be normalised."""
+        epsilon = self._networks.architecture.epsilon
+        return all((look.own.std**2 < epsilon + NOISE).all() for look in looks)
 
     def _look(self, photo: Photo, parts: Sequence[Part], kind: str) -> list[Look]:
         found = enumerate(photo.statistics())

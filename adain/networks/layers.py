@@ -6,8 +6,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from adain.constants import EPSILON
+from adain.constants import EPSILON, NOISE
 from adain.networks.adain import adaptive_instance_normalization, mean_std
+
+QUIETED = 1000.0
+"""Added to the deviation of a channel that does not vary at all."""
 
 
 @keras.saving.register_keras_serializable("adain")
@@ -159,7 +162,8 @@ class WeightedStatistics(keras.layers.Layer):
             average.
 
     Returns:
-        `(batch, 1, 1, 2 * channels)` float32: the means before the deviations.
+        `(batch, 1, 1, 2 * channels)` float32: the means before the deviations. Those of channels that
+        do not vary are made large: what rounding errors are left there is not to become a picture.
     """
 
     def __init__(self, stride: int, epsilon: float = EPSILON, **kwargs):
@@ -173,7 +177,8 @@ class WeightedStatistics(keras.layers.Layer):
         weight = weight / ops.sum(weight, axis=(1, 2), keepdims=True)
         mean = ops.sum(x * weight, axis=(1, 2), keepdims=True)
         variance = ops.sum(ops.square(x - mean) * weight, axis=(1, 2), keepdims=True)
-        return ops.concatenate([mean, ops.sqrt(variance + self.epsilon)], -1)
+        still = QUIETED * ops.relu(1 - variance / NOISE)
+        return ops.concatenate([mean, ops.sqrt(variance + self.epsilon) + still], -1)
 
     def compute_output_shape(self, input_shape):
         batch, _, _, channels = input_shape[0]

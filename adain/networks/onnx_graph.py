@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import keras
 from keras import layers
 
+from adain.constants import NOISE
 from adain.networks import compact
 from adain.networks.layers import (
+    QUIETED,
     Channels,
     ConditionalInstanceNormalization,
     NearestUpsampling2D,
@@ -132,7 +134,12 @@ def _measure_graph(model: StyleTransfer) -> Graph:
         mean = graph.add("GlobalAveragePool", [graph.add("Mul", [x, shares])])
         away = graph.add("Sub", [x, mean])
         squares = graph.add("Mul", [graph.add("Mul", [away, away]), shares])
-        std = _root(graph, graph.add("GlobalAveragePool", [squares]), layer.epsilon)
+        variance = graph.add("GlobalAveragePool", [squares])
+        # As `WeightedStatistics` has it.
+        still = graph.add("Mul", [variance, graph.constant(-1 / NOISE)])
+        still = graph.add("Relu", [graph.add("Add", [still, graph.constant(1)])])
+        still = graph.add("Mul", [still, graph.constant(QUIETED)])
+        std = graph.add("Add", [_root(graph, variance, layer.epsilon), still])
         found[place.start] = graph.add("Concat", [mean, std], axis=1)
         return found[place.start]
 
