@@ -27,12 +27,11 @@ class TrainConfig(Given):
     recipe: str = flag(
         "",
         "train as weights were trained before, in all stages; flags take precedence",
-        choices=("paper", "adain_vgg19", "adain_fast", "compact2"),
+        choices=("paper", "adain_vgg19", "adain_fast"),
     )
     network: str = flag(
         "vgg19",
-        "what to train: the decoder of the full-width network, or a compact network: that of "
-        "adain_fast, or its successor with instance normalisation",
+        "what to train: the decoder of the full-width network, or the compact network",
         choices=ARCHITECTURES,
     )
     checkpoint: str = flag("ckpt", "folder for checkpoints; an unfinished run there is resumed")

@@ -106,16 +106,6 @@ RECIPES: dict[str, tuple[dict[str, Any], ...]] = {
             "seed": 13,
         },
     ),
-    # For adain_fast's successor, of which no weights are shipped yet. The style loss counts 4 at
-    # full size, and 10 at half and at a quarter of it.
-    "compact2": (
-        _STROKES | {
-            "network": "compact2", "batch_size": 6, "image_size": 367, "random_scale": 1.53,
-            "content_weight": 2.0, "identity_weight": 100.0, "learning_rate": 1e-3,
-            "warmup_iter": 50, "redraw_epochs": 3, "redraw_block": 240, "max_iter": 40_000,
-            "seed": 21,
-        },
-    ),
 }  # fmt: skip
 
 
