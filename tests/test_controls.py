@@ -465,8 +465,8 @@ def test_what_does_not_fit_is_told_before_any_work(place, capsys, flags, message
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("preset", "must be of preset 'tiny0' (channels (8, 8, 16)). Received: StyleCode(name='', pres"),
-        ("widths", "must be of preset 'tiny0' (channels (8, 8, 16)). Received: StyleCode(name='', pres"),
+        ("preset", "must be of preset 'tiny0' (channels (8, 8, 16)). Received: StyleCode(name=''"),
+        ("widths", "must be of preset 'tiny0' (channels (8, 8, 16)). Received: StyleCode(name=''"),
         ("encoder", "made with other weights of 'tiny0'; make it again with `adain styles save`"),
         ("broken", "is not a readable .npz file"),
         ("other", "is not a style card"),

@@ -153,8 +153,8 @@ HERE = __name__
 
 def test_architecture(register, stylize, tmp_path, picture):
     facts = replace(
-        ARCHITECTURES["compact"], name="toy", module=HERE, taps=2, levels=1, stride=2, encoder_halo=2,
-        decoder_halo=2, normalized=False,
+        ARCHITECTURES["compact"], name="toy", module=HERE, taps=2, levels=1, stride=2,
+        encoder_halo=2, decoder_halo=2, normalized=False,
     )  # fmt: skip
     register(ARCHITECTURES, "toy", facts)
     model = StyleTransfer(
