@@ -162,8 +162,8 @@ class WeightedStatistics(keras.layers.Layer):
             average.
 
     Returns:
-        `(batch, 1, 1, 2 * channels)` float32: the means before the deviations. Those of channels that
-        do not vary are made large: what rounding errors are left there is not to become a picture.
+        `(batch, 1, 1, 2 * channels)` float32: the means before the deviations. Those of channels
+        that do not vary are made large: rounding errors must not become a picture.
     """
 
     def __init__(self, stride: int, epsilon: float = EPSILON, **kwargs):
