@@ -54,18 +54,18 @@ def test_settings_given_at_their_default_take_precedence():
     # Positions count as well, and what is not given is the recipe's.
     positional = TrainConfig(("photos",), ("paintings",), "adain_fast")
     assert positional.given == {"content_path", "style_path", "recipe"}
-    assert {run.ema for run in recipes.stages(positional)} == {0.99}
+    assert {run.ema for run in recipes.stages(positional)} == {0.999}
 
 
 @pytest.mark.parametrize(
     ("file", "words", "expected"),
     [
-        ("", [], (0.99, True, "relative")),
+        ("", [], (0.999, True, "relative")),
         ("", ["--ema", "0", "--style-loss", "sum"], (0.0, True, "sum")),
-        ("", ["--no-normalized-content"], (0.99, False, "relative")),
+        ("", ["--no-normalized-content"], (0.999, False, "relative")),
         ("ema = 0.0\nnormalized_content = false", [], (0.0, False, "relative")),
         ("ema = 0.5\nnormalized_content = false", ["--ema", "0"], (0.0, False, "relative")),
-        ("normalized_content = false", ["--normalized-content"], (0.99, True, "relative")),
+        ("normalized_content = false", ["--normalized-content"], (0.999, True, "relative")),
     ],
 )
 def test_flags_given_at_their_default_take_precedence(tmp_path, monkeypatch, file, words, expected):
@@ -97,3 +97,21 @@ def test_replay(tmp_path, write_pictures, tiny_preset):
     # Each begins where the one before ended.
     inits = [npz.load(stage / "state.npz")[1]["config"]["init"] for stage in stages]
     assert inits == [str(stages[-1]), "", *map(str, stages[1:-1])]
+
+
+def test_the_last_stages_are_the_runs_on_a_gpu():
+    """As the shipped weights were trained; what differs between the two is what is said here."""
+    full, fast = (
+        recipes.stages(TrainConfig(**FOLDERS, recipe=name))[-1]
+        for name in ("adain_vgg19", "adain_fast")
+    )
+    assert (fast.network, fast.batch_size, fast.max_iter) == ("compact", 16, 21_205)
+    assert (full.network, full.batch_size, full.max_iter) == ("vgg19", 8, 13_679)
+    assert (fast.gram_weight, fast.palette, fast.content_weight) == (0.0, 0.0, 4.1)
+    assert (full.gram_weight, full.palette, full.content_weight) == (2.0, 0.5, 3.5)
+    for run in (full, fast):
+        # 4 at full size, 10 at half and at a quarter; crops of pictures at 240 to 561 pixels.
+        assert run.style_weight * run.coarse_weight == 10
+        assert run.image_size / run.random_scale == pytest.approx(240, abs=0.5)
+        assert run.image_size * run.random_scale == pytest.approx(561.5, abs=0.5)
+        assert run.content_levels == 2 and run.ema == 0.999 and not run.cache_styles
