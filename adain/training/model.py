@@ -139,8 +139,9 @@ class AdaINTrainer(keras.Model):
         outputs = {"image": image, "content": self._content(photo, taps, means, stds, inputs)}
         if self.identity_weight:
             # Of every third photo: each costs another pass of the decoder.
-            same = [tensor[::3] for tensor in encoded]
-            outputs["identity"] = self.stylizer.paint(same, *same[-2:], ops.zeros((1, 1, 1, 1)))
+            *_, own_mean, own_std = same = [tensor[::3] for tensor in encoded]
+            without = ops.zeros((1, 1, 1, 1))
+            outputs["identity"] = self.stylizer.paint(same, own_mean, own_std, without)
             outputs["photo"] = photo[::3]
         if self.palette:
             if "style" not in inputs:
