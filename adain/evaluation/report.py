@@ -42,7 +42,7 @@ distance of channel means and deviations; AlexNet at full and half size), Gram (
 Gram matrices) and palette (distance of colours, in CIELAB units) with the style picture. ↓ lower,
 ↑ higher is better. The unchanged photo is perfect in the first three and the plain style picture in
 the next four, so only all columns together tell something. The pattern is what repeats every 4 or
-8 pixels where half of a photo is flat grey, in grey levels of 255. Means over pairs; milliseconds
+8 pixels in a grey square beside the photo, in grey levels of 255. Means over pairs; milliseconds
 are medians. docs/evaluation.md has the formulas, and how each column can be cheated.
 """
 

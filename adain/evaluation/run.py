@@ -65,14 +65,12 @@ class _Preset:
             same = self._stylizer.stylize(content, code, 0.0, tile=TILE)
             self._plain[pair.content] = ssim(same, content)
         if pair.style not in self._patterns:
-            # Beside something to be normalised with: a photo that is flat all over is no test. As
-            # far from it as can be: strokes reach over its edge.
-            size = content.shape[1]
-            half = content.copy()
-            half[:, : size // 2] = 128
+            # Beside a photo, to have something to normalise with, and where its strokes do not
+            # reach.
+            beside = np.hstack([np.full_like(content, 128), content])
             flat = self._stylizer.stylize(
-                half, code, self._alpha, palette=self._palette, tile=TILE
-            )[:, : size // 4]
+                beside, code, self._alpha, palette=self._palette, tile=TILE
+            )[:, : content.shape[1] // 3]
             self._patterns[pair.style] = {
                 f"pattern_{period}": pattern(flat, period) for period in PERIODS
             }
