@@ -6,7 +6,7 @@
 Every figure comes from a process of its own, so that one peak of memory never hides another; the
 clock stops when results are NumPy arrays, so that nothing is still under way. Linux and macOS.
 
-calls       encode is `encode_style(picture)`, decode the decoder on one picture's features, stylize
+calls       encode is `encode_style(picture)`, decode AdaIN and the decoder on one picture's features, stylize
             `stylize(content, style)`, stylize_code the same with a style encoded before; `first`
             is the call that builds the graph, `median` and `min` are of the others
 memory_mib  resident memory: `loaded` before the first call, `peak` in all; on an accelerator
@@ -35,6 +35,7 @@ from common import make_parser, resident, write_report
 
 import adain
 from adain.evaluation import report as reporting
+from adain.presets.architecture import ARCHITECTURES
 
 ROOT = Path(__file__).resolve().parent.parent
 CALLS = ("encode", "decode", "stylize", "stylize_code")
@@ -100,13 +101,18 @@ def measure_call(options: argparse.Namespace, call: str, size: int) -> dict:
     model = adain.StyleTransfer.from_preset(options.preset)
     rng = np.random.default_rng(0)
     content, style = rng.integers(0, 256, (2, size, size, 3), "uint8")
-    side, width = -(-size // 8), model.encoder.outputs[-1].shape[-1]
-    features = rng.uniform(0, 2, (1, side, side, width)).astype("float32")
-    ones = np.ones(width, "float32")
-    code = adain.StyleCode([ones], [ones], preset=model.preset)
+    # Nothing is run yet: the first call is to build the graph.
+    architecture = ARCHITECTURES[model.architecture]
+    side = -(-size // architecture.stride) * architecture.stride
+    shapes = model.encoder.compute_output_shape((1, side, side, 3))[-architecture.levels :]
+    levels = [rng.uniform(0, 2, shape).astype("float32") for shape in shapes]
+    ones = [np.ones(shape[-1], "float32") for shape in shapes]
+    code = adain.StyleCode(ones, ones, preset=model.preset)
+    vector = np.concatenate(ones).reshape(1, 1, 1, -1)
+    features = [*levels, *4 * [vector], np.ones((1, 1, 1, 1), "float32")]
     run = {
         "encode": lambda: model.encode_style(style),
-        "decode": lambda: model.decoder.predict_on_batch(features),
+        "decode": lambda: model.decode_graph.predict_on_batch(features),
         "stylize": lambda: model.stylize(content, style),
         "stylize_code": lambda: model.stylize(content, code),
     }[call]

@@ -90,7 +90,7 @@ def test_tensorflow_stays_out(run, backend):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_step_changes_every_weight(run, backend):
     changes = {k: v for k, v in run(backend).items() if k.startswith("change/")}
-    assert len(changes) == 18
+    assert len(changes) == 22
     assert all(np.isfinite(v).all() and np.abs(v).max() > 0 for v in changes.values())
 
 

@@ -245,7 +245,7 @@ def test_hostile_files(open_page, photo, tmp_path):
     ):
         for field in ("#photo-file", "#style-file"):
             page.set_input_files(field, {"name": name, "mimeType": "image/png", "buffer": data})
-            expect(page.locator(".toast.wrong").last).to_contain_text(text)
+            expect(page.locator(".toast.wrong")).to_contain_text(text)
             page.locator(".toast.wrong").last.locator("button").click()
     expect(page.locator("#photo-name")).to_have_text(photo.name)
     after(page, lambda: style(page, "mosaic").click())
@@ -300,7 +300,7 @@ def test_a_restart(open_page, photo):
         page.wait_for_selector(PAINTED)
         expect(page.locator(".tile.chosen .name")).to_have_text("Cat")
     slide(page, "alpha", 0.5)
-    expect(page.locator(".toast.wrong")).to_contain_text("does not answer")
+    expect(page.locator(".toast.wrong").last).to_contain_text("does not answer")
     with serving(int(address.rstrip("/").rsplit(":")[-1])):
         after(page, lambda: slide(page, "alpha", 0.6))
         expect(page.locator(".toast").last).to_contain_text("restarted")

@@ -28,7 +28,9 @@ function say(text, wrong = false) {
   close.setAttribute("aria-label", "Close the message");
   close.addEventListener("click", () => toast.remove());
   toast.append(words, close);
-  $("toasts").replaceChildren(...[...$("toasts").children].slice(-2), toast);
+  // What is said again is shown once.
+  const others = [...$("toasts").children].filter((one) => one.firstChild.textContent !== text);
+  $("toasts").replaceChildren(...others.slice(-2), toast);
   setTimeout(() => toast.remove(), wrong ? 12000 : 5000);
 }
 
