@@ -6,9 +6,9 @@
 Every figure comes from a process of its own, so that one peak of memory never hides another; the
 clock stops when results are NumPy arrays, so that nothing is still under way. Linux and macOS.
 
-calls       encode is `encode_style(picture)`, decode AdaIN and the decoder on one picture's features, stylize
-            `stylize(content, style)`, stylize_code the same with a style encoded before; `first`
-            is the call that builds the graph, `median` and `min` are of the others
+calls       encode is `encode_style(picture)`, decode AdaIN and the decoder on one picture's
+            features, stylize `stylize(content, style)`, stylize_code the same with a style encoded
+            before; `first` is the call that builds the graph, `median` and `min` are of the others
 memory_mib  resident memory: `loaded` before the first call, `peak` in all; on an accelerator
             device_memory_mib is the peak of its own
 pipeline    images are files read, content and style; a pair is one of each
