@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adain import cli
+from adain.options import UsageError
 from adain.presets import npz
 from adain.training import recipes
 from adain.training.config import TrainConfig
@@ -55,6 +56,26 @@ def test_settings_given_at_their_default_take_precedence():
     positional = TrainConfig(("photos",), ("paintings",), "adain_fast")
     assert positional.given == {"content_path", "style_path", "recipe"}
     assert {run.ema for run in recipes.stages(positional)} == {0.999}
+
+
+def test_settings_are_checked_with_the_recipes():
+    """Those that go with its network and losses, not with the default ones."""
+    given = {"detail_size": 96, "crop_size": 160, "style_crop_size": 192}
+    (run,) = recipes.stages(TrainConfig(**FOLDERS, recipe="adain_fast", **given))
+    assert (run.network, run.detail_size, run.coarse_weight) == ("compact", 96, 2.5)
+    for wrong, message in (
+        ({"crop_size": 100}, "a multiple of 32"),
+        ({"cache_contents": 1}, "0 without --cache-styles"),
+        ({"network": "vgg19", "detail_size": 96}, "0 with --network vgg19"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            recipes.stages(TrainConfig(**FOLDERS, recipe="adain_fast", **wrong))
+
+
+def test_wrong_settings_beside_a_recipe_exit_with_2(capsys):
+    flags = ["--content-path", "a", "--style-path", "b", "--recipe", "adain_fast"]
+    assert cli.main(["train", *flags, "--crop-size", "100"]) == 2
+    assert "`crop_size` must be a multiple of 32" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,12 @@ def after(page, action):
     page.wait_for_selector(PAINTED)
 
 
+def spot(locator, across, down):
+    """`position` of a pointer on an element, from shares of its size; hover and click scroll to it."""
+    box = locator.bounding_box()
+    return {"x": across * box["width"], "y": down * box["height"]}
+
+
 def style(page, name):
     return page.locator(f".tile[data-key='{name}'] > button").first
 
@@ -182,7 +188,7 @@ def test_mix_and_areas(open_page, photo, tmp_path, monkeypatch):
     pad = page.locator("#pad")
     expect(pad).to_have_attribute("data-count", "4")
     box = pad.bounding_box()
-    after(page, lambda: page.mouse.click(box["x"] + box["width"] - 24, box["y"] + 24))
+    after(page, lambda: pad.click(position={"x": box["width"] - 24, "y": 24}))
     assert "100 % Mosaic" in pad.get_attribute("aria-valuetext")
     pad.focus()
     after(page, lambda: page.keyboard.press("ArrowDown"))
@@ -195,17 +201,17 @@ def test_mix_and_areas(open_page, photo, tmp_path, monkeypatch):
     page.click("#mixing + span")
     style(page, "comic").click()
     page.click("input[value=fill] + span")
-    box = page.locator("#mask").bounding_box()
-    after(page, lambda: page.mouse.click(box["x"] + 0.85 * box["width"], box["y"] + 20))
+    mask = page.locator("#mask")
+    after(page, lambda: mask.click(position=spot(mask, 0.85, 0.05)))
     found = shown(page)
     assert np.abs(found.astype(int) - before)[:60, 450:].mean() > 12
     page.click("input[value=brush] + span")
-    left = [box["x"] + 0.2 * box["width"], box["y"] + 0.9 * box["height"]]
 
     def paint():
-        page.mouse.move(*left)
+        mask.hover(position=spot(mask, 0.2, 0.9))
         page.mouse.down()
-        page.mouse.move(left[0] + 150, left[1], steps=4)
+        for across in (0.25, 0.3, 0.35, 0.4):
+            mask.hover(position=spot(mask, across, 0.9), force=True)
         page.mouse.up()
 
     after(page, paint)
@@ -214,14 +220,14 @@ def test_mix_and_areas(open_page, photo, tmp_path, monkeypatch):
     words = command(page)
     monkeypatch.chdir(tmp_path)
     (tmp_path / photo.name).write_bytes(photo.read_bytes())
-    with page.expect_download() as mask:
+    with page.expect_download() as saved:
         page.click("#mask-links a")
-    mask.value.save_as(tmp_path / "mask-1.png")
-    mask = imaging.load_image("mask-1.png")
+    saved.value.save_as(tmp_path / "mask-1.png")
+    inside = imaging.load_image("mask-1.png")
     # The sky and a stroke of the brush, and not the trees.
-    assert (mask[:60, 450:].mean(), mask[384, 180].mean()) == (255, 255)
-    assert mask[-60:].mean() < 80
-    imaging.save_image("mask-rest.png", 255 - mask)
+    assert (inside[:60, 450:].mean(), inside[384, 180].mean()) == (255, 255)
+    assert inside[-60:].mean() < 80
+    imaging.save_image("mask-rest.png", 255 - inside)
     made = tmp_path / "made.jpg"
     assert cli.main(["stylize", *words[2:], "--out-path", str(made), "--quiet"]) == 0
     difference = np.abs(imaging.load_image(path).astype(int) - imaging.load_image(made))

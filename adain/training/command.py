@@ -16,11 +16,9 @@ from adain.training.tune_config import TuneConfig
 
 def run(config: TrainConfig) -> int:
     load_backend()
-    from adain.training import recipes
     from adain.training.loop import train
 
-    for run in recipes.stages(config):
-        train(run)
+    train(config)
     sys.stderr.write(
         f"The weights are in {config.checkpoint}. Look at the curves and pictures with\n"
         f"  tensorboard --logdir {config.log_path or config.checkpoint}\n"

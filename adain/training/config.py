@@ -205,6 +205,8 @@ class TrainConfig(Given):
 
     def __post_init__(self) -> None:
         check(self)
+        if self.recipe:
+            return  # `recipes.stages` checks each stage, with the recipe's settings in it.
         require(
             self, "val_style_path", bool(self.val_content_path) == bool(self.val_style_path),
             "given together with val_content_path",

@@ -27,6 +27,7 @@ from adain.networks.vgg19 import (
 from adain.presets import vgg_files as vgg
 from adain.presets.architecture import ARCHITECTURES
 from adain.presets.preset import DEFAULT_PALETTE, Preset
+from adain.training import recipes
 from adain.training.callbacks import Checkpoint, StopOnNaN, TensorBoardLogger, load_state
 from adain.training.config import STATE, TrainConfig, check_checkpoint
 from adain.training.data import CONTENT, STYLE, Crop, StyleContentDataset
@@ -42,7 +43,7 @@ def train(config: TrainConfig) -> StyleTransfer:
     """Train a model, or resume the unfinished run in `config.checkpoint`.
 
     Args:
-        config: The settings.
+        config: The settings. With a recipe, all its stages are run.
 
     Returns:
         The trained model, which also lies in `config.checkpoint` as a preset.
@@ -52,7 +53,16 @@ def train(config: TrainConfig) -> StyleTransfer:
             fit.
         ValueError: If a folder holds no pictures.
         PresetError, WeightsError: If weights cannot be read.
+        UsageError: If settings and recipe do not fit together.
     """
+    *earlier, last = recipes.stages(config)
+    for run in earlier:
+        _train(run)
+    return _train(last)
+
+
+def _train(config: TrainConfig) -> StyleTransfer:
+    """One run, of settings without a recipe."""
     check_checkpoint(config.checkpoint)
     keras.utils.set_random_seed(config.seed)
     dataset = load_dataset(config, config.style_path)
