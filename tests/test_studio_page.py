@@ -117,7 +117,7 @@ def after(page, action):
 
 
 def spot(locator, across, down):
-    """`position` of a pointer on an element, from shares of its size; hover and click scroll to it."""
+    """`position` on an element, from shares of its size; hover and click scroll to it."""
     box = locator.bounding_box()
     return {"x": across * box["width"], "y": down * box["height"]}
 
