@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import os
-import pickle
 import re
-import struct
 import zipfile
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from adain import extras
-from adain.presets import npz
+from adain.presets import npz, torch_files
+from adain.presets.torch_files import KNOWN_FILES, WeightsError
 
 LAYERS = (
     "conv1_1", "conv1_2", "conv2_1", "conv2_2",
@@ -33,23 +30,11 @@ SHAPES: dict[str, tuple[int, int, int, int]] = {
 
 # VGG-19 with its classifier has 575 MB; a larger file is something else.
 _MAX_BYTES = 2**31
-_KNOWN = (
-    "Use vgg_normalised.t7 or .pth, torchvision's vgg19 .pth, "
-    "Keras Applications' VGG19 notop .h5, or an encoder .npz of this project"
-)
-
 # What a network does to RGB in [0, 1] before its first convolution: `P @ rgb + p`.
 _Affine = tuple[np.ndarray, np.ndarray]
 _CAFFE: _Affine = (255.0 * np.eye(3)[::-1], -np.array([103.939, 116.779, 123.68]))
 _STD = np.array([0.229, 0.224, 0.225])
 _TORCHVISION: _Affine = (np.diag(1 / _STD), -np.array([0.485, 0.456, 0.406]) / _STD)
-
-
-class WeightsError(ValueError):
-    """Weights that cannot be used: one line with the file, the reason and the remedy."""
-
-    def __init__(self, source: str | os.PathLike, problem: str, remedy: str = _KNOWN):
-        super().__init__(" ".join(f"{source}: {problem}. {remedy}.".split()))
 
 
 def read_vgg(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -105,7 +90,7 @@ def read_vgg(path: str | os.PathLike) -> dict[str, np.ndarray]:
         raise extras.explain(error) or error from error
     except Exception as error:  # A damaged file can lead a reader into any exception.
         problem = f"not a readable {path.suffix} file ({type(error).__name__}: {error})"
-        raise WeightsError(path, problem, f"Download it again, or: {_KNOWN}") from error
+        raise WeightsError(path, problem, f"Download it again, or: {KNOWN_FILES}") from error
 
 
 def from_keras_applications() -> dict[str, np.ndarray]:
@@ -190,11 +175,11 @@ def _from_torch(path: Path, convolutions: list[_Convolution], otherwise: _Affine
 
 def _read_t7(path: Path) -> dict[str, np.ndarray]:
     try:
-        network = _load_t7(path, 8)
+        network = torch_files.load_t7(path, 8)
     except ImportError:
         raise
     except Exception:  # With the wrong word size anything can go wrong.
-        network = _load_t7(path, 4)
+        network = torch_files.load_t7(path, 4)
     modules = network._obj[b"modules"]
     convolutions: list[_Convolution] = []
     for index in sorted(modules):
@@ -207,189 +192,20 @@ def _read_t7(path: Path) -> dict[str, np.ndarray]:
     return _from_torch(path, convolutions, None)
 
 
-def _load_t7(path: Path, word: int) -> Any:
-    """Read a Torch7 object with longs of `word` bytes.
-
-    torchfile 0.1.0 holds no eval, import or pickle: it unpacks numbers, strings and tables, and
-    keeps serialised Lua functions as bytes. What it gets wrong is mended here: `xrange` where
-    8-byte longs are forced, no way to read 4-byte longs where a C long has 8, and
-    tensors that reach beyond their storage.
-    """
-    import torchfile
-
-    class Reader(torchfile.T7Reader):
-        limit = path.stat().st_size
-        arrays: tuple[list[int], ...] = ()
-        offset = 0
-
-        def read_long(self) -> int:
-            (value,) = struct.unpack("<q" if word == 8 else "<i", self.f.read(word))
-            # Sizes, strides, offsets: none can exceed the file. Also tells a wrong word size.
-            if not 0 <= value <= self.limit:
-                raise ValueError(f"a size of {value}")
-            self.offset = value - 1
-            return value
-
-        def read_long_array(self, n: int) -> list[int]:
-            if not 0 <= n <= 8:
-                raise ValueError(f"a tensor of {n} dimensions")
-            values = [self.read_long() for _ in range(n)]
-            self.arrays += (values,)
-            return values
-
-        def read_obj(self) -> Any:
-            # A tensor is its sizes, strides and offset, then its storage as an object. torchfile
-            # makes a view of that memory without asking whether the storage is large enough.
-            arrays, offset, self.arrays = self.arrays, self.offset, ()
-            value = super().read_obj()
-            if len(arrays) == 2 and value is not None:
-                _check_view(offset, *arrays, count=len(value))
-            return value
-
-    with open(path, "rb") as file:
-        # Lists are left as tables: torchfile's test for them fails on tables of tensors.
-        return Reader(file, use_list_heuristic=False).read_obj()
-
-
-def _check_view(offset: int, shape: Any, strides: Any, count: int) -> None:
-    """Refuse a strided view that leaves a storage of `count` elements, or repeats them."""
-    last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-    elements = int(np.prod(shape, dtype=object))
-    if min(offset, *shape, *strides) < 0 or last >= count or elements > count:
-        raise ValueError(f"a tensor of shape {tuple(shape)} in a storage of {count}")
-
-
-class _Storage(NamedTuple):
-    dtype: str
-    key: str
-    count: int
-
-
-class _Tensor(NamedTuple):
-    storage: _Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-
-_STORAGES = {
-    "DoubleStorage": "f8", "FloatStorage": "f4", "HalfStorage": "f2", "LongStorage": "i8",
-    "IntStorage": "i4", "ShortStorage": "i2", "CharStorage": "i1", "ByteStorage": "u1",
-    "BoolStorage": "?",
-}  # fmt: skip
-
-# Magic number and version of a checkpoint that is no zip file.
-_LEGACY = (0x1950A86A20F9469CFC6C, 1001)
-
-
-class _TorchUnpickler(pickle.Unpickler):
-    """Admits dictionaries of tensors, and describes a tensor in place of building it."""
-
-    def __init__(self, file: BinaryIO, path: Path):
-        super().__init__(file, encoding="utf-8")
-        self.path = path
-        self.storages: dict[str, _Storage] = {}
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if module == "torch" and name in _STORAGES:
-            return name
-        # Fresh functions: a pickle may set attributes of whatever it is handed.
-        if module == "torch._utils" and name in ("_rebuild_tensor", "_rebuild_tensor_v2"):
-            return lambda storage, offset, shape, strides, *_: _Tensor(
-                storage, offset, shape, strides
-            )
-        if (module, name) == ("torch._utils", "_rebuild_parameter"):
-            return lambda tensor, *_: tensor
-        remedy = "Only state dicts are read: save `model.state_dict()`, and trust the file's source"
-        raise WeightsError(self.path, f"refused, it asks for `{module}.{name}`", remedy)
-
-    def persistent_load(self, pid: Any) -> _Storage:
-        kind, storage, key, _, count, *view = pid
-        if kind != "storage" or any(view):
-            raise pickle.UnpicklingError(f"persistent id {kind!r}")
-        self.storages[key] = _Storage(_STORAGES[storage], key, count)
-        return self.storages[key]
-
-
-_ReadStorage = Callable[[_Storage], np.ndarray]
-
-
 def _read_pth(path: Path) -> dict[str, np.ndarray]:
-    with open(path, "rb") as file:
-        zipped = file.read(4) == b"PK\x03\x04"
-        file.seek(0)
-        state, read = (_open_zip if zipped else _open_legacy)(path, file)
-        state = state.get("state_dict", state)
-        tensors = {k: v for k, v in state.items() if isinstance(v, _Tensor)}
-        if any(key.endswith("running_mean") for key in tensors):
+    with torch_files.open_pth(path) as (shapes, read):
+        if any(key.endswith("running_mean") for key in shapes):
             raise WeightsError(path, "expected VGG-19 without batch normalisation. Received: with")
-
-        def array(key: str) -> np.ndarray | None:
-            if key not in tensors:
-                return None
-            storage, *view = tensors[key]
-            _check_view(*view, count=storage.count)
-            values = read(storage)
-            strides = [values.itemsize * step for step in view[2]]
-            return np.lib.stride_tricks.as_strided(values[view[0] :], view[1], strides).copy()
-
         # In the order of the numbers in their names: 2.weight comes before 10.weight.
-        keys = [k for k, v in tensors.items() if k.endswith("weight") and len(v.shape) == 4]
+        keys = [key for key, shape in shapes.items() if key.endswith("weight") and len(shape) == 4]
         keys.sort(key=lambda k: [int(s) if s.isdigit() else s for s in re.split(r"(\d+)", k)])
+        convolutions: list[_Convolution] = []
         # One more than the layers, for the preprocessing; later ones are not needed.
-        pairs = [
-            (array(k), array(k.removesuffix("weight") + "bias")) for k in keys[: len(LAYERS) + 1]
-        ]
-        torchvision = bool(keys) and keys[0].endswith("features.0.weight")
-        return _from_torch(path, pairs, _TORCHVISION if torchvision else None)
-
-
-def _open_zip(path: Path, file: BinaryIO) -> tuple[Any, _ReadStorage]:
-    """A checkpoint of torch >= 1.6: `data.pkl`, and one entry `data/KEY` for each storage."""
-    archive = zipfile.ZipFile(file)
-    entries = {info.filename: info for info in archive.infolist()}
-    prefix = next(name for name in entries if name.split("/")[-1] == "data.pkl")[: -len("data.pkl")]
-
-    def content(name: str) -> bytes:
-        # torch.save never compresses; what is stored cannot be larger than the file.
-        if entries[prefix + name].compress_type != zipfile.ZIP_STORED:
-            raise ValueError(f"{name} is compressed")
-        return archive.read(prefix + name)
-
-    big = prefix + "byteorder" in entries and content("byteorder") == b"big"
-
-    def read(storage: _Storage) -> np.ndarray:
-        dtype = np.dtype(storage.dtype).newbyteorder(">" if big else "<")
-        return np.frombuffer(content(f"data/{storage.key}"), dtype, storage.count)
-
-    return _TorchUnpickler(io.BytesIO(content("data.pkl")), path).load(), read
-
-
-def _open_legacy(path: Path, file: BinaryIO) -> tuple[Any, _ReadStorage]:
-    """A checkpoint of older torch: five pickles, then each storage as its length and values."""
-    magic, version, system = (_TorchUnpickler(file, path).load() for _ in range(3))
-    if (magic, version) != _LEGACY:
-        raise ValueError("no checkpoint of torch")
-    unpickler = _TorchUnpickler(file, path)
-    state = unpickler.load()
-    order = "<" if system["little_endian"] else ">"
-    size, places = path.stat().st_size, {}
-    for key in _TorchUnpickler(file, path).load():
-        (count,) = struct.unpack(f"{order}q", file.read(8))
-        length = count * np.dtype(unpickler.storages[key].dtype).itemsize
-        places[key] = start = file.tell()
-        if not 0 <= length <= size - start:
-            raise ValueError(f"a storage of {count}")
-        file.seek(start + length)
-
-    def read(storage: _Storage) -> np.ndarray:
-        file.seek(places[storage.key])
-        dtype = np.dtype(storage.dtype).newbyteorder(order)
-        return np.frombuffer(file.read(storage.count * dtype.itemsize), dtype, storage.count)
-
-    return state, read
+        for key in keys[: len(LAYERS) + 1]:
+            bias = key.removesuffix("weight") + "bias"
+            convolutions.append((read(key), read(bias) if bias in shapes else None))
+    torchvision = bool(keys) and keys[0].endswith("features.0.weight")
+    return _from_torch(path, convolutions, _TORCHVISION if torchvision else None)
 
 
 def _read_h5(path: Path) -> dict[str, np.ndarray]:
