@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw
-
-from adain.imaging.labels import draw_label
+from PIL import Image
 
 _GAP, _LABEL = 4, 22
 
@@ -35,6 +33,11 @@ def draw(
     Returns:
         HWC uint8 sRGB.
     """
+    # Loading fonts takes some 10 ms, and most runs draw no sheet.
+    from PIL import ImageDraw
+
+    from adain.imaging.labels import draw_label
+
     height, width = cell
     columns = max(len(row) for row in rows)
     tops, bottom = [], 0

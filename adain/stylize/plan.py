@@ -97,13 +97,15 @@ def plan_results(config: StylizeConfig) -> StylizePlan:
         lambda source: source.path.suffix == result_suffix(source),
     )
     styles = disambiguate(styles, lambda source: source.flat)
-    rng = np.random.default_rng(config.seed)
+    draws = 0 < config.random < len(styles)
+    # Loading NumPy's generators takes some 10 ms.
+    rng = np.random.default_rng(config.seed) if draws else None
     results: list[PlannedResult] = []
     checked: set[Source] = set()
     found: dict[tuple[str, ...], list[Source]] = {}
     for content in contents if styles else ():
         chosen = styles
-        if 0 < config.random < len(styles):
+        if rng is not None:
             picks = rng.choice(len(styles), config.random, replace=False)
             chosen = [styles[i] for i in sorted(picks)]
         masks = _find_masks(config, content, where, found, [*contents, *styles])
