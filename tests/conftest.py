@@ -376,6 +376,24 @@ def tiny_alexnet() -> dict:
 
 
 @pytest.fixture
+def eager():
+    """Training of a few steps without tracing, in a tenth of the time.
+
+    What is traced and compiled is tested as well: the commands, resuming, and every backend.
+    """
+    import keras
+
+    if keras.config.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
 def inline(monkeypatch):
     """`adain batch` without processes of its own."""
     pytest.importorskip("pyarrow")

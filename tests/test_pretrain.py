@@ -16,6 +16,8 @@ from adain.training.loop import train
 from adain.training.pretrain import BlockwiseTrainer, pretrain
 
 
+pytestmark = pytest.mark.usefixtures("eager")
+
 @pytest.fixture
 def dataset(tmp_path, write_pictures):
     content = write_pictures(tmp_path / "content", 3)

@@ -28,6 +28,8 @@ from adain.training.model import AdaINTrainer
 from adain.training.scales import LossScales
 from adain.training.schedule import Schedule
 
+pytestmark = pytest.mark.usefixtures("eager")
+
 # Everything that a compact model is trained with, at once.
 COMPACT = {
     "network": "compact", "crop_size": 64, "coarse_weight": 1.0, "coarse_levels": 2,

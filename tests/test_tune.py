@@ -25,6 +25,8 @@ from adain.training.style_tuner import StyleTuner
 from adain.training.tune import tune
 from adain.training.tune_config import STRENGTHS, TuneConfig
 
+pytestmark = pytest.mark.usefixtures("eager")
+
 TINY = {
     "crop_size": 64, "image_size": 64, "batch_size": 2, "val_photos": 2, "val_iter": 2,
     "max_iter": 6, "learning_rate": 0.05, "style_size": 64, "strength": "bold", "quiet": True,
