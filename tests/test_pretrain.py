@@ -15,8 +15,8 @@ from adain.training.data import StyleContentDataset
 from adain.training.loop import train
 from adain.training.pretrain import BlockwiseTrainer, pretrain
 
-
 pytestmark = pytest.mark.usefixtures("eager")
+
 
 @pytest.fixture
 def dataset(tmp_path, write_pictures):
