@@ -8,7 +8,7 @@ from adain import cli
 from adain.options import UsageError
 from adain.presets import npz
 from adain.training import recipes
-from adain.training.config import TrainConfig
+from adain.training.config import RECIPE_NAMES, TrainConfig
 
 FOLDERS = {"content_path": ("photos",), "style_path": ("paintings",)}
 
@@ -19,8 +19,9 @@ def test_no_recipe_is_one_run():
 
 
 def test_config_offers_every_recipe():
-    choices = TrainConfig.__dataclass_fields__["recipe"].metadata["how"]["choices"]
-    assert set(choices) == recipes.RECIPES.keys()
+    assert set(RECIPE_NAMES) == recipes.RECIPES.keys()
+    for name in RECIPE_NAMES:
+        assert TrainConfig(**FOLDERS, recipe=name).recipe == name
 
 
 def test_the_papers_recipe_is_the_default():
@@ -98,6 +99,68 @@ def test_flags_given_at_their_default_take_precedence(tmp_path, monkeypatch, fil
     assert cli.main(["train", *flags, "--config", str(path), *words]) == 0
     for run in recipes.stages(found[0]):
         assert (run.ema, run.normalized_content, run.style_loss) == expected
+
+
+# === Files ===
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_a_recipe_written_as_a_file_is_the_same(tmp_path, name):
+    file = tmp_path / "deep" / "recipe.toml"
+    recipes.write(file, recipes.RECIPES[name], "As shipped.\nTwo lines")
+    assert file.read_text().startswith("# As shipped. Two lines\n")
+    expected, found = (
+        recipes.stages(TrainConfig(**FOLDERS, recipe=recipe, checkpoint="out", ema=0.5))
+        for recipe in (name, str(file))
+    )
+    assert found == expected
+
+
+def test_settings_at_the_top_of_a_file_are_those_of_every_stage(tmp_path):
+    file = tmp_path / "recipe.toml"
+    file.write_text(
+        "style-weight = 4\nnormalized_content = true\n"
+        "[[stage]]\nmax-iter = 10\n[[stage]]\nmax-iter = 20\nstyle-weight = 6.5\n"
+    )
+    first, second = recipes.stages(TrainConfig(**FOLDERS, recipe=str(file), checkpoint="out"))
+    assert (first.max_iter, first.style_weight, first.checkpoint) == (10, 4.0, "out/stage1")
+    assert (second.max_iter, second.style_weight, second.init) == (20, 6.5, "out/stage1")
+    assert first.normalized_content and second.normalized_content
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "No such file"),
+        ("ema = ", "Invalid value"),
+        ("styl-weight = 1", "styl-weight is not a flag of adain train"),
+        ("checkpoint = 'here'", "checkpoint belongs on the command line"),
+        ("recipe = 'paper'", "recipe belongs on the command line"),
+        ("style-weight = 'much'", "`style_weight` must be a number. Received: style_weight='much'"),
+        ("style-weight = -1", "`style_weight` must be 0 or more"),
+        ("crop-size = 100", "`crop_size` must be a multiple of"),
+        ("style-loss = 'none'", "`style_loss` must be one of"),
+        ("stage = 3", "stage must be tables"),
+        ("[[stage]]\nema = 0.5\n[[stage]]\nemma = 0.5", "emma is not a flag of adain train"),
+    ],
+)
+def test_a_bad_file_is_one_line_with_the_key(tmp_path, capsys, text, message):
+    file = tmp_path / "bad.toml"
+    if text is not None:
+        file.write_text(text)
+    flags = ["--content-path", "a", "--style-path", "b", "--recipe", str(file)]
+    assert cli.main(["train", *flags]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: --recipe {file}: ")
+    assert message in line
+
+
+def test_an_unknown_name_is_no_file(capsys):
+    flags = ["--content-path", "a", "--style-path", "b", "--recipe", "adain_fats"]
+    assert cli.main(["train", *flags]) == 2
+    assert "`recipe` must be paper, adain_vgg19, adain_fast or a .toml file" in (
+        capsys.readouterr().err
+    )
 
 
 @pytest.mark.slow

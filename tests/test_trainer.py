@@ -19,12 +19,14 @@ from adain.networks.vgg19 import get_arrays
 from adain.options import UsageError
 from adain.presets import npz
 from adain.presets.preset import PresetError
-from adain.training.callbacks import TrainingError, judge, load_state, save_state
+from adain.training.callbacks import TrainingError, load_state, save_state
 from adain.training.config import TrainConfig
 from adain.training.data import CONTENT, STYLE, StyleContentDataset
 from adain.training.feature_cache import FeatureCache
 from adain.training.loop import build_model, train
 from adain.training.model import AdaINTrainer
+from adain.training.optimizer import MeasuringAdam
+from adain.training.progress import judge
 from adain.training.scales import LossScales
 from adain.training.schedule import Schedule
 
@@ -658,7 +660,13 @@ def test_event_files(make_config, tmp_path):
     assert not (tmp_path / "run" / "logs").exists()
     events = read_events(tmp_path / "events")
     tags = events.Tags()
-    assert set(tags["scalars"]) == LOGS | {"learning_rate", "images_per_second"}
+    scalars = {tag for tag in tags["scalars"] if not tag.startswith("gradients/")}
+    assert scalars == LOGS | {"learning_rate", "images_per_second"}
+    # A curve for each variable that learns, and one for all.
+    norms = {tag: events.Scalars(tag)[-1].value for tag in set(tags["scalars"]) - scalars}
+    whole = norms.pop("gradients/all")
+    assert {"gradients/conv4_1/kernel", "gradients/conv1_1/bias"} < norms.keys()
+    assert whole == pytest.approx(math.hypot(*norms.values()), rel=1e-5)
     for tag in tags["scalars"]:
         points = events.Scalars(tag)
         assert [point.step for point in points] == [3, 6, 7]
@@ -690,6 +698,31 @@ def test_scalars_are_means_of_their_interval(make_config, make_model, dataset, t
     assert [point.value for point in pairs] == pytest.approx(
         [(each[0] + each[1]) / 2, (each[2] + each[3]) / 2], rel=1e-5
     )
+
+
+def test_gradients_are_measured_before_they_are_clipped(make_model, dataset):
+    """Of one variable also by finite differences."""
+    norms = {}
+    for clip in (None, 1e-6):
+        trainer = AdaINTrainer(make_model())
+        optimizer = MeasuringAdam(1e-3, global_clipnorm=clip)
+        trainer.compile(optimizer=optimizer, jit_compile=False)
+        optimizer.build(trainer.trainable_variables)
+        trainer.train_on_batch(dataset.batch(0))
+        norms[clip] = optimizer.read_norms()
+        names = {f"gradients/{variable.path}" for variable in trainer.trainable_variables}
+        assert norms[clip].keys() == names | {"gradients/all"}
+    assert norms[None] == norms[1e-6]
+    trainer, found = compiled(make_model()), []
+    bias = trainer.decoder.get_layer("conv1_1").bias
+    before = ops.convert_to_numpy(bias).copy()
+    for channel in range(3):
+        measured = []
+        for sign in (1, -1):
+            bias.assign(before + sign * 1e-3 * np.eye(3, dtype="float32")[channel])
+            measured.append(evaluate(trainer, dataset.batch(0))["loss"])
+        found.append((measured[0] - measured[1]) / 2e-3)
+    assert norms[None][f"gradients/{bias.path}"] == pytest.approx(math.hypot(*found), rel=0.02)
 
 
 @pytest.mark.parametrize("own", [False, True])

@@ -11,20 +11,21 @@ import numpy as np
 
 from adain.networks.vgg19 import get_arrays
 from adain.presets import npz
-from adain.training.callbacks import Checkpoint, TensorBoardLogger
+from adain.training.callbacks import Checkpoint
 from adain.training.config import TrainConfig
 from adain.training.loop import train
+from adain.training.progress import ProgressLogger
 
 
 def main(preset, photos, paintings, folder):
     validated = []
-    validate = TensorBoardLogger._validate
+    validate = ProgressLogger._validate
 
     def spy(self, step):
         validated.append(validate(self, step))
         return validated[-1]
 
-    TensorBoardLogger._validate = spy
+    ProgressLogger._validate = spy
     found = {"backend": np.array(keras.backend.backend())}
     # Of the same run: once with validation between any two steps, once with none.
     for name, pairs in (("with", 2), ("without", 0)):

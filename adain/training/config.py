@@ -13,6 +13,13 @@ from adain.presets.preset import CONFIG, Preset, PresetError
 STATE = "state.npz"
 """What a run resumes from, in its checkpoint folder."""
 
+RECIPE_NAMES = ("paper", "adain_vgg19", "adain_fast")
+"""The recipes that come with the package; `recipes.RECIPES` has their settings."""
+
+
+LOGGERS = {"tensorboard": "adain.training.tensorboard:EventWriter"}
+"""What records runs: by name a function of the folder of records that gives a `RunLogger`."""
+
 
 @dataclass(frozen=True)
 class TrainConfig(Given):
@@ -26,8 +33,9 @@ class TrainConfig(Given):
     style_path: tuple[str, ...] = flag((), "folders of paintings", nargs="+", required=True)
     recipe: str = flag(
         "",
-        "train as weights were trained before, in all stages; flags take precedence",
-        choices=("paper", "adain_vgg19", "adain_fast"),
+        "train as weights were trained before, in all stages: "
+        + ", ".join(RECIPE_NAMES)
+        + " or a file of settings, NAME.toml; flags take precedence",
     )
     network: str = flag(
         "vgg19",
@@ -35,7 +43,10 @@ class TrainConfig(Given):
         choices=ARCHITECTURES,
     )
     checkpoint: str = flag("ckpt", "folder for checkpoints; an unfinished run there is resumed")
-    log_path: str = flag("", "folder for TensorBoard files (default: CHECKPOINT/logs)")
+    log_path: str = flag("", "folder for the run's records (default: CHECKPOINT/logs)")
+    logger: tuple[str, ...] = flag(
+        ("tensorboard",), "what records the run", nargs="*", choices=LOGGERS
+    )
     init: str = flag("", "preset or folder whose weights a new run starts from (default: none)")
     vgg_path: str = flag(
         "adain_vgg19",
@@ -206,6 +217,8 @@ class TrainConfig(Given):
     def __post_init__(self) -> None:
         check(self)
         if self.recipe:
+            known = self.recipe in RECIPE_NAMES or self.recipe.endswith(".toml")
+            require(self, "recipe", known, f"{', '.join(RECIPE_NAMES)} or a .toml file")
             return  # `recipes.stages` checks each stage, with the recipe's settings in it.
         require(
             self, "val_style_path", bool(self.val_content_path) == bool(self.val_style_path),

@@ -26,24 +26,32 @@ from adain.networks.vgg19 import (
 )
 from adain.presets import vgg_files as vgg
 from adain.presets.architecture import ARCHITECTURES
-from adain.presets.preset import DEFAULT_PALETTE, Preset
+from adain.presets.preset import CONFIG, DEFAULT_PALETTE, Preset
 from adain.training import recipes
-from adain.training.callbacks import Checkpoint, StopOnNaN, TensorBoardLogger, load_state
+from adain.training.callbacks import Checkpoint, StopOnNaN, load_state
 from adain.training.config import STATE, TrainConfig, check_checkpoint
 from adain.training.data import CONTENT, STYLE, Crop, StyleContentDataset
 from adain.training.feature_cache import FeatureCache
+from adain.training.loggers import RunLogger
 from adain.training.model import AdaINTrainer
+from adain.training.optimizer import MeasuringAdam
 from adain.training.pretrain import AutoencoderTrainer, BlockwiseTrainer, pretrain
+from adain.training.progress import ProgressLogger
 from adain.training.schedule import Schedule
 
 logger = logging.getLogger(__name__)
 
 
-def train(config: TrainConfig) -> StyleTransfer:
+def train(
+    config: TrainConfig, loggers: Sequence[RunLogger] = (), *, quiet: bool = False
+) -> StyleTransfer:
     """Train a model, or resume the unfinished run in `config.checkpoint`.
 
     Args:
         config: The settings. With a recipe, all its stages are run.
+        loggers: What records the last stage beside `config.logger`. What one raises ends the run,
+            which can be resumed.
+        quiet: Show no progress bar.
 
     Returns:
         The trained model, which also lies in `config.checkpoint` as a preset.
@@ -57,11 +65,11 @@ def train(config: TrainConfig) -> StyleTransfer:
     """
     *earlier, last = recipes.stages(config)
     for run in earlier:
-        _train(run)
-    return _train(last)
+        _train(run, (), quiet)
+    return _train(last, loggers, quiet)
 
 
-def _train(config: TrainConfig) -> StyleTransfer:
+def _train(config: TrainConfig, loggers: Sequence[RunLogger], quiet: bool) -> StyleTransfer:
     """One run, of settings without a recipe."""
     check_checkpoint(config.checkpoint)
     keras.utils.set_random_seed(config.seed)
@@ -102,7 +110,9 @@ def _train(config: TrainConfig) -> StyleTransfer:
             trainer.views,
             keep_styles=loss_network is not transfer.encoder or config.palette > 0,
         )
-    summaries = TensorBoardLogger(config, start, transfer.stylize, _probe(dataset), validation)
+    summaries = ProgressLogger(
+        config, start, transfer.stylize, _probe(dataset), validation, quiet=quiet, loggers=loggers
+    )
     fit(trainer, config, start, batches.batches(start, config.max_iter), summaries, transfer)
     if dataset.skipped:
         logger.warning("%d files were skipped in all", len(dataset.skipped))
@@ -155,7 +165,7 @@ def compile_trainer(trainer: AdaINTrainer, config: TrainConfig) -> None:
         config.schedule_iter or config.max_iter,
     )
     trainer.compile(
-        optimizer=keras.optimizers.Adam(
+        optimizer=MeasuringAdam(
             schedule,
             beta_2=config.beta_2,
             global_clipnorm=config.clip_norm or None,
@@ -172,7 +182,7 @@ def fit(
     config: TrainConfig,
     start: int,
     batches: Iterable[dict[str, np.ndarray]],
-    summaries: TensorBoardLogger,
+    summaries: ProgressLogger,
     transfer: StyleTransfer | None = None,
 ) -> None:
     """Train from step `start` to `config.max_iter`.
@@ -197,6 +207,10 @@ def fit(
             verbose=0,
             callbacks=[StopOnNaN(config, start), summaries, Checkpoint(config, start, transfer)],
         )
+        if transfer is not None:
+            folder = Path(config.checkpoint)
+            weights = (file for file in folder.glob("*.npz") if file.name != STATE)
+            summaries.keep([folder / CONFIG, *sorted(weights)])
     finally:
         summaries.close()
 

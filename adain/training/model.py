@@ -14,6 +14,7 @@ from adain.networks.adain import mean_std, transfer_statistics
 from adain.networks.model import StyleTransfer
 from adain.networks.style_losses import STYLE_LOSSES
 from adain.presets.architecture import ARCHITECTURES
+from adain.training.optimizer import state_of
 from adain.training.palette import recolor
 from adain.training.scales import LossScales
 
@@ -125,7 +126,7 @@ class AdaINTrainer(keras.Model):
     @property
     def parts(self) -> dict[str, list]:
         """All variables that change in training, by what they belong to."""
-        parts = {"decoder": self.decoder.variables, "optimizer": self.optimizer.variables}
+        parts = {"decoder": self.decoder.variables, "optimizer": state_of(self.optimizer)}
         if not self.shares_encoder:
             parts["encoder"] = self.stylizer.encoder.variables
         return parts

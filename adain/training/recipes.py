@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from adain.files import read_text, replacing
+from adain.options import UsageError
 from adain.training.config import TrainConfig
+
+OF_A_RUN = frozenset(
+    ("recipe", "content_path", "style_path", "val_content_path", "val_style_path", "checkpoint",
+     "log_path", "workers", "logger")
+)  # fmt: skip
+"""Settings of where a run's files are and of the machine, which are no part of a recipe."""
 
 _SMALL = {
     "cache_styles": 1,
@@ -104,17 +115,89 @@ def stages(config: TrainConfig) -> list[TrainConfig]:
     Returns:
         Settings of each run: `config` itself without a recipe. The last run writes to
         `config.checkpoint`, those before it to `stage1`, `stage2`, ... inside it.
+
+    Raises:
+        UsageError: If the recipe's file cannot be read, or settings do not fit together.
     """
     if not config.recipe:
         return [config]
     given = {name: getattr(config, name) for name in config.given}
-    recipe, folder = RECIPES[config.recipe], Path(config.checkpoint)
+    folder, source = Path(config.checkpoint), ""
+    recipe = RECIPES.get(config.recipe)
+    if recipe is None:
+        recipe, source = read(config.recipe), f"--recipe {config.recipe}: "
     runs: list[TrainConfig] = []
     for number, settings in enumerate(recipe, start=1):
-        run = replace(TrainConfig(**settings | given), recipe="")
+        try:
+            run = replace(TrainConfig(**settings | given), recipe="")
+        except UsageError as error:
+            raise UsageError(f"{source}{error}") from error
         if runs:
             run = replace(run, init=runs[-1].checkpoint)
         if number < len(recipe):
             run = replace(run, checkpoint=str(folder / f"stage{number}"))
         runs.append(run)
     return runs
+
+
+def settings_of(config: TrainConfig) -> tuple[dict[str, Any], ...]:
+    """The settings of each stage that belong into a recipe: those given, and its recipe's."""
+    given = {name: getattr(config, name) for name in sorted(config.given - OF_A_RUN)}
+    recipe: Sequence[Mapping[str, Any]] = ({},)
+    if config.recipe:
+        recipe = RECIPES.get(config.recipe) or read(config.recipe)
+    return tuple({**stage, **given} for stage in recipe)
+
+
+def read(path: str | Path) -> tuple[dict[str, Any], ...]:
+    """The stages of a recipe's file.
+
+    Args:
+        path: A TOML file of flags without their dashes, such as `style-weight = 4.0`: at its top
+            those of every stage, in each `[[stage]]` those of one. Without any there is one stage.
+
+    Raises:
+        UsageError: If it cannot be read, or a key is not a setting that a recipe may hold.
+    """
+    try:
+        common = tomllib.loads(read_text(path))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"--recipe {path}: {error}") from error
+    tables = common.pop("stage", [{}])
+    if not (isinstance(tables, list) and tables and all(isinstance(x, dict) for x in tables)):
+        raise UsageError(f"--recipe {path}: stage must be tables, `[[stage]]`")
+    return tuple(_settings(path, common | table) for table in tables)
+
+
+def _settings(path: str | Path, table: Mapping[str, Any]) -> dict[str, Any]:
+    known = {item.name for item in fields(TrainConfig)}
+    settings = {}
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name not in known or name in OF_A_RUN:
+            why = "belongs on the command line" if name in known else "is not a flag of adain train"
+            raise UsageError(f"--recipe {path}: {key} {why}")
+        settings[name] = value
+    return settings
+
+
+def write(path: str | Path, stages: Sequence[Mapping[str, Any]], about: str) -> None:
+    """Write a recipe's file, which `read` understands.
+
+    Args:
+        path: Where.
+        stages: The settings of each stage.
+        about: A line for its readers.
+    """
+    parts = [_to_toml(stage) for stage in stages]
+    text = parts[0] if len(parts) == 1 else "\n".join(f"[[stage]]\n{part}" for part in parts)
+    with replacing(path, make_folder=True) as file:
+        file.write(f"# {' '.join(about.split())}\n{text}".encode())
+
+
+def _to_toml(settings: Mapping[str, Any]) -> str:
+    # Text, numbers, truth values and lists of them look the same in JSON.
+    return "".join(
+        f"{name.replace('_', '-')} = {json.dumps(value, ensure_ascii=False)}\n"
+        for name, value in settings.items()
+    )

@@ -18,6 +18,7 @@ from adain.inference.style_code import StyleCode
 from adain.networks.adain import mean_std
 from adain.networks.model import StyleTransfer
 from adain.training.model import AdaINTrainer
+from adain.training.optimizer import state_of
 from adain.training.watch import read
 
 _PIECE = 1024
@@ -78,7 +79,7 @@ class StyleTuner(AdaINTrainer):
     def parts(self) -> dict[str, list]:
         return {
             "code": [self._origin, self.content_weight, *self._changes, *self.best.variables],
-            "optimizer": self.optimizer.variables,
+            "optimizer": state_of(self.optimizer),
         }
 
     @property

@@ -28,12 +28,12 @@ from adain.sources import find_sources, is_card
 from adain.stylize.inputs import Planes, fit, source_style
 from adain.training import loop
 from adain.training.callbacks import (
-    TensorBoardLogger,
     TrainingError,
     averaged_weights,
     load_state,
 )
 from adain.training.config import STATE, TrainConfig
+from adain.training.progress import ProgressLogger
 from adain.training.style_tuner import Best, StyleTuner
 from adain.training.tune_config import STRENGTHS, TuneConfig
 
@@ -179,7 +179,7 @@ def _resume(trainer: StyleTuner, settings: TrainConfig) -> int:
 # === How a run goes ===
 
 
-class _TuningProgress(TensorBoardLogger):
+class _TuningProgress(ProgressLogger):
     """Keeps the best code, stops when there is nothing more to gain, and shows previews."""
 
     _title = "photo | before | tuned"

@@ -1,0 +1,55 @@
+"""Adam that tells how large the gradients are."""
+
+# What Keras' own annotations say of its operations is wider than what they return.
+# pyright: reportArgumentType=false
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from adain.training.watch import read
+
+
+@keras.saving.register_keras_serializable("adain")
+class MeasuringAdam(keras.optimizers.Adam):
+    """Keras' Adam, which also keeps the norm of each variable's last gradient, before clipping."""
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        self._measured = [variable.path for variable in variables]
+        self.gradient_norms = self.add_variable(
+            (len(self._measured),), "zeros", "float32", aggregation="mean", name="gradient_norms"
+        )
+
+    def apply(self, grads, trainable_variables=None):
+        squares = [
+            ops.zeros(())
+            if gradient is None
+            else ops.sum(ops.square(ops.cast(gradient, "float32")))
+            for gradient in grads
+        ]
+        self.gradient_norms.assign(ops.sqrt(ops.stack(squares)))
+        super().apply(grads, trainable_variables)
+
+    def read_norms(self) -> dict[str, float]:
+        """Euclidean norms: of the whole last gradient, and of each variable's part of it."""
+        norms = read(self.gradient_norms)
+        parts = zip(self._measured, norms, strict=True)
+        return {"gradients/all": float((norms**2).sum() ** 0.5)} | {
+            f"gradients/{name}": float(norm) for name, norm in parts
+        }
+
+
+def _norm(gradient):
+    if gradient is None:
+        return ops.zeros(())
+    return ops.sqrt(ops.sum(ops.square(ops.cast(gradient, "float32"))))
+
+
+def state_of(optimizer: keras.optimizers.Optimizer) -> list:
+    """An optimizer's variables that a run resumes from: what it measured is not among them."""
+    measured = getattr(optimizer, "gradient_norms", None)
+    return [variable for variable in optimizer.variables if variable is not measured]
