@@ -1,4 +1,4 @@
-"""Numbers and names that several rooms share."""
+"""Numbers and names that several packages share."""
 
 from __future__ import annotations
 

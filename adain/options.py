@@ -249,7 +249,7 @@ def _to_type(config: Any, item: Any, kind: type, value: Any) -> Any:
 
 
 def require(config: Any, name: str, holds: bool, expected: str) -> None:
-    """Raise a UsageError that tells what a setting must be, unless it is."""
+    """Raise a UsageError that says what a setting must be, unless it is."""
     if not holds:
         value = getattr(config, name)
         shown = " ".join(map(str, value)) if isinstance(value, tuple) else repr(value)

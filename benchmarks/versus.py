@@ -185,7 +185,7 @@ def middle(values: Sequence[float], digits: int = 2) -> dict:
 
 
 class Contender(NamedTuple):
-    """What takes turns; its fields are all that its process is told."""
+    """What takes turns; its fields are all that its process gets."""
 
     kind: str
     name: str

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from adain import cli
@@ -128,3 +131,17 @@ def test_commands_run(command, tmp_path, monkeypatch):
     assert cli.main([*command, *small]) == 0
     written = [out] if out.is_file() else [path for path in out.rglob("*") if path.is_file()]
     assert written and all(path.stat().st_size > 500 for path in written)
+
+
+@pytest.mark.parametrize(
+    "module", ["batch.draws", "networks.adain", "presets.preset", "training.watch"]
+)
+def test_examples_of_docstrings(module):
+    """Those that need no files; they hold widths and results that change with the weights."""
+    module = importlib.import_module(f"adain.{module}")
+    names = {"adain": importlib.import_module("adain"), "np": np} | vars(module)
+    found = doctest.DocTestFinder(exclude_empty=True).find(module, globs=names)
+    tests = [test for test in found if test.examples]
+    assert tests
+    for test in tests:
+        assert doctest.DocTestRunner().run(test).failed == 0

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pictures() -> dict[Path, dict[str, str]]:
-    """All pictures to make cards of, and what their cards tell."""
+    """All pictures to make cards of, and what their cards say."""
     images = ROOT / "images"
     found = {}
     with open(images / "paintings" / "credits.csv", encoding="utf-8", newline="") as file:

@@ -54,7 +54,7 @@ class RayPool:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray
 
-        # What was tried in runs before tells nothing of this one.
+        # Tries of earlier runs do not count in this one.
         shutil.rmtree(self.job.room / _TRIES, ignore_errors=True)
         ray.init(
             self.address, ignore_reinit_error=True, log_to_driver=False,
@@ -69,7 +69,7 @@ class RayPool:
             ray.shutdown()
 
     def _check_address(self) -> None:
-        """Whether somebody listens there: Ray itself tries for minutes."""
+        """Whether anything listens there: Ray itself would try for minutes."""
         host, colon, port = self.address.rpartition(":")
         if colon and port.isdecimal() and "/" not in host:
             try:
@@ -142,7 +142,7 @@ class RayWorker:
         return b""
 
     def _run_unit(self, unit: Unit) -> None:
-        """Do a unit, and keep book of its pictures: Ray tries again for ever.
+        """Do a unit, and record which picture was begun: Ray retries without limit.
 
         A line for each try holds the numbers of the pictures that were begun; of a try that ended
         with its process, the last one is the suspect.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def batch(config: BatchConfig) -> int:
-    """Stylise a data set, or tell how long that takes."""
+    """Stylise a data set, or estimate how long that takes."""
     if config.cluster:
         extras.require("ray", "--cluster")
     found = find_set(config.content_path, config.out_path)
@@ -82,7 +82,7 @@ def find_styles(config: BatchConfig, preset: Preset) -> list[Source]:
 
 
 def _run(job: Job, index: Index, whole: bool) -> bool:
-    """Make what is not finished; whether all of it was made."""
+    """Make what is not finished; returns whether all of it was made."""
     config = job.config
     units = take_part(index.units, config.part)
     shards = by_file(units)
@@ -163,7 +163,7 @@ def _name(unit: Unit) -> str:
 
 
 def _report(job: Job, counts: dict[str, int], bar: BatchBar, units: Sequence[Unit]) -> bool:
-    """Tell what was made; whether it was all."""
+    """Report what was made; returns whether that was all."""
     bad = counts.get(BROKEN, 0) + counts.get(FAILED, 0)
     where = manifest_path(job)
     if bad:

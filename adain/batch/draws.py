@@ -87,7 +87,7 @@ def draw(
 
     Example:
         >>> draw(0, "cats/1.jpg", "cats", 16)[0].styles
-        (4,)
+        (7,)
     """
     source = ("class", label) if by == "class" else ("picture", name)
     numbers = Stream(seed, "styles", *source).sample(draws * mix, styles)

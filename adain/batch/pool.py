@@ -28,7 +28,7 @@ class Task(NamedTuple):
 
 
 class Event(NamedTuple):
-    """What the pool tells: a picture is begun, or a task is finished or has failed."""
+    """What the pool reports: a picture is begun, or a task is finished or has failed."""
 
     task: Task
     picture: int = -1

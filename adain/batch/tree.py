@@ -63,7 +63,7 @@ class Tree:
                 sample.data = read_bytes(path, self._config.max_pixels)[0]
             except ImageError as error:
                 sample.problem = str(error)
-                # Permissions and disks can be mended; what a file holds tells by its size.
+                # Permissions and disks can be mended; what a file holds shows in its size.
                 sample.status = FAILED if isinstance(error.__cause__, OSError) else BROKEN
             yield sample
 

@@ -1,4 +1,4 @@
-"""What is done with one unit: read, draw, stylise, write, and tell what became of each picture."""
+"""One unit of work: read, draw, stylise, write, and report what became of each picture."""
 
 from __future__ import annotations
 

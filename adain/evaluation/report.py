@@ -58,7 +58,7 @@ def build(
     problems: Sequence[str],
     extra: Mapping[str, Mapping[str, float]],
 ) -> dict:
-    """All there is to tell, ready for JSON.
+    """The whole report, ready for JSON.
 
     Args:
         records: For each pair `name`, `content`, `style` and `methods`: method to figures.

@@ -285,7 +285,7 @@ class _ArtFid:
             imaging.save_image(place / kind / f"{name}.png", picture)
 
     def scores(self) -> dict[str, dict[str, float]]:
-        """FID and ArtFID of each method; those that fail are told and left out."""
+        """FID and ArtFID of each method; those that fail are reported and left out."""
         from adain.evaluation.metrics import art_fid
 
         for method, place in self._places.items():

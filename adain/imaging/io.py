@@ -63,7 +63,7 @@ def list_images(folder: str | PathLike) -> list[Path]:
     """Pictures in a folder and all its sub-folders, sorted; hidden files and folders left out.
 
     Pipes and devices are left out, whatever their names: they may never end. A folder
-    that cannot be read is told in the log.
+    that cannot be read is reported in the log.
 
     Args:
         folder: Where to look. Linked folders are followed, each once.
@@ -209,7 +209,7 @@ def save_image(
     Args:
         target: A path, or a binary file object.
         image: HWC or HW sRGB, uint8 or uint16 of either byte order; a fourth channel is
-            transparency, and counts more than that of `meta`. Pillow pictures are refused: they
+            transparency, and replaces that of `meta`. Pillow pictures are refused: they
             have a method of their own to be saved.
         meta: What to keep of the source.
         quality: 1 to 100, for JPEG (never with subsampled colours), WebP and AVIF.

@@ -33,7 +33,7 @@ def draw_label(pen: ImageDraw.ImageDraw, left: int, top: int, width: int, text: 
         pen: Where to.
         left, top: Upper left corner, pixels.
         width: The most it may take, pixels.
-        text: Any; what no font has is drawn as boxes, and told once.
+        text: Any; what no font has is drawn as boxes, and reported once.
     """
     # Names of files may hold line breaks, and bytes that are no text.
     text = "".join(" " if category(sign) in _NO_TEXT else sign for sign in text)

@@ -64,7 +64,7 @@ def _jpeg2000(data: bytes) -> bool:
 
 
 def _tiff(data: bytes) -> bool:
-    # Where its samples are is told in a directory anywhere in the file.
+    # A directory, anywhere in the file, says where its samples are.
     from adain.imaging.tiff import TiffReader
 
     try:

@@ -93,7 +93,7 @@ class StyleCode:
             widths: Channels of each level.
 
         Raises:
-            ValueError: If it is not; a line that tells what was expected and what came.
+            ValueError: If it is not; one line with what was expected and what was received.
         """
         if self.widths != widths or (self.preset and self.preset != preset):
             raise ValueError(

@@ -151,7 +151,7 @@ class Stylizer(ABC):
         Args:
             content: HWC uint8 or uint16 sRGB, any size.
             style: HWC uint8 or uint16 sRGB, any size, or a `StyleCode` of these weights.
-            alpha: Strength: 0 gives the photo back as well as the decoder can, 1 the style;
+            alpha: Strength: 0 reconstructs the photo as well as the decoder can, 1 is the style;
                 above 1 the style is exaggerated.
             palette: How far the result's colours are then moved to the style's mean colour and
                 covariance: 0 not at all, 1 all the way; an alpha below 1 makes it as much less.

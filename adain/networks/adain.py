@@ -28,7 +28,7 @@ def mean_std(features, epsilon: float = EPSILON):
 
     Example:
         >>> mean, std = mean_std(np.ones((1, 4, 4, 3), "float32"))
-        >>> mean.shape
+        >>> tuple(mean.shape)
         (1, 1, 1, 3)
     """
     if len(features.shape) != 4:

@@ -57,7 +57,7 @@ class Preset:
     Example:
         >>> preset = adain.Preset.load("adain_fast")
         >>> preset.architecture.name, preset.level_widths, preset.license
-        ('compact', (24, 48, 96, 128), 'MIT')
+        ('compact', (16, 32, 64, 96, 128), 'MIT')
     """
 
     folder: Path
@@ -67,7 +67,7 @@ class Preset:
     sums: Mapping[str, str]
     """SHA-256 of each of the other files, by name."""
     about: Mapping[str, Any] = field(default_factory=dict)
-    """What else `config.json` tells: license, training, source."""
+    """What else is in `config.json`: license, training, source."""
     palette: float = 0.0
     """How far `--palette` moves colours unless told otherwise, in [0, 1]."""
 

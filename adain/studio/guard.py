@@ -29,8 +29,9 @@ class Guard:
     """Answers only what the studio's own page asks, and adds headers that confine the page.
 
     A request must name this machine as its host: a foreign name that leads here is how other sites
-    get around the same-origin policy (DNS rebinding). What a browser sends for another site is told
-    by Origin and Sec-Fetch-Site. Programs that send neither, such as curl, are served.
+    get around the same-origin policy (DNS rebinding). Requests that a browser sends for another
+    site are recognised by Origin and Sec-Fetch-Site. Programs that send neither, such as curl, are
+    served.
     """
 
     def __init__(self, app: ASGIApp):

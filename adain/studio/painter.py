@@ -34,7 +34,7 @@ SAMPLE = Path(__file__).with_name("page") / "sample.jpg"
 _THUMBNAIL = 192
 """Shorter side of thumbnails, pixels."""
 _QUALITY = 92
-# What is larger is painted in tiles, so that it can be stopped and tells how much is done.
+# What is larger is painted in tiles, so that it can be stopped and reports its progress.
 _WHOLE, _TILE = 1280**2, 768
 
 

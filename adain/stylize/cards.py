@@ -107,7 +107,7 @@ def save_cards(config: SaveStylesConfig, cards: list[Card]) -> Iterator[Outcome]
 
 
 class FoundCards(NamedTuple):
-    """What `adain styles list` and `show` tell."""
+    """What `adain styles list` and `show` print."""
 
     cards: list[dict]
     problems: list[str]
@@ -117,7 +117,7 @@ class FoundCards(NamedTuple):
 
 
 def find_cards(config: ListStylesConfig | ShowStylesConfig) -> FoundCards:
-    """What style cards tell about themselves.
+    """What style cards say about themselves.
 
     Raises:
         PresetError: If there are no such weights.

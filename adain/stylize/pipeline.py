@@ -46,7 +46,7 @@ class StylizePipeline:
         stylizer: Loaded networks, such as another pipeline's `stylizer`, which are then shared;
             default: those of `options.checkpoint` and `options.engine`.
         pictures: How many are going to be stylised, for the choice of an engine.
-        **changes: Fields of `StylizeOptions`, which count more than `options`.
+        **changes: Fields of `StylizeOptions`, which take precedence over `options`.
 
     Raises:
         UsageError: If an option is not what it should be.

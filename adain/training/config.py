@@ -57,7 +57,7 @@ class TrainConfig(Given):
     pretrain_iter: int = flag(
         300,
         "iterations in which a new decoder first learns, part by part, to undo the encoder, or a "
-        "compact network to give pictures back (0: none)",
+        "compact network to reconstruct its input (0: none)",
         limits=NOT_NEGATIVE,
     )
     batch_size: int = flag(8, "pictures a step", limits=COUNT)

@@ -1,4 +1,4 @@
-"""Pretraining: a new network first learns to give pictures back, which costs little."""
+"""Pretraining: a new network first learns to reconstruct pictures, which costs little."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class BlockwiseTrainer(keras.Model):
 
 @keras.saving.register_keras_serializable("adain")
 class AutoencoderTrainer(keras.Model):
-    """Fits a compact model to give pictures back: `L = mean (g(f(x)) - x)^2 / var`.
+    """Fits a compact model to reconstruct pictures: `L = mean (g(f(x)) - x)^2 / var`.
 
     Without the loss network a step takes a fraction of the time; and features that can be turned
     back into pictures turn into recoloured ones once AdaIN has changed their statistics.

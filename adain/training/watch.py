@@ -17,7 +17,8 @@ class LossWatch:
 
     Example:
         >>> watch = LossWatch()
-        >>> watch.add(1, 0.5), watch.add(2, float("nan"))
+        >>> watch.add(1, 0.5)
+        >>> watch.add(2, float("nan"))
         >>> watch.look()
         (2, nan)
     """

@@ -29,7 +29,7 @@ class Encoding:
     Args:
         codec: A key of `CODECS`, or one of FFmpeg's encoders.
         size: `(height, width)`.
-        rate: Frames a second, as players are told.
+        rate: Frames a second, as the file states it.
         ticks: Seconds of which all times are multiples.
         crf, effort: The encoder's quality and preset; None, "": its default here.
         pixel_format: FFmpeg's name; "": what suits size and transparency.

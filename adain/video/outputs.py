@@ -156,7 +156,7 @@ class AnimationOutput:
     Args:
         target: The file.
         quality: 1 to 100, for WebP and AVIF.
-        loop: How often it plays; 0: for ever.
+        loop: How often it plays; 0: forever.
         history: How it was made.
         keep: Records that, where the file does not hold it.
         clock: Told how long encoding takes.

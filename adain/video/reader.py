@@ -193,7 +193,7 @@ class VideoClip:
             yield Frame(np.ascontiguousarray(samples[..., :3]), alpha, time, until - time)
 
     def _decode(self, container, stream) -> Iterator[av.VideoFrame]:
-        """All frames that can be decoded; what cannot is counted and told."""
+        """All frames that can be decoded; the others are counted and reported."""
         lost = row = damaged = 0
         packets = container.demux(stream)
         while True:
