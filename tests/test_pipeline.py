@@ -20,6 +20,7 @@ from PIL import Image
 import adain
 from adain import cli
 from adain.engines import registry as engines
+from adain.imaging import transparency
 from adain.imaging.color_methods import COLOR_METHODS
 from adain.imaging.io import ImageMeta, load_image, read_frames, read_image, save_frames, save_image
 from adain.imaging.resize import center_crop
@@ -731,6 +732,94 @@ def test_photos_take_kept_colors_from_what_can_be_seen(shipped, picture):
     photo[:, 40:, 3] = 0
     pipeline.run(photo, picture(48, 48))
     assert np.array_equal(taken[0][:, 0], photo[:, :40, :3].reshape(-1, 3))
+
+
+def test_names_of_styles_are_those_of_the_networks(shipped, picture):
+    """Also where `checkpoint` is left at its default, other weights."""
+    photo, fast = picture(64, 80), adain.StylizePipeline(checkpoint="adain_fast")
+    found = adain.StylizePipeline(stylizer=fast.stylizer).run(photo, "mosaic")
+    assert np.array_equal(found, fast.run(photo, "mosaic"))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"content_size": 50}, {"stroke": 64}, {"tile": 64, "palette": 0}, {"keep_colors": "luma"}],
+)
+def test_what_is_hidden_does_not_matter(shipped, picture, options, dtype):
+    pipeline = adain.StylizePipeline(stylizer=shipped, **options)
+    rows, columns = np.mgrid[:80, :96]
+    alpha = np.where((rows - 40) ** 2 + (columns - 40) ** 2 < 900, 255, 0).astype("uint8")
+    alpha[38:40] //= 2
+    half = np.zeros((80, 96), "uint8")
+    half[:, :40] = 255
+
+    def results(behind):
+        photo, style = picture(80, 96, seed=1), picture(70, 70, seed=2)
+        photo[alpha == 0], style[alpha[:70, :70] == 0] = behind, behind
+        photo, style = (
+            np.dstack([part, alpha[: len(part), : part.shape[1]]]) for part in (photo, style)
+        )
+        photo = photo.astype(dtype) * (257 if dtype == "uint16" else 1)
+        regions = [adain.Region(half, style), adain.Region(255 - half, "mosaic", 0.5)]
+        return [pipeline.run(photo, style), pipeline.run(photo, regions=regions)]
+
+    black, white, noise = map(results, (0, 255, [9, 200, 120]))
+    for one, other, third in zip(black, white, noise, strict=True):
+        assert np.array_equal(one, other) and np.array_equal(one, third)
+    size = black[0].shape[:2]
+    assert (black[0][..., 3] == 0).sum() > size[0] * size[1] / 3
+
+
+def test_a_cut_out_is_like_the_photo_that_it_was_cut_from(shipped, root):
+    """Its mean colours, and no rim in the colours behind it."""
+    photo = adain.load_image(root / "images" / "inputs" / "cat.jpg")[:192, :256]
+    pipeline = adain.StylizePipeline(stylizer=shipped, palette=0)
+    whole = np.full(photo.shape[:2], 255, "uint8")
+    alpha = whole.copy()
+    alpha[:, :128] = 0
+    half = adain.Region(alpha, "starry-night")
+    expected = pipeline.run(np.dstack([photo, whole]), regions=[half])[:, 128:, :3].astype(int)
+    for behind in (0, 255):
+        cut = photo.copy()
+        cut[:, :128] = behind
+        found = pipeline.run(np.dstack([cut, alpha]), "starry-night")[:, 128:, :3].astype(int)
+        assert np.abs(found.mean((0, 1)) - expected.mean((0, 1))).max() < 6
+        assert np.abs(found[:, :4].mean((0, 1)) - expected[:, :4].mean((0, 1))).max() < 25
+
+
+def test_a_photo_of_which_nothing_is_seen(shipped, picture):
+    photo = np.dstack([picture(64, 80), np.zeros((64, 80), "uint8")])
+    result = adain.StylizePipeline(stylizer=shipped).run(photo, "mosaic")
+    assert not result[..., 3].any() and result[..., :3].std() > 10
+    # Nor inside a mask.
+    photo[:, :20, 3] = 255
+    mask = np.zeros((64, 80), bool)
+    mask[:, 40:] = True
+    regions = [adain.Region(mask, "mosaic")]
+    result = adain.StylizePipeline(stylizer=shipped).run(photo, regions=regions)
+    assert np.array_equal(result[:, :20], photo[:, :20])
+
+
+@pytest.mark.parametrize("samples", [2**22, 300])
+def test_hidden_pixels_take_the_nearest_colors(monkeypatch, picture, samples):
+    monkeypatch.setattr(transparency, "_SAMPLES", samples)
+    colors, alpha = picture(60, 40), np.zeros((60, 40), "uint16")
+    alpha[20:40, 10:30] = 1
+    found = transparency.cover_hidden(colors, alpha)
+    np.testing.assert_array_equal(found[20:40, 10:30], colors[20:40, 10:30])
+    if samples > 300:
+        np.testing.assert_array_equal(found[25, :10], np.tile(colors[25, 10], (10, 1)))
+        np.testing.assert_array_equal(found[59, 39], colors[39, 29])
+    inside = {tuple(color) for color in colors[20:40, 10:30].reshape(-1, 3)}
+    assert {tuple(color) for color in found.reshape(-1, 3)} == inside
+    # A line that the samples of a large picture miss.
+    alpha[:] = 0
+    alpha[31] = 7
+    found = transparency.cover_hidden(colors, alpha)
+    np.testing.assert_array_equal(found, np.tile(colors[31], (60, 1, 1)))
+    for same in (None, np.zeros_like(alpha), np.ones_like(alpha)):
+        assert transparency.cover_hidden(colors, same) is colors
 
 
 # === Results that their format does not hold ===

@@ -14,6 +14,7 @@ import numpy as np
 
 from adain.imaging import color, contact_sheet
 from adain.imaging import io as imaging
+from adain.imaging.transparency import cover_hidden, has_hidden
 from adain.inference.multiscale import octaves, stylize_octaves, stylize_region_octaves
 from adain.inference.regions import Region
 from adain.inference.steady import Steady
@@ -148,7 +149,7 @@ class StylizePipeline:
             name: What errors call the photo.
         """
         prepared = self._styles.prepare(regions)
-        colors = self._fit(photo.colors, name)
+        colors = self._fit(cover_hidden(photo.colors, photo.alpha), name)
         calls = _Progress(progress, self._count_calls(colors.shape[:2]))
         alpha = None if photo.alpha is None else self._fit(photo.alpha, name)
         planes = Planes(colors, alpha)
@@ -182,7 +183,7 @@ class StylizePipeline:
         photo, alpha = to_planes(photo, "photo", self.options.max_pixels)
         shorter = self.options.content_size or min(SHEET_SIZE, *photo.shape[:2])
         pipeline = self.with_options(content_size=shorter)
-        original = imaging.to_depth(photo, np.uint8)
+        original = imaging.to_depth(cover_hidden(photo, alpha), np.uint8)
         small = pipeline._fit(original, "photo")
         planes = Planes(small, None if alpha is None else pipeline._fit(alpha, "photo"))
         prepared = [
@@ -248,9 +249,10 @@ class StylizePipeline:
         visible = None if alpha is None else imaging.to_depth(alpha, np.uint8)
         masks = [self._mask(region, original) for region in regions]
         codes = self._styles.mixed_all(regions, photo, masks, steady, visible)
+        inside = _without_hidden(masks, alpha)
         result = photo
         for _ in range(self.options.passes):
-            result = self._run_pass(result, regions, masks, codes, calls, steady)
+            result = self._run_pass(result, regions, inside, codes, calls, steady)
         if self.options.refine:
             result = self._refine(photo, result, regions[0], seen(photo, None, visible), calls)
         return color.restore_colors(result, photo, self.options.keep_colors or None)
@@ -364,6 +366,20 @@ class StylizePipeline:
         stroke = self.options.stroke
         sizes = len(octaves(*size, stroke)) if stroke else 1
         return self.options.passes * sizes + bool(self.options.refine)
+
+
+def _without_hidden(
+    masks: Sequence[np.ndarray | None], alpha: np.ndarray | None
+) -> list[np.ndarray | None]:
+    """Masks without invisible pixels, which then do not count in any statistics.
+
+    A mask that has nothing else inside stays as it is: nobody sees what comes of it.
+    """
+    if not has_hidden(alpha):
+        return list(masks)
+    shown = (alpha > 0).view(np.uint8) * np.uint8(255)
+    seen = [shown if mask is None else np.minimum(mask, shown) for mask in masks]
+    return [part if part.any() else mask for part, mask in zip(seen, masks, strict=True)]
 
 
 class _Progress:

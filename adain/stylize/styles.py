@@ -13,12 +13,13 @@ from adain.imaging import color
 from adain.imaging import io as imaging
 from adain.imaging.color_methods import changes_style
 from adain.imaging.palette import Palette
+from adain.imaging.transparency import cover_hidden
 from adain.inference.memory import choose_tile
 from adain.inference.regions import Region, check_alpha
 from adain.inference.steady import Steady
 from adain.inference.style_code import StyleCode, mix
 from adain.inference.stylizer import Stylizer
-from adain.presets.preset import Preset
+from adain.presets.preset import Preset, available_presets
 from adain.stylize.config import StylizeOptions
 from adain.stylize.inputs import Lazy, Part, fit, fit_mask, to_mask, to_parts
 
@@ -66,7 +67,11 @@ class Styles:
         self._options = options
         self._stylizer = stylizer
         self._networks = networks
-        self._library = Preset.load(options.checkpoint).styles
+        preset = Preset.load(options.checkpoint)
+        # Networks that were loaded elsewhere may be others.
+        if stylizer.preset != preset.name and stylizer.preset in available_presets():
+            preset = Preset.load(stylizer.preset)
+        self._library = preset.styles
         self._pictures = _Cache(64)
         self._codes = _Cache(4096)
         self._needs_pictures = changes_style(options.keep_colors) or bool(options.refine)
@@ -128,7 +133,7 @@ class Styles:
         def read() -> StylePicture:
             options, planes = self._options, style.load()
             how = (options.style_size, options.crop_size, options.max_pixels, style.name)
-            colors, visible = fit(planes.colors, *how), None
+            colors, visible = fit(cover_hidden(*planes), *how), None
             if planes.alpha is not None and planes.alpha.min() < np.iinfo(planes.alpha.dtype).max:
                 alpha = imaging.to_depth(planes.alpha, np.uint8)
                 visible = fit_mask(alpha, planes.colors.shape[:2], *how)
