@@ -5,6 +5,7 @@
 `strip.jpg`: five photos, each with a style in its corner. `sheet.jpg`: all photos in all styles.
 `alpha.jpg`: one photo at rising strength. `limits.jpg`: a face, a text and a sky, where it fails.
 `controls.jpg`: a photo, a mask, a style on either side, two styles mixed, the photo's colours.
+`tuned.jpg`: by adain_fast, with measured and with tuned style cards.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ Pack my box with five
 dozen liquor jugs: what
 small print becomes is
 the question here."""
+TUNED = [("cat", "starry-night"), ("temple", "venice"), ("astronaut", "by-the-seashore")]
 PAINTINGS = ("starry-night", "blue-river")
 GAP = 4
 
@@ -73,6 +75,16 @@ def inset(picture: np.ndarray, small: np.ndarray) -> np.ndarray:
     framed = np.pad(small, ((GAP, 0), (0, GAP), (0, 0)), constant_values=255)
     result[-framed.shape[0] :, : framed.shape[1]] = framed
     return result
+
+
+def tuned(photos: dict[str, Path]) -> np.ndarray:
+    """Photo, painting, result of the measured card, result of the tuned one."""
+    pipeline, rows = adain.StylizePipeline(checkpoint="adain_fast"), []
+    for photo, style in TUNED:
+        cells = [square(photos[photo], 512), square(ROOT / f"images/paintings/{style}.jpg", 512)]
+        cells += [pipeline.run(cells[0], card) for card in (style, f"{style}-tuned")]
+        rows.append([imaging.resize_image(cell, (320, 320)) for cell in cells])
+    return tile(rows)
 
 
 def main() -> None:
@@ -144,6 +156,7 @@ def main() -> None:
     ]
     cells = [imaging.resize_shorter_side(cell, 200) for cell in cells]
     imaging.save_image(out / "controls.jpg", tile([cells]), quality=88)
+    imaging.save_image(out / "tuned.jpg", tuned(photos), quality=82)
 
 
 if __name__ == "__main__":
