@@ -14,7 +14,7 @@ from adain.imaging.io import load_image
 from adain.networks.model import StyleTransfer
 from adain.presets.graphs import GRAPHS
 from adain.presets.preset import available_presets
-from adain.training.callbacks import judge
+from adain.training.progress import judge
 
 STYLES = ("night_swirls", "ink_wash", "mosaic")
 
