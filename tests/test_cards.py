@@ -101,9 +101,26 @@ def preset(request):
 
 
 def test_every_preset_has_the_same_styles(preset):
-    names = Preset.load(preset).styles.keys()
-    assert names == Preset.load().styles.keys()
-    assert {"starry-night", "blue-river", "mosaic"} <= names
+    measured = {name for name in Preset.load(preset).styles if not name.endswith("-tuned")}
+    assert measured == Preset.load().styles.keys()
+    assert {"starry-night", "blue-river", "mosaic"} <= measured
+
+
+def test_tuned_cards_are_of_the_shipped_weights(root):
+    """Fails where weights were trained on and `tools/tune_cards.py` was not run."""
+    preset = Preset.load("adain_fast")
+    stylizer = load_stylizer(preset)
+    tuned = {name: path for name, path in preset.styles.items() if name.endswith("-tuned")}
+    paintings = {path.stem for path in (root / "images" / "paintings").glob("*.jpg")}
+    assert {name.removesuffix("-tuned") for name in tuned} == paintings
+    assert sum(path.stat().st_size for path in tuned.values()) < 6e6
+    for name, path in tuned.items():
+        code, measured = StyleCode.load(path), preset.styles[name.removesuffix("-tuned")]
+        stylizer.check_code(code)
+        assert code.tuned and code.credit and code.license
+        # The palette is the painting's, as it was.
+        palette = StyleCode.load(measured).palette
+        np.testing.assert_allclose(code.palette.mean, palette.mean, atol=0.02)
 
 
 def test_cards_are_of_the_shipped_weights_and_pictures(preset, root):
