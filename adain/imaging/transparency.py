@@ -10,9 +10,9 @@ _SAMPLES = 2**22
 _BAND = 256
 
 
-def has_hidden(alpha: np.ndarray | None) -> bool:
+def has_hidden(alpha: np.ndarray) -> bool:
     """Whether some pixels of a picture are invisible, and others are not."""
-    return alpha is not None and bool(alpha.any()) and not alpha.all()
+    return bool(alpha.any()) and not alpha.all()
 
 
 def cover_hidden(colors: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
@@ -29,7 +29,7 @@ def cover_hidden(colors: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
     Returns:
         A picture like `colors`; `colors` itself if no pixel is invisible, or all of them are.
     """
-    if not has_hidden(alpha):
+    if alpha is None or not has_hidden(alpha):
         return colors
     import cv2
 

@@ -375,7 +375,7 @@ def _without_hidden(
 
     A mask that has nothing else inside stays as it is: nobody sees what comes of it.
     """
-    if not has_hidden(alpha):
+    if alpha is None or not has_hidden(alpha):
         return list(masks)
     shown = (alpha > 0).view(np.uint8) * np.uint8(255)
     seen = [shown if mask is None else np.minimum(mask, shown) for mask in masks]
