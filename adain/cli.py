@@ -250,6 +250,12 @@ COMMANDS = {
         "adain.training.tune_config:TuneConfig",
         extra="train",
     ),
+    "sweep": Command(
+        "Try settings of training or optimising, and find the best.",
+        "adain.sweep.command:sweep",
+        "adain.sweep.config:SweepConfig",
+        extra="sweep",
+    ),
     "styles save": Command(
         "Turn pictures into style cards of a few kilobytes.",
         "adain.stylize.cards_command:save_styles",

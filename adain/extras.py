@@ -15,6 +15,7 @@ EXTRAS = {
     "video": ("av",),
     "batch": ("pyarrow",),
     "ray": ("pyarrow", "ray"),
+    "sweep": ("optuna", "sqlalchemy"),
     "studio": ("starlette", "uvicorn"),
     "onnxruntime": ("onnxruntime",),
     "openvino": ("openvino",),
