@@ -202,6 +202,7 @@ def test_export_format(register, tiny_preset, tmp_path, capsys):
     assert cli.main(["export", "--format", "sumary", *words]) == 2
 
 
+@pytest.mark.usefixtures("eager")
 def test_style_loss(register, tiny_preset, tmp_path, write_pictures):
     loss = StyleLoss("means alone", f"{HERE}:mean_loss", target=f"{HERE}:mean_of")
     register(STYLE_LOSSES, "means", loss)

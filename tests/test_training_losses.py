@@ -15,6 +15,8 @@ from adain.training.config import TrainConfig
 from adain.training.model import AdaINTrainer
 from adain.training.palette import recolor
 
+pytestmark = pytest.mark.usefixtures("eager")
+
 
 @pytest.fixture(scope="module")
 def batch(picture):
