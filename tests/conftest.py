@@ -376,14 +376,14 @@ def tiny_alexnet() -> dict:
 
 
 @pytest.fixture
-def eager():
+def eager(request):
     """Training of a few steps without tracing, in a tenth of the time.
 
-    What is traced and compiled is tested as well: the commands, resuming, and every backend.
+    Slow tests take many steps: they are traced, as the commands and the other backends are.
     """
     import keras
 
-    if keras.config.backend() != "tensorflow":
+    if keras.config.backend() != "tensorflow" or request.node.get_closest_marker("slow"):
         yield
         return
     import tensorflow as tf
