@@ -26,7 +26,8 @@ class SceneDetector:
         import cv2
 
         small = cv2.resize(grey, _SIZE, interpolation=cv2.INTER_AREA).astype("float32")
-        counts = np.histogram(small, _BINS, (0, 256))[0] / small.size
+        bins = (small.ravel() * (_BINS / 256)).astype("int64")
+        counts = np.bincount(bins, minlength=_BINS) / small.size
         last, self._last = self._last, (small, counts)
         if last is None:
             return True
