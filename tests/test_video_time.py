@@ -96,8 +96,28 @@ def test_a_cut_begins_anew(picture):
     follower.next(first, Motion(True))
     np.testing.assert_array_equal(follower.next(second, Motion(True)), second)
     still = Motion(False, np.zeros((64, 96, 2), "float32"), np.ones((64, 96), "float32"))
-    third = follower.next(first, still)
-    np.testing.assert_allclose(third, 0.9 * second.astype(float) + 0.1 * first, atol=0.6)
+    follower.next(first, still)
+    mean = 0.9 * second.astype(float) + 0.1 * first
+    np.testing.assert_allclose(follower.state()["last"], mean, atol=0.1)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16"])
+def test_means_keep_their_details(kind):
+    """Strokes of two frames that lie elsewhere do not fade; those of one picture stay as it is."""
+    rng = np.random.default_rng(0)
+    white = np.iinfo(kind).max
+    first, second = (
+        (white * (0.5 + 0.08 * rng.normal(size=(64, 96, 3))).clip(0, 1)).astype(kind)
+        for _ in range(2)
+    )
+    still = Motion(False, np.zeros((64, 96, 2), "float32"), np.ones((64, 96), "float32"))
+    follower = Follower(0.8)
+    follower.next(first, Motion(True))
+    np.testing.assert_array_equal(follower.next(first, still), first)
+    found = follower.next(second, still)
+    faded = np.rint(follower.state()["last"])
+    assert faded.std() < 0.85 * second.std()
+    assert abs(found.std() / second.std() - 1) < 0.05
 
 
 def test_deep_frames_follow_too(picture):

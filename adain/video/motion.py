@@ -73,7 +73,10 @@ class MotionEstimator:
         if not self._finders:
             # Results move by the first one, again and again: its errors, a tenth of a pixel, add
             # up. The second one only has to tell what was hidden.
-            self._finders = _precise_flow(), cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+            self._finders = (
+                _precise_flow(),
+                cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST),
+            )
         back = self._finders[0].calc(grey, last, None)
         there = self._finders[1].calc(last, grey, None)
         return Motion(False, back, self._trust(grey, last, back, there))
