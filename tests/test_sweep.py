@@ -103,6 +103,7 @@ def train(monkeypatch):
     return fake
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_sweep_of_training(place, capsys):
     """The report card of held-out pictures, a front, a recipe and records."""
     place.write('objectives = ["content", "style_vgg"]\ntrials = 2\n')
