@@ -108,3 +108,17 @@ def test_flat_areas_get_no_pattern(model, tool, grey):
         found = model.stylize(beside, style)[:, :96]
         assert max(pattern(found, period) for period in (4, 8)) < 1, name
         assert model.stylize(flat, style).std(axis=(0, 1)).max() < 1, name
+
+
+@pytest.mark.parametrize("size", [(389, 517), (384, 512), (33, 700)])
+@pytest.mark.parametrize("color", [(0, 0, 0), (10, 200, 30), (255, 255, 255)])
+def test_photos_of_one_color_stay_so(root, size, color):
+    """At any size, whole and in tiles: rounding errors of MNN are not enlarged."""
+    stylizer = load_stylizer("adain_fast", "mnn")
+    style = load_image(root / "images" / "styles" / "mosaic.jpg")[:256, :256]
+    for dtype, scale in (("uint8", 1), ("uint16", 257)):
+        photo = np.full((*size, 3), np.array(color) * scale, dtype)
+        code = stylizer.encode_style(style)
+        whole, tiled = (stylizer.stylize(photo, code, tile=tile) for tile in (0, 256))
+        assert whole.dtype == photo.dtype and whole.shape == photo.shape
+        assert (whole == whole[0, 0]).all() and np.array_equal(whole, tiled)
