@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from adain import __version__, extras
 from adain.console import FAILED, INTERRUPTED, USAGE, complain
 from adain.extras import MissingExtra
-from adain.files import read_text
+from adain.files import read_toml
 from adain.options import UsageError, choices_of, load
 
 
@@ -165,12 +165,9 @@ def _with_config_file(words: list[str]) -> list[str]:
     path = finder.parse_known_args(words)[0].config
     if path is None:
         return words
-    # Here, because most commands have no such file.
-    import tomllib
-
     try:
-        table = tomllib.loads(read_text(path))
-    except (OSError, ValueError, RecursionError) as error:
+        table = read_toml(path)
+    except (OSError, ValueError) as error:
         raise UsageError(f"--config {path}: {error}") from error
     more: list[str] = []
     for key, value in table.items():

@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 try:
     import fcntl
@@ -196,6 +196,22 @@ def _remove_leftover(part: Path) -> None:
 
 
 # === Reading ===
+
+
+def read_toml(path: str | os.PathLike) -> dict[str, Any]:
+    """A TOML file's contents.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is not TOML, or nested too deeply.
+    """
+    # Here, because most commands read no such file.
+    import tomllib
+
+    try:
+        return tomllib.loads(read_text(path))
+    except RecursionError as error:
+        raise ValueError(str(error)) from error
 
 
 def read_text(path: str | os.PathLike) -> str:

@@ -83,7 +83,7 @@ class Pass:
         content, masks, steady = self._content, self._masks, self._steady
         pixels = content.shape[0] * content.shape[1]
         may_be_flat = self._networks.architecture.normalized and masks is None
-        if may_be_flat and pixels > _FLAT**2 and (content == content[0, 0]).all():
+        if may_be_flat and pixels > _FLAT**2 and _is_one_color(content):
             return self._run_flat(parts)
         photo = Photo(self._networks, content, masks, self._tile, self._tick)
         self._total = 2 * photo.cuts
@@ -155,6 +155,12 @@ class Pass:
     def _take_palettes(self, photo: Photo, pictures: Sequence[np.ndarray]) -> list[Palette]:
         found = [(own.mean, own.covariance) for own in photo.palettes(pictures)]
         return [Palette(*self._steady.hold("palette", *pair)) for pair in enumerate(found)]
+
+
+def _is_one_color(picture: np.ndarray) -> bool:
+    # A row at a time: of nearly all photos the first one tells.
+    color = picture[0, 0]
+    return all((row == color).all() for row in picture)
 
 
 def _recolored(

@@ -30,6 +30,7 @@ SHAPES: dict[str, tuple[int, int, int, int]] = {
 
 # VGG-19 with its classifier has 575 MB; a larger file is something else.
 _MAX_BYTES = 2**31
+
 # What a network does to RGB in [0, 1] before its first convolution: `P @ rgb + p`.
 _Affine = tuple[np.ndarray, np.ndarray]
 _CAFFE: _Affine = (255.0 * np.eye(3)[::-1], -np.array([103.939, 116.779, 123.68]))

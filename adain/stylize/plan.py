@@ -97,9 +97,8 @@ def plan_results(config: StylizeConfig) -> StylizePlan:
         lambda source: source.path.suffix == result_suffix(source),
     )
     styles = disambiguate(styles, lambda source: source.flat)
-    draws = 0 < config.random < len(styles)
-    # Loading NumPy's generators takes some 10 ms.
-    rng = np.random.default_rng(config.seed) if draws else None
+    # Only then: loading NumPy's generators takes some 10 ms.
+    rng = np.random.default_rng(config.seed) if 0 < config.random < len(styles) else None
     results: list[PlannedResult] = []
     checked: set[Source] = set()
     found: dict[tuple[str, ...], list[Source]] = {}

@@ -10,7 +10,7 @@ from typing import Any
 
 from adain.files import replacing
 from adain.sweep import chart
-from adain.sweep.space import FIGURES, Interval, Space
+from adain.sweep.space import FIGURES, Interval, Space, dashed
 from adain.sweep.study import COMPLETE, PRUNED, RUNNING, TrialDatabase, losses_of
 from adain.training import recipes
 from adain.training.tensorboard import EventWriter
@@ -19,6 +19,7 @@ BEST = "best.toml"
 TABLE = "trials.csv"
 PARALLEL = "parallel.svg"
 FRONT = "front.svg"
+_ARROWS = {"minimize": "↓", "maximize": "↑"}
 _STATES = {COMPLETE: "complete", PRUNED: "pruned", RUNNING: "running"}
 
 
@@ -58,11 +59,11 @@ def _table(database: TrialDatabase) -> str:
     space = database.space
     text = io.StringIO(newline="")
     rows = csv.writer(text)
-    dashed = [name.replace("_", "-") for name in space.parameters]
-    rows.writerow(["trial", "state", *dashed, *space.objectives, "steps", "seconds", "error"])
+    names = list(map(dashed, space.parameters))
+    rows.writerow(["trial", "state", *names, *space.objectives, "steps", "seconds", "error"])
     for trial in database.trials():
         known = trial.params.keys() == space.parameters.keys()
-        values = database.values(trial).values() if known else [""] * len(dashed)
+        values = database.values(trial).values() if known else [""] * len(names)
         took = trial.duration.total_seconds() if trial.duration else ""
         error = trial.user_attrs.get("error", "")
         rows.writerow(
@@ -86,15 +87,14 @@ def _draw(folder: Path, database: TrialDatabase) -> None:
     axes = []
     for name, found in space.parameters.items():
         values = [database.values(trial)[name] for trial in trials]
-        title = name.replace("_", "-")
+        title = dashed(name)
         if isinstance(found, Interval):
             axes.append(chart.Axis(title, values, found.log))
         else:
             axes.append(chart.Axis(title, values, choices=found))
     figures = [
-        chart.Axis(name, [trial.values[i] for trial in trials], better="↓" if down else "↑")
+        chart.Axis(name, [trial.values[i] for trial in trials], better=_ARROWS[way])
         for i, (name, way) in enumerate(space.objectives.items())
-        for down in [way == "minimize"]
     ]
     lines = []
     for i, trial in enumerate(trials):
@@ -110,9 +110,8 @@ def _draw(folder: Path, database: TrialDatabase) -> None:
 def tell_front(database: TrialDatabase) -> str:
     """The trials that no other beats in everything, as a table in Markdown."""
     space = database.space
-    names = [name.replace("_", "-") for name in space.parameters]
-    ways = ("↓" if way == "minimize" else "↑" for way in space.objectives.values())
-    figures = [f"{name} {way}" for name, way in zip(space.objectives, ways, strict=True)]
+    names = list(map(dashed, space.parameters))
+    figures = [f"{name} {_ARROWS[way]}" for name, way in space.objectives.items()]
     lines = [["trial", *names, *figures], ["---"] * (1 + len(names) + len(figures))]
     for trial in database.front():
         row = [*database.values(trial).values(), *trial.values]

@@ -12,7 +12,7 @@ from adain.files import remove_leftovers
 from adain.options import load
 from adain.sweep import records, trials
 from adain.sweep.chart import show
-from adain.sweep.space import FIGURES
+from adain.sweep.space import FIGURES, dashed
 from adain.sweep.study import COMPLETE, FAILED, PRUNED, Claimed, TrialDatabase, losses_of
 from adain.sweep.trials import TrialError, TrialRun
 from adain.training.config import STATE
@@ -64,7 +64,7 @@ def _carry_out(
     space, (trial, place, resumed) = database.space, claimed
     values = database.values(trial)
     logs = folder / "logs" / place.name
-    shown = ", ".join(f"{name.replace('_', '-')} {show(value)}" for name, value in values.items())
+    shown = ", ".join(f"{dashed(name)} {show(value)}" for name, value in values.items())
     title = f"trial {trial.number} ({shown})"
     if resumed:
         tell(f"{title}: going on where it was interrupted")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple
 
 from adain.evaluation.config import EvaluateConfig
 from adain.evaluation.report import MEASURES
-from adain.files import read_text
+from adain.files import read_toml
 from adain.optimization.config import OptimizeConfig
 from adain.options import COUNT, Range, UsageError
 from adain.sweep.targets import TARGETS, Target
@@ -88,8 +87,8 @@ def read(path: str | Path) -> Space:
     """
     path = Path(path)
     try:
-        table = tomllib.loads(read_text(path))
-    except (OSError, ValueError, RecursionError) as error:
+        table = read_toml(path)
+    except (OSError, ValueError) as error:
         raise UsageError(f"{path}: {error}") from error
     try:
         return _Reader(path, table).read()
@@ -119,7 +118,7 @@ class _Reader:
         settings = self._flags("settings", target.load_config(), target.own)
         parameters = self._parameters(target)
         for key in settings.keys() & parameters.keys():
-            raise _Wrong(f"{_dashed(key)} is both in settings and in space")
+            raise _Wrong(f"{dashed(key)} is both in settings and in space")
         objectives = self._objectives(target)
         space = Space(
             self.path,
@@ -148,9 +147,9 @@ class _Reader:
         table = self._table(key)
         for name in table:
             if name not in names:
-                raise _Wrong(f"{key}.{_dashed(name)} is not a flag of {config.__name__[:-6]}")
+                raise _Wrong(f"{key}.{dashed(name)} is not a flag of {config.__name__[:-6]}")
             if name in own:
-                raise _Wrong(f"{key}.{_dashed(name)} is set by the sweep itself")
+                raise _Wrong(f"{key}.{dashed(name)} is set by the sweep itself")
         return table
 
     def _whole(self, key: str, default: int, limits: Range) -> int:
@@ -186,7 +185,7 @@ class _Reader:
                 try:
                     space.config(first | {name: value})
                 except UsageError as error:
-                    raise _Wrong(f"space.{_dashed(name)}: {error}") from error
+                    raise _Wrong(f"space.{dashed(name)}: {error}") from error
 
     # === Pruning ===
 
@@ -197,17 +196,17 @@ class _Reader:
         wanted = "prune" in self.table
         table = {} if table is True else self._table("prune")
         for key in table.keys() - set(Pruning._fields):
-            raise _Wrong(f"prune.{_dashed(key)} is none of {', '.join(Pruning._fields)}")
+            raise _Wrong(f"prune.{dashed(key)} is none of {', '.join(Pruning._fields)}")
         weights = sorted(name for name in parameters if name.endswith("_weight"))
         moved = sorted(target.measured_by & parameters.keys())
-        if not target.validates(settings, parameters):
+        if not target.validates(settings):
             if wanted:
                 raise _Wrong(f"prune needs {target.needs}")
             return None
         if moved:
             if wanted:
                 raise _Wrong(
-                    f"prune must be false where space has {_dashed(moved[0])}: losses of such runs "
+                    f"prune must be false where space has {dashed(moved[0])}: losses of such runs "
                     "cannot be compared"
                 )
             return None
@@ -216,7 +215,7 @@ class _Reader:
             raise _Wrong(f"prune.by must be some of {', '.join(target.losses)}. Received: {by!r}")
         if weights and target.losses[0] in by:
             raise _Wrong(
-                f"prune.by must not be {target.losses[0]} where space has {_dashed(weights[0])}: "
+                f"prune.by must not be {target.losses[0]} where space has {dashed(weights[0])}: "
                 "it is a sum by other weights in each run"
             )
         limits = {
@@ -227,9 +226,9 @@ class _Reader:
         for key, value in table.items():
             kind = (int, float) if key == "percentile" else int
             if isinstance(value, bool) or not isinstance(value, kind):
-                raise _Wrong(f"prune.{_dashed(key)} must be a number. Received: {value!r}")
+                raise _Wrong(f"prune.{dashed(key)} must be a number. Received: {value!r}")
             if not limits[key].holds(value):
-                raise _Wrong(f"prune.{_dashed(key)} must be {limits[key]}. Received: {value!r}")
+                raise _Wrong(f"prune.{dashed(key)} must be {limits[key]}. Received: {value!r}")
         return Pruning(tuple(by), **table)
 
     # === Evaluation ===
@@ -258,7 +257,7 @@ class _Reader:
 
 
 def _parameter(name: str, value: Any, default: Any) -> Interval | Choices:
-    key = f"space.{_dashed(name)}"
+    key = f"space.{dashed(name)}"
     if isinstance(value, list):
         if not value or len({repr(item) for item in value}) < len(value):
             raise _Wrong(f"{key} must be a list of different values. Received: {value!r}")
@@ -293,5 +292,6 @@ def ends(found: Interval | Choices) -> tuple:
     return (found.low, found.high) if isinstance(found, Interval) else found
 
 
-def _dashed(name: str) -> str:
+def dashed(name: str) -> str:
+    """A setting as its flag is written."""
     return name.replace("_", "-")

@@ -77,10 +77,10 @@ class TrialDatabase:
                 directions=list(space.objectives.values()),
                 load_if_exists=True,
             )
-        except (ImportError, ValueError, OSError, sqlalchemy.exc.SQLAlchemyError) as error:
-            reason = str(error.__cause__ or error).split("\n")[0]
-            raise UsageError(f"--storage {_hide_password(url)}: {reason}") from error
-        except optuna.exceptions.StorageInternalError as error:
+        except (
+            ImportError, ValueError, OSError, sqlalchemy.exc.SQLAlchemyError,
+            optuna.exceptions.StorageInternalError,
+        ) as error:  # fmt: skip
             reason = str(error.__cause__ or error).split("\n")[0]
             raise UsageError(f"--storage {_hide_password(url)}: {reason}") from error
         self._check_space(name)

@@ -38,7 +38,7 @@ class Target:
         """The class of its settings."""
         return load(self.config)
 
-    def validates(self, settings: Mapping[str, Any], parameters: Mapping[str, Any]) -> bool:
+    def validates(self, settings: Mapping[str, Any]) -> bool:
         """Whether runs report losses that can be compared."""
         return not self.needs or bool(settings.get("val_pairs"))
 

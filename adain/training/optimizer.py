@@ -1,4 +1,4 @@
-"""Adam that tells how large the gradients are."""
+"""Adam that measures how large the gradients are."""
 
 # What Keras' own annotations say of its operations is wider than what they return.
 # pyright: reportArgumentType=false
@@ -41,12 +41,6 @@ class MeasuringAdam(keras.optimizers.Adam):
         return {"gradients/all": float((norms**2).sum() ** 0.5)} | {
             f"gradients/{name}": float(norm) for name, norm in parts
         }
-
-
-def _norm(gradient):
-    if gradient is None:
-        return ops.zeros(())
-    return ops.sqrt(ops.sum(ops.square(ops.cast(gradient, "float32"))))
 
 
 def state_of(optimizer: keras.optimizers.Optimizer) -> list:

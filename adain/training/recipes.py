@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from adain.files import read_text, replacing
+from adain.files import read_toml, replacing
 from adain.options import UsageError
 from adain.training.config import TrainConfig
 
@@ -122,10 +121,8 @@ def stages(config: TrainConfig) -> list[TrainConfig]:
     if not config.recipe:
         return [config]
     given = {name: getattr(config, name) for name in config.given}
-    folder, source = Path(config.checkpoint), ""
-    recipe = RECIPES.get(config.recipe)
-    if recipe is None:
-        recipe, source = read(config.recipe), f"--recipe {config.recipe}: "
+    folder, recipe = Path(config.checkpoint), find(config.recipe)
+    source = "" if config.recipe in RECIPES else f"--recipe {config.recipe}: "
     runs: list[TrainConfig] = []
     for number, settings in enumerate(recipe, start=1):
         try:
@@ -143,10 +140,13 @@ def stages(config: TrainConfig) -> list[TrainConfig]:
 def settings_of(config: TrainConfig) -> tuple[dict[str, Any], ...]:
     """The settings of each stage that belong into a recipe: those given, and its recipe's."""
     given = {name: getattr(config, name) for name in sorted(config.given - OF_A_RUN)}
-    recipe: Sequence[Mapping[str, Any]] = ({},)
-    if config.recipe:
-        recipe = RECIPES.get(config.recipe) or read(config.recipe)
+    recipe = find(config.recipe) if config.recipe else ({},)
     return tuple({**stage, **given} for stage in recipe)
+
+
+def find(recipe: str) -> tuple[dict[str, Any], ...]:
+    """The stages of a recipe, by its name or its file; raises as `read` does."""
+    return RECIPES.get(recipe) or read(recipe)
 
 
 def read(path: str | Path) -> tuple[dict[str, Any], ...]:
@@ -160,8 +160,8 @@ def read(path: str | Path) -> tuple[dict[str, Any], ...]:
         UsageError: If it cannot be read, or a key is not a setting that a recipe may hold.
     """
     try:
-        common = tomllib.loads(read_text(path))
-    except (OSError, ValueError, RecursionError) as error:
+        common = read_toml(path)
+    except (OSError, ValueError) as error:
         raise UsageError(f"--recipe {path}: {error}") from error
     tables = common.pop("stage", [{}])
     if not (isinstance(tables, list) and tables and all(isinstance(x, dict) for x in tables)):

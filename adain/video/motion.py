@@ -12,6 +12,7 @@ Reference:
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -54,7 +55,6 @@ class MotionEstimator:
         self._flows = flows
         self._last: np.ndarray | None = None
         self._scenes = SceneDetector()
-        self._grid: tuple[np.ndarray, np.ndarray] | None = None
         self._finders: tuple = ()
 
     def next(self, colors: np.ndarray) -> Motion:
@@ -86,7 +86,7 @@ class MotionEstimator:
 
         # All in planes: sums over two interleaved channels take ten times as long.
         x, y = cv2.split(back)
-        columns, rows = self._grid_for(grey.shape)
+        columns, rows = _points(*grey.shape)
         places = x + columns, y + rows
         how = {"interpolation": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_REPLICATE}
         there_x, there_y = cv2.split(cv2.remap(there, *places, **how))
@@ -105,12 +105,12 @@ class MotionEstimator:
         seen = _is_inside(*places) & _is_inside(columns + around[0], rows + around[1])
         return np.clip(trust, 0, 1) * (seen & ~outlier)
 
-    def _grid_for(self, size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """Columns and rows of all points, float32."""
-        if self._grid is None or self._grid[0].shape != size:
-            rows, columns = np.indices(size, "float32")
-            self._grid = columns, rows
-        return self._grid
+
+@lru_cache(maxsize=2)
+def _points(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Columns and rows of all points of a plane, float32; the same for every frame."""
+    rows, columns = np.indices((height, width), "float32")
+    return columns, rows
 
 
 def _precise_flow():
@@ -160,7 +160,6 @@ class Follower:
         self._oldest = np.float32(strength / (1 - strength))
         self._last: np.ndarray | None = None
         self._age: np.ndarray | None = None
-        self._grid: np.ndarray | None = None
 
     def next(self, result: np.ndarray, motion: Motion) -> np.ndarray:
         """A result, HWC uint8 or uint16, blended with the one before, moved; the same type."""
@@ -179,13 +178,11 @@ class Follower:
             scale = np.array([width / columns, height / rows], "float32")
             flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR) * scale
             trust = cv2.resize(trust, (width, height), interpolation=cv2.INTER_LINEAR)
-        if self._grid is None or self._grid.shape != flow.shape:
-            self._grid = np.stack(np.indices((height, width), "float32")[::-1], axis=-1)
-        place = flow + self._grid
+        places = [*map(np.add, cv2.split(flow), _points(height, width))]
         border = {"borderMode": cv2.BORDER_REPLICATE}
         # Sharp: what is moved from frame to frame is interpolated again and again.
-        moved = cv2.remap(self._last, place, None, cv2.INTER_LANCZOS4, **border)
-        age = cv2.remap(self._age, place, None, cv2.INTER_LINEAR, **border) * trust
+        moved = cv2.remap(self._last, *places, cv2.INTER_LANCZOS4, **border)
+        age = cv2.remap(self._age, *places, cv2.INTER_LINEAR, **border) * trust
         share = age / (age + 1)
         blended = cv2.blendLinear(moved, now, share, 1 - share)
         self._age = np.minimum(age + _GROWTH, self._oldest)
