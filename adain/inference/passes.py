@@ -25,9 +25,6 @@ SMALL = 2**19
 Progress = Callable[[int, int], None]
 """Called with the number of steps done, and of all steps."""
 
-_FLAT = 64
-"""Side of the part of a photo of one colour that stands for all of it."""
-
 
 class Part(NamedTuple):
     """The style of a region."""
@@ -82,9 +79,6 @@ class Pass:
         """The result, HWC, the content's size and type; `parts` has one for each mask."""
         content, masks, steady = self._content, self._masks, self._steady
         pixels = content.shape[0] * content.shape[1]
-        may_be_flat = self._networks.architecture.normalized and masks is None
-        if may_be_flat and pixels > _FLAT**2 and _is_one_color(content):
-            return self._run_flat(parts)
         photo = Photo(self._networks, content, masks, self._tile, self._tick)
         self._total = 2 * photo.cuts
         moved = any(part.move for part in parts)
@@ -121,17 +115,6 @@ class Pass:
         palettes = self._take_palettes(photo, pictures)
         return photo.compose(pictures, _recolored(looks, palettes, parts))
 
-    def _run_flat(self, parts: Sequence[Part]) -> np.ndarray:
-        """The result of a photo of one colour: one colour, found on a small part of it.
-
-        Rounding errors, which grow with the size, are all that there is to be normalised.
-        """
-        part = Pass(
-            self._networks, self._content[:_FLAT, :_FLAT], None, 0, self._steady, self._progress
-        )
-        color = part.run(parts).mean((0, 1)).round()
-        return np.broadcast_to(color, self._content.shape).astype(self._content.dtype)
-
     def _is_flat(self, looks: Sequence[Look]) -> bool:
         """Whether nothing but rounding errors is there to be normalised."""
         epsilon = self._networks.architecture.epsilon
@@ -155,12 +138,6 @@ class Pass:
     def _take_palettes(self, photo: Photo, pictures: Sequence[np.ndarray]) -> list[Palette]:
         found = [(own.mean, own.covariance) for own in photo.palettes(pictures)]
         return [Palette(*self._steady.hold("palette", *pair)) for pair in enumerate(found)]
-
-
-def _is_one_color(picture: np.ndarray) -> bool:
-    # A row at a time: of nearly all photos the first one tells.
-    color = picture[0, 0]
-    return all((row == color).all() for row in picture)
 
 
 def _recolored(

@@ -74,9 +74,7 @@ def _encode_graph(model: StyleTransfer, dtype: str) -> Graph:
     levels = _apply(graph, "encoder", model.encoder, [x])[-facts.levels :]
     means, stds = [], []
     for level in levels:
-        mean = graph.add("GlobalAveragePool", [level])
-        away = graph.add("Sub", [level, mean])
-        variance = graph.add("GlobalAveragePool", [graph.add("Mul", [away, away])])
+        mean, variance = _moments(graph, level)
         means.append(mean)
         stds.append(_root(graph, variance, facts.epsilon))
     for number, level in enumerate(levels, start=1):
@@ -131,10 +129,7 @@ def _measure_graph(model: StyleTransfer) -> Graph:
             total = graph.add("GlobalAveragePool", [pooled])
             weights[place.stride] = graph.add("Div", [pooled, total])
         shares = weights[place.stride]
-        mean = graph.add("GlobalAveragePool", [graph.add("Mul", [x, shares])])
-        away = graph.add("Sub", [x, mean])
-        squares = graph.add("Mul", [graph.add("Mul", [away, away]), shares])
-        variance = graph.add("GlobalAveragePool", [squares])
+        mean, variance = _moments(graph, x, shares)
         # As `WeightedStatistics` has it.
         still = graph.add("Mul", [variance, graph.constant(-1 / NOISE)])
         still = graph.add("Relu", [graph.add("Add", [still, graph.constant(1)])])
@@ -148,6 +143,22 @@ def _measure_graph(model: StyleTransfer) -> Graph:
     statistics = graph.add("Concat", [found[start] for start in sorted(found)], axis=1)
     graph.output(statistics, "statistics", (1, "statistics", 1, 1))
     return graph
+
+
+def _moments(graph: Graph, x: str, shares: str | None = None) -> tuple[str, str]:
+    """Means and variances of the channels, where pixels count alike or by their `shares`."""
+
+    def share(tensor: str) -> str:
+        return graph.add("Mul", [tensor, shares]) if shares else tensor
+
+    mean = graph.add("GlobalAveragePool", [share(x)])
+    away = graph.add("Sub", [x, mean])
+    # Some runtimes add up pixel by pixel, and lose digits of what is large; of the small rest, few.
+    shared = share(away)
+    rest = graph.add("GlobalAveragePool", [shared])
+    squares = graph.add("GlobalAveragePool", [graph.add("Mul", [away, shared])])
+    variance = graph.add("Sub", [squares, graph.add("Mul", [rest, rest])])
+    return graph.add("Add", [mean, rest]), graph.add("Relu", [variance])
 
 
 def _transfer(graph: Graph, model: StyleTransfer) -> list[str]:
