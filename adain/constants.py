@@ -12,5 +12,5 @@ EPSILON = 1e-5
 """Added to the variance, inside the root, everywhere a deviation is taken."""
 
 NOISE = 1e-4
-"""Variances of features below this are rounding errors: the least of photos are 1e-3 in the encoder,
-and 1 in a decoder that normalises."""
+"""Variances of features below this are rounding errors: the least of photos are 1e-3 in an
+encoder, and 1 in a decoder that normalises."""

@@ -139,14 +139,14 @@ def test_photos_of_one_color_stay_so(root, flat_stylizers, size, color):
 def test_photos_of_nearly_one_color(root, flat_stylizers):
     """A dot, or an edge of one grey level: every engine makes the same of them."""
     style = load_image(root / "images" / "styles" / "stained_glass.jpg")[:256, :256]
-    dot = np.full((640, 900, 3), (120, 140, 90), "uint8")
+    dot = np.full((900, 1200, 3), (120, 140, 90), "uint8")
     edge = dot.copy()
     dot[100:104, 100:104] += 20
-    edge[:320] += 1
+    edge[:450] += 1
     for photo in (dot, edge):
         first, second = (
             stylizer.stylize(photo, stylizer.encode_style(style)).astype(int)
             for stylizer in flat_stylizers.values()
         )
         away = np.abs(first - second)
-        assert away.mean() < 0.5 and (away > 2).mean() < 0.02
+        assert away.mean() < 1 and (away > 2).mean() < 0.1
