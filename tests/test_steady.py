@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -13,65 +16,105 @@ from adain.stylize.pipeline import StylizePipeline
 def test_a_running_mean():
     steady = Steady(4)
     for frame in range(3):
-        steady.next_frame()
-        (value,) = steady.hold("x", 0, [np.full(2, float(frame), "float32")])
+        with steady.next_frame() as shared:
+            (value,) = shared.hold("x", 0, [np.full(2, float(frame), "float32")])
         # At first the plain mean.
         np.testing.assert_allclose(value, np.mean(range(frame + 1)), rtol=1e-6)
         assert value.dtype == np.float32
     for _ in range(60):
-        steady.next_frame()
-        (value,) = steady.hold("x", 0, [np.full(2, 7, "float32")])
+        with steady.next_frame() as shared:
+            (value,) = shared.hold("x", 0, [np.full(2, 7, "float32")])
     np.testing.assert_allclose(value, 7, atol=1e-4)
-    steady.next_frame(cut=True)
-    assert steady.hold("x", 0, [np.zeros(2)])[0].tolist() == [0, 0]
+    with steady.next_frame(cut=True) as shared:
+        assert shared.hold("x", 0, [np.zeros(2)])[0].tolist() == [0, 0]
 
 
 def test_the_time_constant():
     steady = Steady(10)
-    for _ in range(200):
-        steady.next_frame()
-        steady.hold("x", 0, [np.zeros(1)])
-    for _ in range(10):
-        steady.next_frame()
-        (value,) = steady.hold("x", 0, [np.ones(1)])
+    for frame in range(210):
+        with steady.next_frame() as shared:
+            (value,) = shared.hold("x", 0, [np.full(1, float(frame >= 200))])
     assert value[0] == pytest.approx(1 - np.exp(-1), abs=1e-6)
 
 
 def test_without_a_window_each_frame_has_its_own():
     steady = Steady(0)
     for value in (3.0, 5.0):
-        steady.next_frame()
-        assert steady.due("x")
-        assert steady.hold("x", 0, [np.array(value)])[0] == value
+        with steady.next_frame() as shared:
+            assert shared.due("x")
+            assert shared.hold("x", 0, [np.array(value)])[0] == value
 
 
 def test_costly_measures_are_taken_now_and_then():
     steady = Steady(12)
     due = []
-    for _ in range(7):
-        steady.next_frame()
-        due.append(steady.due("x"))
-        if due[-1]:
-            steady.hold("x", 0, [np.zeros(1)])
-        assert steady.held("x", 0)[0] == 0
-    assert due == [True, False, False, True, False, False, True]
+    for number in range(9):
+        with steady.next_frame(cut=number == 7) as shared:
+            due.append(shared.due("x"))
+            if due[-1]:
+                shared.hold("x", 0, [np.zeros(1)])
+            assert shared.held("x", 0)[0] == 0
+    assert due == [True, False, False, True, False, False, True, True, False]
+
+
+def test_what_was_not_measured_yet_is_due():
+    steady = Steady(12)
+    with steady.next_frame():
+        pass
+    for expected in (True, False):
+        with steady.next_frame() as shared:
+            assert shared.due("x") is expected
+            if expected:
+                shared.hold("x", 0, [np.zeros(1)])
 
 
 def test_calls_and_regions_are_apart_and_come_back():
     steady = Steady(5)
-    steady.next_frame()
-    steady.hold("x", 0, [np.ones(1, "float32")])
-    steady.hold("x", 1, [np.full(1, 2.0)])
-    steady.next_call()
-    steady.hold("x", 0, [np.full(1, 3.0)])
+    with steady.next_frame() as shared:
+        shared.hold("x", 0, [np.ones(1, "float32")])
+        shared.hold("x", 1, [np.full(1, 2.0)])
+        shared.next_call()
+        shared.hold("x", 0, [np.full(1, 3.0)])
     other = Steady(5)
     other.restore(steady.state())
     for each in (steady, other):
-        each.next_frame()
-        found = [each.hold("x", n, [np.zeros(1, "float32")])[0][0] for n in (0, 1)]
-        each.next_call()
-        found += each.hold("x", 0, [np.zeros(1)])[0].tolist()
+        with each.next_frame() as shared:
+            found = [shared.hold("x", n, [np.zeros(1, "float32")])[0][0] for n in (0, 1)]
+            shared.next_call()
+            found += shared.hold("x", 0, [np.zeros(1)])[0].tolist()
         assert found == [0.5, 1.0, 1.5]
+
+
+@pytest.mark.parametrize("window", [0, 12])
+def test_frames_side_by_side_give_what_they_give_one_by_one(window):
+    """Threads begin them in order, and are as slow as they like."""
+    delays = np.random.default_rng(3).uniform(0, 0.004, (24, 3))
+
+    def work(shared, number, wait):
+        with shared:
+            time.sleep(wait * delays[number, 0])
+            (mean,) = shared.hold("mean", 0, [np.full(1, float(number))])
+            time.sleep(wait * delays[number, 1])
+            # One frame fails, or is of one colour: it has nothing else.
+            if number == 9:
+                return [mean[0]]
+            if shared.due("costly"):
+                time.sleep(wait * delays[number, 2])
+                (costly,) = shared.hold("costly", 0, [np.full(1, float(number**2))])
+            else:
+                (costly,) = shared.held("costly", 0)
+            return [mean[0], costly[0]]
+
+    def all_frames(workers):
+        steady = Steady(window)
+        with ThreadPoolExecutor(workers) as pool:
+            frames = [(steady.next_frame(cut=n == 15), n, workers > 1) for n in range(24)]
+            found = list(pool.map(work, *zip(*frames, strict=True)))
+        return found, steady.state()
+
+    (found, state), (expected, last) = all_frames(4), all_frames(1)
+    assert found == expected
+    np.testing.assert_equal(state, last)
 
 
 # === In the pipeline ===
@@ -91,8 +134,8 @@ def test_equal_frames_stay_equal(make_pipeline, picture, more):
     alone = pipeline.run(photo, style)
     steady = Steady(8)
     for _ in range(5):
-        steady.next_frame()
-        planes = pipeline.run_planes(_planes(photo), [Region(None, style)], steady=steady)
+        with steady.next_frame() as shared:
+            planes = pipeline.run_planes(_planes(photo), [Region(None, style)], steady=shared)
         assert np.abs(planes.colors.astype(int) - alone).max() <= 2
 
 
@@ -105,8 +148,8 @@ def test_what_enters_a_frame_does_not_change_the_rest(make_pipeline, picture):
     for window in (0, 8):
         steady, results = Steady(window), []
         for frame in (empty, empty, empty, empty, full):
-            steady.next_frame()
-            planes = pipeline.run_planes(_planes(frame), [Region(None, style)], steady=steady)
+            with steady.next_frame() as shared:
+                planes = pipeline.run_planes(_planes(frame), [Region(None, style)], steady=shared)
             results.append(planes.colors.astype(int))
         jumps[window] = np.abs(results[-1] - results[-2])[:, 256:].mean()
     assert jumps[8] < 0.6 * jumps[0]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import queue
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 import numpy as np
 
@@ -29,12 +29,13 @@ class GraphStylizer(Stylizer):
 
     Args:
         preset: The weights.
-        threads: How many the engine works with; 0: as many as it sees fit.
+        threads: How many the engine works with, for each picture; 0: as many as it sees fit.
+        lanes: Pictures that may be processed at the same time, called from so many threads.
     """
 
     _engine: str
 
-    def __init__(self, preset: Preset, threads: int = 0):
+    def __init__(self, preset: Preset, threads: int = 0, lanes: int = 1):
         super().__init__(
             preset.architecture,
             preset.level_widths,
@@ -43,10 +44,10 @@ class GraphStylizer(Stylizer):
             preset.palette,
         )
         self._source = preset
-        self._threads = threads
+        self._threads, self.lanes = threads, lanes
         self._graphs = PresetGraphs(preset)
-        self._lock = threading.Lock()
-        self._run = lru_cache(self._load_graph)
+        self._runs: dict[str, Run] = {}
+        self._make_locks()
         # Colours are moved before they are rounded.
         for name in ("encode", "decode_float" if preset.palette else "decode"):
             self._run(name)
@@ -54,25 +55,51 @@ class GraphStylizer(Stylizer):
         _loaded.add(self)
 
     def __reduce__(self):
-        return type(self), (self._source, self._threads)
+        return type(self), (self._source, self._threads, self.lanes)
 
     def _renew(self) -> None:
-        """In a forked process: it has this thread alone, and a lock may be held by another."""
-        self._lock = threading.Lock()
+        """In a forked process: it has this thread alone, and locks may be held by another."""
+        self._make_locks()
+
+    def _make_locks(self) -> None:
+        self._loading, self._beginning = threading.Lock(), threading.Lock()
+        self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for lane in range(self.lanes):
+            self._free.put(lane)
+
+    def _run(self, name: str) -> Run:
+        with self._loading:
+            if name not in self._runs:
+                self._runs[name] = self._load_graph(name)
+            return self._runs[name]
 
     def _load_graph(self, name: str) -> Run:
         try:
-            run = self._load(name)
+            runs = [self._load(name) for _ in range(self.lanes)]
         except (PresetError, EngineError, ImportError):
             raise
         except Exception as error:  # Each runtime has its own.
             raise self._failed(name, error) from error
 
+        begun = False
+
         def run_alone(feeds):
+            nonlocal begun
             try:
-                # It takes all cores; and MNN and OpenVINO cannot do two things at once.
-                with self._lock:
-                    return run(feeds)
+                # An engine cannot do two things at once with one graph, nor with its own threads.
+                lane = self._free.get()
+                try:
+                    with self._beginning:
+                        if not begun:
+                            # MNN chooses how it multiplies when it meets the first picture; all
+                            # lanes are to give the same.
+                            for other in range(self.lanes):
+                                if other != lane:
+                                    runs[other](feeds)
+                            begun = True
+                    return runs[lane](feeds)
+                finally:
+                    self._free.put(lane)
             except MemoryError:
                 raise
             except Exception as error:

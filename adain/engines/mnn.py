@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,7 @@ class MnnStylizer(GraphStylizer):
     def _renew(self) -> None:
         super()._renew()
         self._forked = True
-        self._run.cache_clear()
+        self._runs.clear()
 
     def _load(self, name: str) -> Run:
         if self._forked:
@@ -50,14 +50,7 @@ class MnnStylizer(GraphStylizer):
             )
         with _no_stdout():
             import MNN
-            from MNN import expr, nn
 
-            how = {
-                "backend": "CPU",
-                "precision": "high",
-                "numThread": self._threads or count_cores(),
-            }
-            runtime = nn.create_runtime_manager((how,))
             path = _cache() / f"mnn{MNN.version()}-{self._graphs.digest(name)}.mnn"
             with contextlib.ExitStack() as stack:
                 if not path.is_file():
@@ -67,21 +60,60 @@ class MnnStylizer(GraphStylizer):
                         write_file(path, made.read_bytes())
                     except OSError:
                         path = made
-                # It knows the graph's own inputs and outputs.
-                network = nn.load_module_from_file(str(path), [], [], runtime_manager=runtime)
-        names = network.get_info()["inputNames"]
+                # Not `nn.Module`, which lets no other thread of Python run meanwhile.
+                network = MNN.Interpreter(str(path))
+        outputs = [output for output, *_ in self._graphs.graphs[name].outputs]
+        return _Session(network, outputs, self._threads or count_cores())
 
-        def run(feeds):
-            # Shapes are as they come: of this library "NCHW" only means that.
-            values = [feeds[name] for name in names]
-            kinds = [expr.dtype.uint8 if x.dtype == np.uint8 else expr.dtype.float for x in values]
-            inputs = [
-                expr.const(np.ascontiguousarray(x), list(x.shape), expr.data_format.NCHW, kind)
-                for x, kind in zip(values, kinds, strict=True)
-            ]
-            return [np.array(output.read()) for output in network.forward(inputs)]
 
-        return run
+class _Session:
+    """A graph, and the memory for pictures of the last size."""
+
+    def __init__(self, network, outputs: Sequence[str], threads: int):
+        self._network, self._names = network, outputs
+        with _no_stdout():
+            how = {"backend": "CPU", "precision": "high", "numThread": threads}
+            self._session = network.createSession(how)
+        known = network.getSessionOutputAll(self._session)
+        if missing := [name for name in outputs if name not in known]:
+            raise ValueError(f"it has no output {missing[0]!r}")
+        self._inputs = network.getSessionInputAll(self._session)
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._outputs: list = []
+
+    def __call__(self, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+        import MNN
+
+        # Shapes are as they come: of this library "Caffe" only means that.
+        order = MNN.Tensor_DimensionType_Caffe
+        shapes = {name: feeds[name].shape for name in self._inputs}
+        if shapes != self._shapes:
+            self._resize(shapes)
+        for name, target in self._inputs.items():
+            value = np.ascontiguousarray(feeds[name])
+            target.copyFrom(MNN.Tensor(value.shape, target.getDataType(), value, order))
+        self._network.runSession(self._session)
+        return list(map(self._read, self._outputs))
+
+    def _read(self, source) -> np.ndarray:
+        import MNN
+
+        kind = source.getDataType()
+        empty = np.empty(source.getShape(), "uint8" if kind == MNN.Halide_Type_Uint8 else "float32")
+        target = MNN.Tensor(empty.shape, kind, empty, MNN.Tensor_DimensionType_Caffe)
+        source.copyToHostTensor(target)
+        # A copy: what the tensor gives away is its own memory.
+        np.copyto(empty, target.getNumpyData())
+        return empty
+
+    def _resize(self, shapes: dict[str, tuple[int, ...]]) -> None:
+        # Should it fail, nothing is as it was.
+        self._shapes = {}
+        for name, target in self._inputs.items():
+            self._network.resizeTensor(target, shapes[name])
+        self._network.resizeSession(self._session)
+        outputs = [self._network.getSessionOutput(self._session, name) for name in self._names]
+        self._shapes, self._outputs = shapes, outputs
 
 
 _CONVERT = "import sys, _tools; _tools.mnnconvert(sys.argv)"

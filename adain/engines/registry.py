@@ -27,6 +27,7 @@ def load_stylizer(
     engine: str = "auto",
     pictures: int = 1,
     threads: int = 0,
+    lanes: int = 1,
 ) -> Stylizer:
     """Load weights into an engine.
 
@@ -36,6 +37,8 @@ def load_stylizer(
         engine: A key of `ENGINES`, or `"auto"`: see `resolve`.
         pictures: How many it is going to stylise, for `"auto"`.
         threads: How many the engine works with, but for Keras; 0: as many as it sees fit.
+        lanes: Pictures that may be processed at the same time, called from so many threads; each
+            takes memory. Of Keras 1.
 
     Returns:
         What has `encode_style` and `stylize`; of `"keras"`, a `StyleTransfer`.
@@ -64,7 +67,7 @@ def load_stylizer(
                 f"{preset.folder} has no {GRAPHS}: only Keras runs it. Use --engine keras."
             )
         try:
-            return ENGINES[chosen].load(preset, threads)
+            return ENGINES[chosen].load(preset, threads, lanes)
         except ImportError as error:
             raise EngineError(f"The engine {chosen} cannot be loaded ({error}).") from error
     except EngineError as error:

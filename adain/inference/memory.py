@@ -35,7 +35,7 @@ def choose_tile(
         room = free_memory() / 2 - taken
     else:
         room = limit - psutil.Process().memory_info().rss - taken
-    return stylizer.tile_for(*picture.shape[:2], room, regions=regions)
+    return stylizer.tile_for(*picture.shape[:2], room / stylizer.lanes, regions=regions)
 
 
 def free_memory() -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from adain.constants import NOISE
 from adain.imaging.palette import Palette, transport
 from adain.inference.photo import Look, Networks, Photo, Statistics, shrink
-from adain.inference.steady import Steady
+from adain.inference.steady import SteadyFrame
 from adain.inference.style_code import StyleCode
 
 ONE_PASS = 2**22
@@ -58,7 +58,7 @@ class Pass:
         content: np.ndarray,
         masks: Sequence[np.ndarray] | None,
         tile: int,
-        steady: Steady,
+        steady: SteadyFrame,
         progress: Progress | None,
     ):
         self._networks = networks

@@ -4,17 +4,42 @@ AdaIN takes a photo's means and deviations off and puts a style's on. Of two fra
 differ, they hardly differ; but the result depends on them everywhere at once, and so does it on
 what a decoder normalises with, and on the result's own palette. Here each of them is a running mean
 over the last frames, which begins again with every scene.
+
+Frames may be processed at the same time, in threads: where one needs what the ones before have
+measured, it waits for them, so that the result is that of one frame after the other.
 """
 
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 _LOOKS = 4
 """In a window, statistics that cost a pass of their own are measured so often."""
+
+
+class _Value(NamedTuple):
+    """A running mean, and when it was first and last measured."""
+
+    mean: np.ndarray
+    dtype: np.dtype
+    first: int
+    last: int
+
+
+class _Scene:
+    """What is known of the frames of one scene."""
+
+    def __init__(self, start: int):
+        self.start = start
+        self.values: dict[str, list[_Value]] = {}
+        # Frames that are not finished, and what each of them has had.
+        self.open: dict[int, set[str]] = {}
+        self.changed = threading.Condition()
 
 
 class Steady:
@@ -27,27 +52,82 @@ class Steady:
     Example:
         >>> steady = Steady(12)
         >>> for frame in frames:
-        ...     steady.next_frame()
-        ...     image = stylizer.stylize(frame, code, steady=steady)
+        ...     with steady.next_frame() as shared:
+        ...         image = stylizer.stylize(frame, code, steady=shared)
     """
 
     def __init__(self, window: float):
         self.window = window
-        self._every = max(1, round(window / _LOOKS))
         self._frame = -1
-        self._call = 0
-        self._values: dict[str, np.ndarray] = {}
-        self._kinds: dict[str, np.dtype] = {}
-        # When each was first and last measured.
-        self._first: dict[str, int] = {}
-        self._last: dict[str, int] = {}
+        self._scene = _Scene(0)
 
-    def next_frame(self, *, cut: bool = False) -> None:
-        """The next frame begins; with `cut`, so does a new scene."""
+    def next_frame(self, *, cut: bool = False) -> SteadyFrame:
+        """The next frame begins; with `cut`, so does a new scene.
+
+        Frames begin in order, and may be used in threads; later ones wait until it is closed.
+        """
         self._frame += 1
-        self._call = 0
         if cut or not self.window:
-            self._values.clear()
+            self._scene = _Scene(self._frame)
+        return SteadyFrame(self.window, self._scene, self._frame)
+
+    # === Resuming ===
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that is known, as arrays; no frame may be open."""
+        found = [
+            (f"{key}/{part}", value)
+            for key, values in sorted(self._scene.values.items())
+            for part, value in enumerate(values)
+        ]
+        times = [(value.first, value.last) for _, value in found]
+        return {
+            "names": np.array([name for name, _ in found], dtype=str),
+            "times": np.array([*times, (self._scene.start, self._frame)], "int64"),
+            "kinds": np.array([str(value.dtype) for _, value in found], dtype=str),
+            **{f"value{number}": value.mean for number, (_, value) in enumerate(found)},
+        }
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from what `state` gave."""
+        start, self._frame = map(int, state["times"][-1])
+        self._scene = _Scene(start)
+        for number, name in enumerate(map(str, state["names"])):
+            # In the order of their parts.
+            key = name.rpartition("/")[0]
+            kind = np.dtype(str(state["kinds"][number]))
+            value = _Value(state[f"value{number}"], kind, *map(int, state["times"][number]))
+            self._scene.values.setdefault(key, []).append(value)
+
+
+class SteadyFrame:
+    """What one frame has of the ones before, and leaves to the next ones.
+
+    Args:
+        window: As in `Steady`.
+        scene: What is known.
+        number: Of this frame.
+    """
+
+    def __init__(self, window: float, scene: _Scene, number: int):
+        self.window = window
+        self._scene, self._number = scene, number
+        self._every = max(1, round(window / _LOOKS))
+        self._call = 0
+        with scene.changed:
+            scene.open[number] = set()
+
+    def __enter__(self) -> SteadyFrame:
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """The frame is finished, or given up."""
+        with self._scene.changed:
+            self._scene.open.pop(self._number, None)
+            self._scene.changed.notify_all()
 
     def next_call(self) -> None:
         """The networks run again for the same frame: a pass, or another size."""
@@ -55,8 +135,12 @@ class Steady:
 
     def due(self, kind: str) -> bool:
         """Whether something that costs a pass of its own is to be measured in this frame."""
-        found = [key for key in self._values if key.startswith(f"{self._call}/{kind}/")]
-        return not found or any(self._frame - self._last[key] >= self._every for key in found)
+        if (self._number - self._scene.start) % self._every == 0:
+            return True
+        key = f"{self._call}/{kind}/0"
+        with self._scene.changed:
+            self._scene.changed.wait_for(lambda: key in self._scene.values or self._is_turn(key))
+            return key not in self._scene.values
 
     def hold(self, kind: str, number: int, values: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The smoothed form of what was measured in this frame.
@@ -69,49 +153,36 @@ class Steady:
         Returns:
             As many arrays, of the same shapes and types.
         """
-        found = []
-        for part, value in enumerate(values):
-            key = f"{self._call}/{kind}/{number}/{part}"
-            old = self._values.get(key)
-            if old is None or old.shape != np.shape(value):
-                self._first[key] = self._frame
-                new = np.asarray(value, "float64")
-            else:
-                # At first the plain mean: the first frame is not worth more than the next ones.
-                steps = self._frame - self._last[key]
-                age = self._frame - self._first[key]
-                share = max(1 - math.exp(-steps / self.window), steps / (age + 1))
-                new = old + min(share, 1) * (np.asarray(value, "float64") - old)
-            self._values[key], self._last[key] = new, self._frame
-            self._kinds[key] = np.asarray(value).dtype
-            found.append(new.astype(np.asarray(value).dtype))
-        return found
+        return self._take(kind, number, list(map(np.asarray, values)))
 
     def held(self, kind: str, number: int) -> list[np.ndarray]:
         """What `hold` gave last; only where `due` says that nothing is to be measured."""
-        key = f"{self._call}/{kind}/{number}"
-        parts = sum(name.startswith(f"{key}/") for name in self._values)
-        found = [self._values[f"{key}/{part}"] for part in range(parts)]
-        return [value.astype(self._kinds[f"{key}/{part}"]) for part, value in enumerate(found)]
+        return self._take(kind, number, None)
 
-    # === Resuming ===
+    def _take(self, kind: str, number: int, values: list[np.ndarray] | None) -> list[np.ndarray]:
+        key, scene = f"{self._call}/{kind}/{number}", self._scene
+        with scene.changed:
+            scene.changed.wait_for(lambda: self._is_turn(key))
+            found = scene.values.get(key, [])
+            if values is not None:
+                olds = found if len(found) == len(values) else [None] * len(values)
+                found = [self._mean(*pair) for pair in zip(olds, values, strict=True)]
+                scene.values[key] = found
+            if self._number in scene.open:
+                scene.open[self._number].add(key)
+            scene.changed.notify_all()
+        return [value.mean.astype(value.dtype) for value in found]
 
-    def state(self) -> dict[str, np.ndarray]:
-        """All that is known, as arrays."""
-        names = sorted(self._values)
-        times = [(self._first[name], self._last[name]) for name in names]
-        return {
-            "names": np.array(names, dtype=str),
-            "times": np.array([*times, (self._frame, 0)], "int64"),
-            "kinds": np.array([str(self._kinds[name]) for name in names], dtype=str),
-            **{f"value{number}": self._values[name] for number, name in enumerate(names)},
-        }
+    def _is_turn(self, key: str) -> bool:
+        """Whether all frames before have had something, or will not need it any more."""
+        frames = self._scene.open.items()
+        return all(key in had for number, had in frames if number < self._number)
 
-    def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from what `state` gave."""
-        self._values.clear()
-        for number, name in enumerate(map(str, state["names"])):
-            self._values[name] = state[f"value{number}"]
-            self._kinds[name] = np.dtype(str(state["kinds"][number]))
-            self._first[name], self._last[name] = map(int, state["times"][number])
-        self._frame = int(state["times"][-1][0])
+    def _mean(self, old: _Value | None, value: np.ndarray) -> _Value:
+        new, first = value.astype("float64"), self._number
+        if old is not None and old.mean.shape == value.shape:
+            # At first the plain mean: the first frame is not worth more than the next ones.
+            first, steps = old.first, self._number - old.last
+            share = max(1 - math.exp(-steps / self.window), steps / (self._number - first + 1))
+            new = old.mean + min(share, 1) * (new - old.mean)
+        return _Value(new, value.dtype, first, self._number)

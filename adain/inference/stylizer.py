@@ -15,7 +15,7 @@ from adain.inference import tiling
 from adain.inference.passes import Part, Pass, Progress
 from adain.inference.photo import Networks, Photo, Statistics
 from adain.inference.regions import Region, check_alpha, to_mask
-from adain.inference.steady import Steady
+from adain.inference.steady import Steady, SteadyFrame
 from adain.inference.style_code import StyleCode
 from adain.presets.architecture import Architecture
 
@@ -32,6 +32,9 @@ class Stylizer(ABC):
         fingerprint: The beginning of the encoder's SHA-256, "" if unknown; likewise.
         palette: The `palette` of `stylize` where none is given, in [0, 1].
     """
+
+    lanes = 1
+    """Pictures that it processes at the same time, called from so many threads."""
 
     _engine = "keras"
 
@@ -143,7 +146,7 @@ class Stylizer(ABC):
         *,
         palette: float | None = None,
         tile: int = 0,
-        steady: Steady | None = None,
+        steady: SteadyFrame | None = None,
         progress: Progress | None = None,
     ) -> np.ndarray:
         """Stylise a photo.
@@ -178,7 +181,7 @@ class Stylizer(ABC):
         *,
         palette: float | None = None,
         tile: int = 0,
-        steady: Steady | None = None,
+        steady: SteadyFrame | None = None,
         progress: Progress | None = None,
     ) -> np.ndarray:
         """Stylise parts of a photo, each in its own style; the rest stays as it is.
@@ -246,7 +249,7 @@ class Stylizer(ABC):
         masks: Sequence[np.ndarray] | None,
         palette: float | None,
         tile: int,
-        steady: Steady | None,
+        steady: SteadyFrame | None,
         progress: Progress | None,
     ) -> np.ndarray:
         for _, alpha in parts:
@@ -258,7 +261,9 @@ class Stylizer(ABC):
         content = check_picture(content, "content")
         codes = [(self._to_code(style, tile), alpha) for style, alpha in parts]
         styled = [Part(code, alpha, self._move(code, alpha, palette)) for code, alpha in codes]
-        once = Pass(self._networks, content, masks, tile, steady or Steady(0), progress)
+        once = Pass(
+            self._networks, content, masks, tile, steady or Steady(0).next_frame(), progress
+        )
         return once.run(styled)
 
     def _move(self, code: StyleCode, alpha: float, palette: float) -> float:

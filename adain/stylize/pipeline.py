@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from threading import RLock, Semaphore
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -17,7 +18,7 @@ from adain.imaging import io as imaging
 from adain.imaging.transparency import cover_hidden, has_hidden
 from adain.inference.multiscale import octaves, stylize_octaves, stylize_region_octaves
 from adain.inference.regions import Region
-from adain.inference.steady import Steady
+from adain.inference.steady import SteadyFrame
 from adain.inference.style_code import StyleCode
 from adain.inference.stylizer import Stylizer
 from adain.stylize.config import StylizeOptions
@@ -39,8 +40,8 @@ class StylizePipeline:
     cost no more than the networks' passes.
 
     Threads may share one pipeline, and pipelines one `stylizer`: the networks work on one picture
-    at a time, all else (reading, resizing, colours) runs side by side. It can be pickled; networks
-    are loaded again then.
+    at a time (or on as many as `stylizer.lanes` tells), all else (reading, resizing, colours) runs
+    side by side. It can be pickled; networks are loaded again then.
 
     Args:
         options: The controls; their defaults are those of the command line.
@@ -136,7 +137,7 @@ class StylizePipeline:
         photo: Planes,
         regions: Sequence[Region],
         *,
-        steady: Steady | None = None,
+        steady: SteadyFrame | None = None,
         progress: Progress | None = None,
         name: str = "photo",
     ) -> Planes:
@@ -242,7 +243,7 @@ class StylizePipeline:
         original: tuple[int, int],
         regions: Sequence[PreparedRegion],
         calls: _Progress,
-        steady: Steady | None = None,
+        steady: SteadyFrame | None = None,
     ) -> np.ndarray:
         """All passes on a photo that was resized and cut; it had the size `original` before."""
         photo, alpha = planes
@@ -264,7 +265,7 @@ class StylizePipeline:
         masks: Sequence[np.ndarray | None],
         codes: Sequence[StyleCode],
         calls: _Progress,
-        steady: Steady | None,
+        steady: SteadyFrame | None,
     ) -> np.ndarray:
         # All regions have one, or there is one region without.
         inside = [mask for mask in masks if mask is not None]
@@ -397,12 +398,13 @@ class _Progress:
         self._done += 1
 
 
-_LOCKS: WeakKeyDictionary[Stylizer, threading.RLock] = WeakKeyDictionary()
+_LOCKS: WeakKeyDictionary[Stylizer, AbstractContextManager] = WeakKeyDictionary()
 
 
-def _lock_of(stylizer: Stylizer) -> threading.RLock:
-    """One for all pipelines that share networks, which work on one picture at a time."""
-    return _LOCKS.setdefault(stylizer, threading.RLock())
+def _lock_of(stylizer: Stylizer) -> AbstractContextManager:
+    """One for all pipelines that share networks, which work on so many pictures at a time."""
+    lanes = stylizer.lanes
+    return _LOCKS.setdefault(stylizer, RLock() if lanes == 1 else Semaphore(lanes))
 
 
 def _rebuild(options: StylizeOptions, stylizer: Stylizer) -> StylizePipeline:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from adain.imaging.palette import Palette
 from adain.imaging.transparency import cover_hidden
 from adain.inference.memory import choose_tile
 from adain.inference.regions import Region, check_alpha
-from adain.inference.steady import Steady
+from adain.inference.steady import SteadyFrame
 from adain.inference.style_code import StyleCode, mix
 from adain.inference.stylizer import Stylizer
 from adain.presets.preset import Preset, available_presets
@@ -63,7 +64,9 @@ class Styles:
         networks: Held while it does.
     """
 
-    def __init__(self, options: StylizeOptions, stylizer: Stylizer, networks: threading.RLock):
+    def __init__(
+        self, options: StylizeOptions, stylizer: Stylizer, networks: AbstractContextManager
+    ):
         self._options = options
         self._stylizer = stylizer
         self._networks = networks
@@ -148,7 +151,7 @@ class Styles:
         regions: Sequence[PreparedRegion],
         photo: np.ndarray,
         masks: Sequence[np.ndarray | None],
-        steady: Steady | None = None,
+        steady: SteadyFrame | None = None,
         visible: np.ndarray | None = None,
     ) -> list[StyleCode]:
         """`mixed` for each region; of a clip's frames, those that follow the photo are smoothed."""

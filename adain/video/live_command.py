@@ -28,7 +28,7 @@ def live(config: LiveConfig) -> int:
     from adain.video.live import KEYS, LiveSession, Newest, camera_frames, timed_frames
     from adain.video.sources import ClipSource, open_clip
 
-    pipeline = StylizePipeline(config.options(), pictures=1000)
+    pipeline = StylizePipeline(config.options())
     session = LiveSession(
         pipeline,
         find_styles(config),

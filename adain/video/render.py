@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 
 from adain.imaging import io as imaging
 from adain.inference.regions import Region
-from adain.inference.steady import Steady
+from adain.inference.steady import Steady, SteadyFrame
 from adain.stylize.inputs import Planes
 from adain.stylize.pipeline import StylizePipeline
 from adain.video.clip import Clip, Frame, Part
@@ -44,6 +46,8 @@ class _Work:
     number: int
     frame: Frame
     motion: Motion = Motion(True)
+    regions: list[Region] = field(default_factory=list)
+    shared: SteadyFrame | None = None
     result: Planes | None = None
     state: dict[str, np.ndarray] | None = field(default=None)
 
@@ -74,6 +78,7 @@ class Renderer:
     ):
         self._pipeline, self._regions = pipeline, regions
         self._size, self._concat = size, concat
+        self._lanes = pipeline.stylizer.lanes
         self.clock = clock or Clock()
         self._steady = Steady(_SECONDS * stability * float(rate))
         self._motions = MotionEstimator(stability > 0)
@@ -84,7 +89,7 @@ class Renderer:
 
     def frame(self, frame: Frame) -> Frame:
         """The result of the next frame, all in this thread."""
-        work = self._look(_Work(0, self._fit(frame)))
+        work = self._begin(self._look(_Work(0, self._fit(frame))))
         return self._finish(self._stylize(work)).frame
 
     def run(
@@ -124,7 +129,7 @@ class Renderer:
         try:
             read = ahead(self._read(clip, part, reached.frames))
             looked = ahead(self._looked(read, reached.frames))
-            stylized = ahead(map(self._stylize, looked))
+            stylized = ahead(self._stylized(looked))
             finished = ahead(map(self._finish, stylized))
             return output.write(counted(finished))
         finally:
@@ -159,24 +164,48 @@ class Renderer:
             work.motion = self._motions.next(self._cropped(work.frame.colors))
         return work
 
+    def _stylized(self, items: Iterator[_Work]) -> Iterator[_Work]:
+        """All of them in order, as many at the same time as the networks take."""
+        waiting: deque[Future[_Work]] = deque()
+        pool = ThreadPoolExecutor(self._lanes)
+        try:
+            for work in items:
+                waiting.append(pool.submit(self._stylize, self._begin(work)))
+                ends = self._ends_segment(work.number)
+                # One more, so that no lane waits.
+                while waiting and (ends or len(waiting) > self._lanes):
+                    done = waiting.popleft().result()
+                    if ends and not waiting:
+                        done.state = self._state()
+                    yield done
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _begin(self, work: _Work) -> _Work:
+        """What must happen frame after frame."""
+        work.regions, present = self._regions_at(work.frame.time)
+        # What is smoothed belongs to certain regions.
+        cut = work.motion.cut or present != self._present
+        self._present = present
+        work.shared = self._steady.next_frame(cut=cut)
+        return work
+
     def _stylize(self, work: _Work) -> _Work:
-        with self.clock("network"):
+        with self.clock("network", 1 / self._lanes), work.shared as shared:
             frame = work.frame
-            regions, present = self._regions_at(frame.time)
-            # What is smoothed belongs to certain regions.
-            cut = work.motion.cut or present != self._present
-            self._present = present
-            self._steady.next_frame(cut=cut)
             planes = Planes(frame.colors, frame.alpha)
-            if regions:
-                work.result = self._pipeline.run_planes(planes, regions, steady=self._steady)
+            if work.regions:
+                work.result = self._pipeline.run_planes(planes, work.regions, steady=shared)
             else:
                 alpha = None if frame.alpha is None else self._cropped(frame.alpha)
                 work.result = Planes(self._cropped(frame.colors), alpha)
-            if self._ends_segment(work.number):
-                work.state = {f"steady/{k}": v for k, v in self._steady.state().items()}
-                work.state["present"] = np.array(present, bool)
         return work
+
+    def _state(self) -> dict[str, np.ndarray]:
+        state = {f"steady/{name}": value for name, value in self._steady.state().items()}
+        return state | {"present": np.array(self._present, bool)}
 
     def _finish(self, work: _Work) -> Finished:
         colors, alpha = work.result

@@ -11,6 +11,7 @@ from adain.files import remove_leftovers
 from adain.imaging import io as imaging
 from adain.inference.stylizer import Stylizer
 from adain.outcomes import reason_of
+from adain.presets.preset import Preset
 from adain.stylize.history import History
 from adain.stylize.inputs import Lazy, StyleMix, fitted_size, source_style
 from adain.stylize.pipeline import StylizePipeline
@@ -73,8 +74,7 @@ def render_clips(
         stylizer: Networks that are loaded already.
     """
     options = {item: getattr(config, item) for item in _OPTIONS}
-    # Clips are many pictures, for the choice of an engine.
-    pipeline = StylizePipeline(stylizer=stylizer, pictures=1000, **options)
+    pipeline = StylizePipeline(stylizer=stylizer or _load_networks(config), **options)
     for clip in planned:
         outcome = ClipOutcome(
             str(clip.content), " + ".join(map(str, clip.result.styles)), str(clip.output)
@@ -89,6 +89,20 @@ _OPTIONS = (
     "refine", "feather", "tile", "max_memory", "max_pixels",
 )  # fmt: skip
 """Options of the pipeline; the others concern pictures' sizes, and are ours."""
+_MOST_LANES = 8
+"""Frames that are processed at the same time, at most: each takes memory."""
+
+
+def _load_networks(config: VideoConfig) -> Stylizer:
+    """Small networks work on a frame for each core: they gain less by sharing one."""
+    from adain.engines.engine import count_cores
+    from adain.engines.registry import load_stylizer
+
+    preset = Preset.load(config.checkpoint)
+    if not preset.architecture.small:
+        return load_stylizer(preset, config.engine)
+    lanes = min(count_cores(), _MOST_LANES)
+    return load_stylizer(preset, config.engine, threads=1, lanes=lanes)
 
 
 class _Job:

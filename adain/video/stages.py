@@ -88,13 +88,13 @@ class Clock:
         self.started = time.perf_counter()
 
     @contextlib.contextmanager
-    def __call__(self, work: str) -> Iterator[None]:
-        """Count the time inside as some work."""
+    def __call__(self, work: str, share: float = 1.0) -> Iterator[None]:
+        """Count the time inside, or a share of it, as some work."""
         start = time.perf_counter()
         try:
             yield
         finally:
-            self._add(work, time.perf_counter() - start)
+            self._add(work, share * (time.perf_counter() - start))
 
     @contextlib.contextmanager
     def pause(self, work: str) -> Iterator[None]:
