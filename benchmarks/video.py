@@ -106,7 +106,7 @@ def measure_steady(options: argparse.Namespace, folder: Path) -> dict:
 
     from adain.stylize.pipeline import StylizePipeline
 
-    pipeline = StylizePipeline(checkpoint=options.preset, engine=options.engine, pictures=1000)
+    pipeline = StylizePipeline(checkpoint=options.preset, engine=options.engine)
     distance = StyleMeter()
     report = {}
     for kind in options.kinds:
@@ -248,7 +248,7 @@ def measure_speed(options: argparse.Namespace, folder: Path) -> dict:
     size = tuple(options.size)
     clip = folder / "clip.mp4"
     write_clip(clip, size, options.count)
-    pipeline = StylizePipeline(checkpoint=options.preset, engine=options.engine, pictures=1000)
+    pipeline = StylizePipeline(checkpoint=options.preset, engine=options.engine)
     frames = MovingClip("pan", photo("temple"), photo("cat"), size, 25).frames
     pipeline.run(frames[0], "blue-river")
     rates: dict[str, list[float]] = {"network": [], "plain": [], "steady": []}

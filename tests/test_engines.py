@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -304,6 +305,44 @@ def test_graphs_that_give_something_else(
     with pytest.raises(EngineError, match=rf"{engine} cannot run .*{name}.*graphs\.json") as found:
         load_stylizer(tiny_preset, engine).stylize(picture(32, 48), picture(32, 32), palette=0)
     assert "expected" in str(found.value) and "\n" not in str(found.value)
+
+
+def test_lanes_work_at_the_same_time_and_give_the_same(compact, picture):
+    """Whichever lane a picture comes to, and although the first ones were of other sizes."""
+    need("onnxruntime")
+    from adain.engines import mnn, onnxruntime
+    from adain.presets.preset import Preset
+
+    met = []
+
+    class Meeting(onnxruntime.OnnxRuntimeStylizer):
+        def _load(self, name):
+            run = super()._load(name)
+
+            def meet(feeds):
+                if name == "encode" and len(met) > 1:
+                    # Broken, if the other one does not come.
+                    barrier.wait(timeout=20)
+                met.append(name)
+                return run(feeds)
+
+            return meet
+
+    pictures = [picture(48, 64, seed=seed) for seed in range(6)]
+    style = picture(64, 48, seed=9)
+    preset = Preset.load(compact)
+    barrier = threading.Barrier(2)
+    for kind, base in (
+        (Meeting, onnxruntime.OnnxRuntimeStylizer),
+        (mnn.MnnStylizer, mnn.MnnStylizer),
+    ):
+        alone, several = base(preset, threads=1), kind(preset, threads=1, lanes=2)
+        code, same = alone.encode_style(style), several.encode_style(style)
+        np.testing.assert_array_equal(code.means[-1], same.means[-1])
+        with ThreadPoolExecutor(2) as pool:
+            found = list(pool.map(several.stylize, pictures, [code] * len(pictures)))
+        for photo, result in zip(pictures, found, strict=True):
+            assert levels(result, alone.stylize(photo, code)) == 0
 
 
 # === MNN ===

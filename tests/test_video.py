@@ -302,13 +302,14 @@ def test_content_size_and_concat(video, make_clip, tmp_path):
     assert Read(tmp_path / "cut.mp4").size == (48, 96)
 
 
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
 @pytest.mark.parametrize(
     ("degrees", "mirrored"),
     [(0, False), (90, False), (-90, False), (180, False), (0, True), (90, True)],
 )
-def test_turned_clips_are_upright(make_clip, tmp_path, degrees, mirrored):
+def test_turned_clips_are_upright(make_clip, tmp_path, degrees, mirrored, codec):
     """As players turn them; phones film like this."""
-    clip = make_clip(tmp_path / "clip.mp4", 3, size=(48, 64))
+    clip = make_clip(tmp_path / "clip.mp4", 3, size=(48, 64), codec=codec)
     with av.open(str(clip)) as source, av.open(str(tmp_path / "turned.mp4"), "w") as out:
         copy = out.add_stream_from_template(source.streams.video[0])
         copy.set_display_rotation(
@@ -558,6 +559,26 @@ def test_a_run_that_stops_goes_on(video, make_clip, tmp_path, monkeypatch):
         np.testing.assert_array_equal(
             imaging.load_image(tmp_path / path.name), imaging.load_image(path)
         )
+
+
+def test_frames_side_by_side_give_what_they_give_one_by_one(
+    make_clip, make_compact, gallery, tmp_path, monkeypatch, exact
+):
+    """With all that one frame has of the ones before, and the state after each segment."""
+    from adain.engines import engine
+    from adain.video import render
+
+    monkeypatch.setattr(render, "SEGMENT", 0)
+    make_compact().save_to_preset(tmp_path / "preset")
+    clip = make_clip(tmp_path / "clip.mp4", 20)
+    found = []
+    for cores in (1, 3):
+        monkeypatch.setattr(engine, "count_cores", lambda cores=cores: cores)
+        words = [clip, "--style", gallery[1] / "x.png", "--checkpoint", tmp_path / "preset"]
+        words += ["-o", tmp_path / f"{cores}.mp4", "--quiet", "--palette", "1"]
+        assert cli.main(["video", *map(str, words)]) == 0
+        found.append((tmp_path / f"{cores}.mp4").read_bytes())
+    assert found[0] == found[1]
 
 
 @pytest.mark.slow

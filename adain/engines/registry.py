@@ -81,8 +81,8 @@ def resolve(engine: str, architecture: Architecture | None = None, pictures: int
     """What `"auto"` means on this machine.
 
     Keras where there is a GPU. Else MNN, which starts fastest, and needs half the time of the
-    others for the full-width network. But while it runs, no Python does: for many pictures and
-    small networks that costs more than OpenVINO's start (`benchmarks/versus.py`).
+    others for the full-width network. For many pictures and small networks OpenVINO makes up
+    for its slower start (`benchmarks/versus.py`).
 
     Args:
         engine: A key of `ENGINES`, or `"auto"`.
