@@ -274,10 +274,9 @@ COMMANDS = {
         "adain.evaluation.config:EvaluateConfig",
     ),
     "export": Command(
-        "Write weights as ONNX files, for other programs.",
+        "Write weights as files for other programs.",
         "adain.export.command:run",
         "adain.export.config:ExportConfig",
-        extra="export",
     ),
     "presets": Command("List the weights that come with the package.", "adain.presets.command:run"),
 }

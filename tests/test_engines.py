@@ -360,7 +360,7 @@ def test_mnn_files_are_made_once(compact, cache, monkeypatch, tmp_path, picture)
     first = load_stylizer(compact, "mnn").stylize(content, style)
     cached = sorted((tmp_path / "cache").iterdir())
     assert [path.suffix for path in cached] == [".mnn", ".mnn"]
-    monkeypatch.setattr(mnn_engine, "_convert_to_mnn", None)
+    monkeypatch.setattr(mnn_engine, "convert_to_mnn", None)
     assert levels(load_stylizer(compact, "mnn").stylize(content, style), first) == 0
     # 16 bits have graphs of their own.
     with pytest.raises(EngineError, match="mnn cannot run the graph 'encode_float' "):

@@ -11,6 +11,7 @@ import pytest
 from adain import cli
 from adain.imaging.io import load_image, read_history, resize_image, save_image
 from adain.imaging.palette import FLOOR, MAX_GAIN, Palette, mix_palettes, recolor, transport
+from adain.imaging.transport import transport_rows
 from adain.inference import passes
 from adain.inference.regions import Region
 from adain.inference.style_code import StyleCode, mix
@@ -503,3 +504,27 @@ def test_cards_show_their_palette(place, capsys):
     assert cli.main(["styles", "show", str(card), "--json", *words]) == 0
     shown = json.loads(capsys.readouterr().out)["palette"]
     assert shown["mean"] == expected and len(shown["deviations"]) == 3
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 1])
+def test_transport_in_products_alone(share):
+    """What graphs of other runtimes compute is the map that `transport` finds."""
+    rng = np.random.default_rng(0)
+    # Of one colour, of one direction, weak and strong.
+    spreads = [np.zeros((3, 3)), np.outer([0.3, 0.2, 0.1], [1, 0, 0])]
+    spreads += [rng.normal(0, scale, (3, 3)) for scale in (0.003, 0.03, 0.2, 0.2, 0.2)]
+    palettes = [
+        Palette(rng.random(3).astype("float32"), (spread @ spread.T).astype("float32"))
+        for spread in spreads
+    ]
+    colors = rng.random((50, 3)).astype("float32")
+    for source in palettes:
+        for target in palettes:
+            expected = transport(source, target, share)
+            parts = [
+                (palette.mean[None].astype("float32"), palette.covariance.astype("float32"))
+                for palette in (source, target)
+            ]
+            matrix, offset = transport_rows(*parts, np.full((1, 1), share, "float32"), np.transpose)
+            wanted = colors @ expected[:, :3].T + expected[:, 3]
+            np.testing.assert_allclose(colors @ matrix + offset, wanted, atol=0.4 / 255)

@@ -94,12 +94,10 @@ def mean_loss(taps, targets):
     )
 
 
-def write_summary(preset, folder):
+def write_summary(preset, graphs, weights):
     found = Preset.load(preset)
-    (found.folder.parent / folder).mkdir(parents=True)
-    text = json.dumps({part: sorted(found.read_weights(part)) for part in ("encoder", "decoder")})
-    (found.folder.parent / folder / "summary.json").write_text(text)
-    return {"summary.json": ""}
+    names = {part: sorted(found.read_weights(part)) for part in ("encoder", "decoder")}
+    yield "deep/summary.json", json.dumps(names | {"graphs": graphs, "weights": weights}).encode()
 
 
 @dataclass(frozen=True)
@@ -196,8 +194,9 @@ def test_export_format(register, tiny_preset, tmp_path, capsys):
     register(EXPORT_FORMATS, "summary", ExportFormat("names", f"{HERE}:write_summary"))
     words = ["--checkpoint", str(tiny_preset), "--out-path", str(tmp_path / "names")]
     assert cli.main(["export", "--format", "summary", *words]) == 0
-    names = json.loads((tmp_path / "names" / "summary.json").read_text())
+    names = json.loads((tmp_path / "names" / "deep" / "summary.json").read_text())
     assert "conv1_1/kernel" in names["encoder"]
+    assert names["graphs"] == ["style", "stylize"] and names["weights"] == "float32"
     assert "written: " in capsys.readouterr().err
     assert cli.main(["export", "--format", "sumary", *words]) == 2
 

@@ -55,7 +55,7 @@ class MnnStylizer(GraphStylizer):
             with contextlib.ExitStack() as stack:
                 if not path.is_file():
                     folder = stack.enter_context(tempfile.TemporaryDirectory())
-                    made = _convert_to_mnn(self._graphs.to_onnx(name), Path(folder))
+                    made = convert_to_mnn(self._graphs.to_onnx(name), Path(folder))
                     try:
                         write_file(path, made.read_bytes())
                     except OSError:
@@ -120,10 +120,16 @@ _CONVERT = "import sys, _tools; _tools.mnnconvert(sys.argv)"
 """Not `MNN.tools.mnnconvert`, which installs a package and reports to its makers."""
 
 
-def _convert_to_mnn(content: bytes, folder: Path) -> Path:
+def convert_to_mnn(content: bytes, folder: Path, half: bool = False) -> Path:
+    """An ONNX file's contents to a file of MNN in a folder, with weights in half precision or not.
+
+    Raises:
+        RuntimeError: If MNN's converter cannot.
+    """
     source, target = folder / "graph.onnx", folder / "graph.mnn"
     source.write_bytes(content)
     words = ["-f", "ONNX", "--modelFile", source, "--MNNModel", target, "--bizCode", "adain"]
+    words += ["--fp16"] * half
     # In a process of its own: its protobuf and TensorFlow's do not get along.
     subprocess.run([sys.executable, "-c", _CONVERT, *map(str, words)], capture_output=True)
     if not target.is_file():

@@ -15,7 +15,7 @@ from adain.inference.regions import Shares, bounding_box
 from adain.presets.architecture import Architecture
 
 _BAND = 256
-_SAMPLES = 2**16
+SAMPLES = 2**16
 """Pixels of a result that its palette is taken from: more do not change a grey level of it."""
 _ALL = (slice(None), slice(None))
 
@@ -166,7 +166,7 @@ class Photo:
         if self._shares is None:
             # Of every n-th pixel of every n-th row; in a region there may be few.
             (picture,) = (picture[self._box] for picture in pictures)
-            step = max(1, math.isqrt(picture.shape[0] * picture.shape[1] // _SAMPLES))
+            step = max(1, math.isqrt(picture.shape[0] * picture.shape[1] // SAMPLES))
             return [Palette.of(picture[::step, ::step])]
         shares = self._share(*_ALL)
         return [

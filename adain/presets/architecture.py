@@ -47,6 +47,8 @@ class Architecture:
     """Added to the variances of the style code."""
     normalized: bool = False
     """Whether the decoder normalises its features, with statistics of all of a picture."""
+    quantizes: bool = False
+    """Whether pictures stay within 2 grey levels on average with 8-bit weights, as measured."""
 
     def bytes_for(self, engine: str) -> int:
         """Bytes that an engine takes for each pixel of a tile; of an unmeasured one, the most."""
@@ -95,6 +97,7 @@ ARCHITECTURES = {
             # large.
             epsilon=1e-2,
             normalized=True,
+            quantizes=True,
         ),
     )
 }

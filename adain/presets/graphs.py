@@ -26,7 +26,7 @@ OPSET = 17
 IR_VERSION = 8
 
 # Numbers of ONNX's own enumerations, TensorProto.DataType and AttributeProto.AttributeType.
-_TYPES = {"float32": 1, "uint8": 2, "int64": 7, "float16": 10}
+_TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int64": 7, "float16": 10}
 _FLOAT, _INT, _STRING, _FLOATS, _INTS = 1, 2, 3, 6, 7
 
 _VERSION = "1"
@@ -103,7 +103,8 @@ class Graph:
 
         Args:
             name: What the file calls the graph.
-            arrays: The weights, by the names in `weights`.
+            arrays: The weights, by the names in `weights`; all but int8 are written in half
+                precision.
 
         Raises:
             ValueError: If a weight is missing or has another shape.
@@ -118,7 +119,8 @@ class Graph:
             if sorted(axes) != list(range(array.ndim)) or array.size != np.prod(shape, dtype=int):
                 raise ValueError(f"{weight} must fit the shape {shape}, received {array.shape}")
             array = array.transpose(axes).reshape(shape)
-            tensors.append(_tensor(tensor, array.astype("float16", copy=False)))
+            kind = array.dtype if array.dtype == np.int8 else "float16"
+            tensors.append(_tensor(tensor, array.astype(kind, copy=False)))
         graph = _message(
             *((1, _node(*node)) for node in self.nodes),
             (2, name),
@@ -174,6 +176,18 @@ class PresetGraphs:
         sums = map(self._preset.sum_of, (GRAPHS, *weights))
         return hashlib.sha256(" ".join([_VERSION, name, *sums]).encode()).hexdigest()[:32]
 
+    def read_weights(self, parts: Sequence[str] = PARTS) -> dict[str, np.ndarray]:
+        """The weights of networks, by the names that graphs know them by.
+
+        Raises:
+            PresetError: If a weight file is damaged.
+        """
+        return {
+            f"{part}/{weight}": array
+            for part in parts
+            for weight, array in self._preset.read_weights(part).items()
+        }
+
     def to_onnx(self, name: str) -> bytes:
         """A graph with its weights, as the contents of an ONNX file.
 
@@ -181,10 +195,7 @@ class PresetGraphs:
             PresetError: If a weight file is damaged or does not belong to the graph.
         """
         self._check(name)
-        arrays = {}
-        for part in self._parts[name]:
-            found = self._preset.read_weights(part)
-            arrays |= {f"{part}/{weight}": array for weight, array in found.items()}
+        arrays = self.read_weights(self._parts[name])
         try:
             return self.graphs[name].to_onnx(name, arrays)
         except _DAMAGED as error:
