@@ -29,6 +29,19 @@ def model(request):
     return StyleTransfer.from_preset(request.param)
 
 
+@pytest.fixture(scope="module", params=available_presets())
+def stylizer(request):
+    """On the quickest engine, whose pictures are Keras' own: `test_engines.py`."""
+    return load_stylizer(request.param, "mnn")
+
+
+@pytest.fixture(scope="module")
+def codes(stylizer, tool):
+    """Styles by their names, encoded once."""
+    names = (*STYLES, "stained_glass")
+    return {name: stylizer.encode_style(tool.load(f"styles/{name}.jpg")) for name in names}
+
+
 @pytest.mark.parametrize("preset", available_presets())
 def test_checksums(root, preset):
     folder = root / "weights" / preset
@@ -84,11 +97,11 @@ def test_alpha_0_keeps_the_photo(model, tool, photo, least=0.5):
     assert correlation > least
 
 
-def test_styles_show(model, tool):
+def test_styles_show(stylizer, codes, tool):
     """Colourful, full of contrast, and different for each style."""
     content = tool.load("inputs/cat.jpg")
     styles = [tool.load(f"styles/{name}.jpg") for name in STYLES]
-    outputs = [model.stylize(content, style) for style in styles]
+    outputs = [stylizer.stylize(content, codes[name]) for name in STYLES]
     assert judge(outputs, styles) == ""
     for i, output in enumerate(outputs):
         # Its mean colour is nearer to its own style's than to the average of the others'.
@@ -97,17 +110,16 @@ def test_styles_show(model, tool):
 
 
 @pytest.mark.parametrize("grey", [16, 128, 240])
-def test_flat_areas_get_no_pattern(model, tool, grey):
+def test_flat_areas_get_no_pattern(stylizer, codes, tool, grey):
     """Neither a weave of the last layers nor, where all is flat, enlarged rounding errors."""
     photo = tool.load("inputs/cat.jpg")[:256, :256]
     flat = np.full_like(photo, grey)
     beside = np.hstack([flat, photo])
-    for name in (*STYLES, "stained_glass"):
-        style = tool.load(f"styles/{name}.jpg")
+    for name, style in codes.items():
         # Farther from the photo than its strokes reach.
-        found = model.stylize(beside, style)[:, :96]
+        found = stylizer.stylize(beside, style)[:, :96]
         assert max(pattern(found, period) for period in (4, 8)) < 1, name
-        assert model.stylize(flat, style).std(axis=(0, 1)).max() < 1, name
+        assert stylizer.stylize(flat, style).std(axis=(0, 1)).max() < 1, name
 
 
 @pytest.fixture(scope="module")
