@@ -16,7 +16,9 @@ from adain.export.command import export
 from adain.export.config import ExportConfig
 from adain.export.formats import EXPORT_FORMATS
 from adain.export.quantize import quantize
+from adain.extras import choose_backend
 from adain.imaging.io import load_image, save_image
+from adain.inference.style_code import StyleCode
 from adain.networks.model import StyleTransfer
 from adain.options import UsageError
 from adain.presets.graphs import Graph
@@ -132,6 +134,50 @@ def test_pictures_are_keras_own(format, exported, run_example, expected, picture
         content = picture(*size, seed=1)
         found = run_example(format, folder, content, style_of(style), alpha, palette)
         assert levels(found, expected[name]).max() <= 1, name
+
+
+def test_codes_are_those_of_style_cards(preset, model, exported, picture, tmp_path):
+    """What `style` gives is what a card holds, and `stylize` takes either."""
+    need("onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    folder = exported("onnx")
+    style, stylize = (
+        onnxruntime.InferenceSession(folder / f"{name}.onnx") for name in ("style", "stylize")
+    )
+    content, flat = picture(40, 56), np.full((33, 20, 3), (10, 240, 90), "uint8")
+    for image in (picture(50, 41, seed=2), flat):
+        model.encode_style(image).save(tmp_path / "card.npz")
+        card = StyleCode.load(tmp_path / "card.npz")
+        feeds = {
+            "style_mean": np.concatenate(card.means),
+            "style_std": np.concatenate(card.stds),
+            "palette_mean": card.palette.mean.astype("float32"),
+            "palette_covariance": card.palette.covariance.astype("float32"),
+        }
+        names = [output.name for output in style.get_outputs()]
+        assert names == list(feeds)
+        for name, value in zip(names, style.run(names, {"style": image[None]}), strict=True):
+            assert value.dtype == np.float32
+            np.testing.assert_allclose(value, feeds[name], rtol=1e-3, atol=1e-4)
+        feeds |= {"content": content[None]}
+        feeds |= {name: np.ones(1, "float32") for name in ("alpha", "palette")}
+        found = stylize.run(None, feeds)[0][0]
+        assert levels(found, model.stylize(content, card, palette=1)).max() <= 1
+
+
+@pytest.mark.slow
+def test_saved_models_hold_what_they_use_once(tiny_preset, tmp_path):
+    """Keras' own `export` stores the decoder with `style`, and all weights twice with `stylize`."""
+    tf = pytest.importorskip("tensorflow")
+    if choose_backend() != "tensorflow":
+        pytest.skip("SavedModels are written on TensorFlow")
+    settings = {"format": "saved_model", "graphs": "style", "out_path": str(tmp_path / "out")}
+    list(export(ExportConfig(str(tiny_preset), **settings)))
+    reader = tf.train.load_checkpoint(str(tmp_path / "out/style/variables/variables"))
+    shapes = [shape for name, shape in reader.get_variable_to_shape_map().items() if shape]
+    encoder = StyleTransfer.from_preset(tiny_preset).encoder
+    stored = sorted(tuple(shape) for shape in shapes)
+    assert stored == sorted(tuple(weight.shape) for weight in encoder.weights)
 
 
 @pytest.mark.parametrize("format", ["onnx", "openvino"])
