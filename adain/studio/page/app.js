@@ -3,6 +3,8 @@
 import * as api from "./api.js";
 import { addOwn, addShipped, drawGallery, removeOwn, styles } from "./gallery.js";
 import { drawAreas, setUpAreas } from "./areas.js";
+import { watchFiles } from "./files.js";
+import { say } from "./messages.js";
 import { MixPad } from "./mixpad.js";
 import { currentSettings, refresh, restart, watch } from "./preview.js";
 import { clearHistory, keepSoon, outdate, paint, watchResults } from "./results.js";
@@ -16,23 +18,6 @@ const COLORS = {
 };
 
 // === Messages ===
-
-function say(text, wrong = false) {
-  const toast = document.createElement("div");
-  toast.className = wrong ? "toast wrong" : "toast";
-  const words = document.createElement("span");
-  words.textContent = text;
-  const close = document.createElement("button");
-  close.type = "button";
-  close.textContent = "×";
-  close.setAttribute("aria-label", "Close the message");
-  close.addEventListener("click", () => toast.remove());
-  toast.append(words, close);
-  // What is said again is shown once.
-  const others = [...$("toasts").children].filter((one) => one.firstChild.textContent !== text);
-  $("toasts").replaceChildren(...others.slice(-2), toast);
-  setTimeout(() => toast.remove(), wrong ? 12000 : 5000);
-}
 
 const failed = (error) => say(error.message, true);
 
@@ -221,45 +206,10 @@ $("copy").addEventListener("click", async () => {
 
 // === Files in ===
 
-const pictures = (list) => [...(list ?? [])].filter((file) => file instanceof File);
-
-$("choose-photo").addEventListener("click", () => $("photo-file").click());
-$("new-photo").addEventListener("click", () => $("photo-file").click());
+watchFiles({ takePhoto, takeStyles, hasPhoto: () => Boolean(state.photo) });
 $("use-sample").addEventListener("click", async () => {
   const blob = await (await fetch("sample.jpg")).blob();
   takePhoto(new File([blob], "sample.jpg", { type: blob.type }));
-});
-for (const [id, take] of [["photo-file", (files) => takePhoto(files[0])], ["style-file", takeStyles]]) {
-  $(id).addEventListener("change", () => {
-    const files = pictures($(id).files);
-    $(id).value = "";
-    if (files.length) take(files);
-  });
-}
-for (const [id, take] of [["stage", (files) => takePhoto(files[0])], ["panel", takeStyles]]) {
-  const place = $(id);
-  place.addEventListener("dragover", (event) => { event.preventDefault(); place.classList.add("over"); });
-  place.addEventListener("dragleave", (event) => place.contains(event.relatedTarget) || place.classList.remove("over"));
-  place.addEventListener("drop", (event) => {
-    event.preventDefault();
-    place.classList.remove("over");
-    const files = pictures(event.dataTransfer.files);
-    if (files.length) take(files);
-    else say("That was no file. Drop a picture from a folder.", true);
-  });
-}
-for (const name of ["dragover", "drop"]) addEventListener(name, (event) => event.preventDefault());
-addEventListener("paste", (event) => {
-  const files = pictures(event.clipboardData.files);
-  if (!files.length) return;
-  if (!state.photo) { takePhoto(files[0]); return; }
-  const dialog = $("pasted");
-  dialog.returnValue = "";
-  dialog.addEventListener("close", () => {
-    if (dialog.returnValue === "photo") takePhoto(files[0]);
-    if (dialog.returnValue === "style") takeStyles(files);
-  }, { once: true });
-  dialog.showModal();
 });
 
 // === Start ===

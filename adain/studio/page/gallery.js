@@ -8,11 +8,8 @@ const title = (name) => {
 };
 
 export function addShipped(list) {
-  for (const { name, card } of list) {
-    styles.push({
-      key: name, title: title(name), card, own: false,
-      thumb: `/api/styles/${encodeURIComponent(name)}`,
-    });
+  for (const { name, thumb = `/api/styles/${encodeURIComponent(name)}`, ...about } of list) {
+    styles.push({ key: name, title: title(name), own: false, thumb, ...about });
   }
 }
 
