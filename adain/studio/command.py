@@ -18,16 +18,24 @@ _HOST = "127.0.0.1"
 
 def studio(config: StudioConfig) -> int:
     """Serve the page until it is interrupted."""
+    # First, because loading takes longer than to find that the port is in use.
+    with listen(config.port) as listening:
+        _serve(config, _make_app(config), listening)
+    return DONE
+
+
+def _make_app(config: StudioConfig):
+    if config.static:
+        from adain.studio.static import make_static_app
+
+        return make_static_app(config.static)
     from adain.engines import registry as engines
     from adain.studio.server import make_app
     from adain.studio.studio import Studio
 
-    # First, because loading takes longer than to find that the port is in use.
-    with listen(config.port) as listening:
-        if engines.resolve(config.engine) == "keras":
-            load_backend()
-        _serve(config, make_app(Studio(config)), listening)
-    return DONE
+    if engines.resolve(config.engine) == "keras":
+        load_backend()
+    return make_app(Studio(config))
 
 
 def _serve(config: StudioConfig, app, listening: socket.socket) -> None:

@@ -23,6 +23,12 @@ class StudioConfig:
         "adain_fast", "weights: a preset's name, its folder, or a training folder"
     )
     engine: str = shared("engine")
+    static: str = flag(
+        "",
+        "serve the page that stylises in the browser alone, from this folder (without a folder: "
+        "web/dist, which `make web` builds); flags about styles, weights and tabs are of no use",
+        const="web/dist",
+    )
     port: int = flag(
         8765, "port of 127.0.0.1 to listen on (0: any free one)", limits=Range(least=0, most=65535)
     )

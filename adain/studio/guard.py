@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
@@ -10,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _LOCAL = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 
-_HEADERS = {
+HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
         "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -23,6 +24,19 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
+"""For the studio's page."""
+
+STATIC_HEADERS = HEADERS | {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; "
+        "style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
+        "connect-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    # Isolated from other origins, a page may share memory between threads.
+    "cross-origin-embedder-policy": "require-corp",
+    "permissions-policy": "camera=(self), geolocation=(), microphone=(), interest-cohort=()",
+}
+"""For the page that stylises in the browser: networks, a worker, a camera."""
 
 
 class Guard:
@@ -32,10 +46,15 @@ class Guard:
     get around the same-origin policy (DNS rebinding). Requests that a browser sends for another
     site are recognised by Origin and Sec-Fetch-Site. Programs that send neither, such as curl, are
     served.
+
+    Args:
+        app: What answers.
+        headers: For each answer.
     """
 
-    def __init__(self, app: ASGIApp):
+    def __init__(self, app: ASGIApp, headers: Mapping[str, str] = HEADERS):
         self._app = app
+        self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -48,7 +67,7 @@ class Guard:
         async def confined(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in self._headers.items():
                     headers[name] = value
                 headers.setdefault("cache-control", "no-store")
             await send(message)
