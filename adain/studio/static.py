@@ -29,4 +29,6 @@ def make_static_app(folder: str | Path) -> Starlette:
             f"project's folder, which writes {BUILT}. Received: static={str(folder)!r}"
         )
     guard = [Middleware(Guard, headers=STATIC_HEADERS)]
-    return Starlette(routes=[Mount("/", StaticFiles(directory=folder, html=True))], middleware=guard)
+    return Starlette(
+        routes=[Mount("/", StaticFiles(directory=folder, html=True))], middleware=guard
+    )

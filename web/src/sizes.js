@@ -2,15 +2,16 @@
 
 import { sizeByPixels } from "./pictures.js";
 
-/** WebAssembly has 4 GB of memory; networks take about 300 bytes for each pixel. */
-const MOST = 8e6;
-const SMALLER = [4e6, 2e6, 1e6, 0.5e6];
+/** Networks take about 140 bytes for each pixel, of the 4 GB that WebAssembly can have. */
+const MOST = 16e6;
+const EACH_GIGABYTE = 2e6;
+const SMALLER = [8e6, 4e6, 2e6, 1e6, 0.5e6];
 
 /** Pixels up to which this machine can be expected to paint. */
 export function mostPixels() {
-  // In gigabytes, rounded; browsers that do not tell get half.
+  // Of the machine, in gigabytes, up to 8; not all browsers tell.
   const memory = navigator.deviceMemory ?? 4;
-  return Math.min(MOST, memory * 1e6);
+  return Math.min(MOST, memory * EACH_GIGABYTE);
 }
 
 /** Sizes to choose from, the largest first: `[width, height]`. */
