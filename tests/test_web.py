@@ -118,7 +118,8 @@ def open_page(browser, at, **options):
 @pytest.fixture(scope="module")
 def page(browser, address):
     """One tab for tests that leave it with a photo."""
-    page = open_page(browser, address, permissions=["camera"])
+    page = open_page(browser, f"{address}?threads=2", permissions=["camera"])
+    expect(page.locator("#engine")).to_contain_text("WebAssembly, 2 threads")
     yield page
     page.context.close()
 

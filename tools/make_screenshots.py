@@ -2,7 +2,7 @@
 
     python tools/make_screenshots.py --out docs
 
-`studio.jpg`: the page on a desktop. `studio_area.jpg`: an area with a style of its own.
+`web.jpg` and `web_phone.jpg`: the page of `make web`, if it is built. `studio.jpg`: the page on a desktop. `studio_area.jpg`: an area with a style of its own.
 `studio_phone.jpg`: a phone, in the dark. Needs Chromium and the extras `studio` and `test`.
 """
 

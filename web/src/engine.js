@@ -3,11 +3,14 @@
 const LOST = "The networks stopped; the picture may need more memory than this browser has. Choose a smaller size.";
 
 export class Engine {
-  #worker = null; #starting = null; #waiting = new Map(); #last = 0; #backend; #progress;
+  #worker = null; #starting = null; #waiting = new Map(); #last = 0; #options; #progress;
 
-  /** `backend`: "webgpu", "wasm", or "" for what is best; `progress(bytes)`: of what arrives. */
-  constructor(backend, progress) {
-    this.#backend = backend;
+  /**
+   * `backend`: "webgpu", "wasm", or "" for what is best; `threads`: of WebAssembly, or 0 for all
+   * cores but one; `progress(bytes)`: of what arrives.
+   */
+  constructor({ backend, threads }, progress) {
+    this.#options = { backend, threads };
     this.#progress = progress;
   }
 
@@ -33,7 +36,7 @@ export class Engine {
       event.preventDefault();
       this.end(new Error(LOST));
     };
-    return this.#send("start", { backend: this.#backend }).catch((error) => {
+    return this.#send("start", this.#options).catch((error) => {
       this.end(error);
       throw error;
     });

@@ -29,7 +29,9 @@ const percent = (value) => `${Math.round(100 * value)} %`;
 // === Networks ===
 
 let arrived = 0;
-const engine = new Engine(new URLSearchParams(location.search).get("backend") ?? "", (bytes) => {
+const asked = new URLSearchParams(location.search);
+const options = { backend: asked.get("backend") ?? "", threads: Number(asked.get("threads")) || 0 };
+const engine = new Engine(options, (bytes) => {
   arrived += bytes;
   $("progress-text").textContent = `Loading the networks, ${(arrived / 1e6).toFixed(1)} MB`;
 });

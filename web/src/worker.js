@@ -28,7 +28,7 @@ async function choose(wanted) {
   return wanted === "webgpu" || !adapter.info?.isFallbackAdapter ? "webgpu" : "wasm";
 }
 
-async function start({ backend: wanted }) {
+async function start({ backend: wanted, threads: asked }) {
   const tell = (bytes) => postMessage({ bytes });
   const backend = await choose(wanted);
   const { load, glue, binary } = BACKENDS[backend];
@@ -38,8 +38,9 @@ async function start({ backend: wanted }) {
   ort.env.logLevel = "error";
   ort.env.wasm.wasmBinary = wasm;
   ort.env.wasm.wasmPaths = { mjs: new URL(glue, self.location.href).href };
-  // Threads share memory, which needs a page that is isolated from other origins.
-  const threads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency || 1, MOST_THREADS) : 1;
+  // Threads share memory, which needs a page that is isolated from other origins. One core is the page's.
+  const cores = asked || Math.max(1, (navigator.hardwareConcurrency || 1) - 1);
+  const threads = self.crossOriginIsolated ? Math.min(cores, MOST_THREADS) : 1;
   ort.env.wasm.numThreads = threads;
   provider = backend;
   const model = await loading;
