@@ -2,8 +2,9 @@
 
     python tools/make_screenshots.py --out docs
 
-`web.jpg` and `web_phone.jpg`: the page of `make web`, if it is built. `studio.jpg`: the page on a desktop. `studio_area.jpg`: an area with a style of its own.
-`studio_phone.jpg`: a phone, in the dark. Needs Chromium and the extras `studio` and `test`.
+`web.jpg`, `web_phone.jpg`: the page of `make web`, if it is built. `studio.jpg`: the page on a
+desktop. `studio_area.jpg`: an area with a style of its own. `studio_phone.jpg`: a phone, in the
+dark. Needs Chromium and the extras `studio` and `test`.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 PHOTO = ROOT / "images" / "inputs" / "temple.jpg"
+BUILT = "web/dist"
 PAINTED = "#frame:not([data-painted=''])[data-state=idle]"
 
 
@@ -32,7 +36,8 @@ def settle(page: Page) -> None:
     page.wait_for_selector(PAINTED)
     page.wait_for_timeout(2000)
     page.wait_for_function(
-        "[...document.querySelectorAll('#gallery img')].slice(0, 9).every(image => image.complete)"
+        """() => [...document.querySelectorAll('#gallery img')].slice(0, 9)
+          .every(image => image.complete)"""
     )
 
 
@@ -88,25 +93,55 @@ def phone(browser, address: str, out: Path) -> None:
     page.close()
 
 
+def web(browser, address: str, out: Path) -> None:
+    page = open_page(browser, address, viewport={"width": 1360, "height": 860})
+    page.click("label.switch")
+    choose(page, "mosaic")
+    choose(page, "blue-river")
+    settle(page)
+    split(page, 36)
+    page.evaluate("() => { document.getElementById('gallery').scrollTop = 0; }")
+    page.screenshot(path=out / "web.jpg", quality=82)
+    page.close()
+    page = open_page(
+        browser, address, viewport={"width": 390, "height": 844}, device_scale_factor=2,
+        color_scheme="dark",
+    )  # fmt: skip
+    choose(page, "embers")
+    settle(page)
+    split(page, 36)
+    page.screenshot(path=out / "web_phone.jpg", quality=78)
+    page.close()
+
+
+@contextmanager
+def serving(*flags: str) -> Iterator[str]:
+    """The address of a studio, which is there for the moment."""
+    words = [sys.executable, "-m", "adain", "studio", "--port", "0", "--no-open", *flags]
+    studio = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        yield re.search(r"http\S+", studio.stderr.readline())[0]
+    finally:
+        studio.terminate()
+        studio.wait()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
     parser.add_argument("--chromium", default=shutil.which("chromium"))
     options = parser.parse_args()
-    words = [sys.executable, "-m", "adain", "studio", "--port", "0", "--no-open"]
-    studio = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    try:
-        address = re.search(r"http\S+", studio.stderr.readline())[0]
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=options.chromium, args=["--no-sandbox"]
-            )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=options.chromium, args=["--no-sandbox"]
+        )
+        with serving() as address:
             desktop(browser, address, options.out)
             phone(browser, address, options.out)
-            browser.close()
-    finally:
-        studio.terminate()
-        studio.wait()
+        if (ROOT / BUILT).exists():
+            with serving("--static", str(ROOT / BUILT)) as address:
+                web(browser, address, options.out)
+        browser.close()
 
 
 if __name__ == "__main__":

