@@ -30,6 +30,7 @@ from adain.studio.command import listen
 from adain.studio.config import StudioConfig
 from adain.studio.queue import FULL, PREVIEW, THUMBNAIL, Cancelled, PaintQueue
 from adain.studio.server import make_app
+from adain.studio.static import make_static_app
 from adain.studio.studio import Studio
 from adain.studio.uploads import safe_name
 
@@ -712,3 +713,32 @@ def test_cancel_a_clip(tab, clip, monkeypatch):
     go.set()
     assert '"cancelled": true' in tab.ask("GET", f"/results/{name}/events").text
     assert not list(tab.client.app.state.studio.sessions.get(tab.key).folder.glob("result-*"))
+
+
+def test_static_pages(tmp_path, monkeypatch, capsys):
+    """A folder is served to this machine alone, isolated for threads, and nothing beside it."""
+    monkeypatch.chdir(tmp_path)
+    words = ["studio", "--port", "0", "--no-open", "--static"]
+    for more, folder in (([], "web/dist"), (["none"], "none")):
+        assert cli.main([*words, *more]) == 2
+        said = capsys.readouterr().err
+        assert "build the page with `make web`" in said and said.endswith(f"static='{folder}'\n")
+    (tmp_path / "secret.txt").write_text("secret")
+    page = tmp_path / "page"
+    page.mkdir()
+    (page / "index.html").write_text("<!doctype html><title>page</title>")
+    (page / "glue.mjs").write_text("export default 1;")
+    (page / "link.txt").symlink_to(tmp_path / "secret.txt")
+    with TestClient(make_static_app(page), base_url=ADDRESS) as client:
+        answer = client.get("/")
+        assert answer.text == "<!doctype html><title>page</title>"
+        assert answer.headers["cross-origin-opener-policy"] == "same-origin"
+        assert answer.headers["cross-origin-embedder-policy"] == "require-corp"
+        assert "camera=(self)" in answer.headers["permissions-policy"]
+        # Browsers run modules of no other type.
+        assert client.get("/glue.mjs").headers["content-type"].startswith("text/javascript")
+        for path in ("/%2e%2e/secret.txt", "/link.txt", "/api/about"):
+            assert client.get(path).status_code == 404
+        for name, value in (("host", "evil.example"), ("origin", "http://evil.example")):
+            assert client.get("/", headers={name: value}).status_code == 403
+        assert client.post("/").status_code == 405

