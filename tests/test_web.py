@@ -297,12 +297,14 @@ def test_rotation_transparency_and_sizes(page, root, tmp_path):
     after(page, lambda: style(page, "grid").click())
 
 
-def test_webcam(browser, page, address, photo):
+def test_webcam(page, photo):
     take(page, photo)
     after(page, lambda: page.click("#webcam"))
     first = shown(page)
-    page.wait_for_function("() => Number(document.getElementById('frame').dataset.painted) > 3")
     assert first.shape == (256, 341, 3)
+    # The camera of tests has a clock.
+    for _ in range(3):
+        after(page, lambda: None)
     assert np.abs(shown(page).astype(int) - first).max() > 0
     page.click("#take")
     expect(page.locator("#photo-name")).to_have_text("webcam.png")
