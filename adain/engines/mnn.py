@@ -98,13 +98,10 @@ class _Session:
     def _read(self, source) -> np.ndarray:
         import MNN
 
-        kind = source.getDataType()
-        empty = np.empty(source.getShape(), "uint8" if kind == MNN.Halide_Type_Uint8 else "float32")
-        target = MNN.Tensor(empty.shape, kind, empty, MNN.Tensor_DimensionType_Caffe)
+        target = MNN.Tensor(source, MNN.Tensor_DimensionType_Caffe)
         source.copyToHostTensor(target)
         # A copy: what the tensor gives away is its own memory.
-        np.copyto(empty, target.getNumpyData())
-        return empty
+        return target.getNumpyData().copy()
 
     def _resize(self, shapes: dict[str, tuple[int, ...]]) -> None:
         # Should it fail, nothing is as it was.
