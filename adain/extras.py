@@ -12,6 +12,7 @@ EXTRAS = {
     "optimize": ("keras", "tensorflow", "scipy"),
     "evaluate": ("keras", "tensorflow", "scipy", "skimage"),
     "export": ("onnx",),
+    "mlflow": ("mlflow", "sqlalchemy", "alembic"),
     "video": ("av",),
     "batch": ("pyarrow",),
     "ray": ("pyarrow", "ray"),

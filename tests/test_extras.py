@@ -14,6 +14,7 @@ from adain.engines import registry as engines
 from adain.extras import EXTRAS, MissingExtra
 
 MODULES = {
+    "mlflow-skinny": "mlflow",
     "mnn": "MNN",
     "opencv-python-headless": "cv2",
     "pillow": "PIL",
@@ -63,7 +64,7 @@ def test_the_table_is_that_of_the_project(project):
 def test_all_is_every_command_and_engine(project):
     (everything,) = project["optional-dependencies"]["all"]
     named = set(re.search(r"\[(.*)\]", everything)[1].split(","))
-    assert named == EXTRAS.keys() - {"", "jax", "torch"}
+    assert named == EXTRAS.keys() - {"", "jax", "torch", "mlflow"}
 
 
 def test_one_version_for_one_requirement(project):
@@ -91,7 +92,7 @@ def test_pinned_versions(root, project):
     assert core.items() <= everything.items()
     assert not test.keys() & everything.keys()
     needed = {name: name for name in project["dependencies"]}
-    for extra in set(EXTRAS) - {"", "jax", "torch"}:
+    for extra in set(EXTRAS) - {"", "jax", "torch", "mlflow"}:
         needed |= {name: name for name in project["optional-dependencies"][extra]}
     names = {re.match(r"[\w-]+", name)[0] for name in needed}
     assert names <= everything.keys()

@@ -19,10 +19,10 @@ def run(config: TrainConfig) -> int:
     from adain.training.loop import train
 
     train(config)
-    sys.stderr.write(
-        f"The weights are in {config.checkpoint}. Look at the curves and pictures with\n"
-        f"  tensorboard --logdir {config.log_path or config.checkpoint}\n"
-    )
+    sys.stderr.write(f"The weights are in {config.checkpoint}.\n")
+    if "tensorboard" in config.logger:
+        folder = config.log_path or config.checkpoint
+        sys.stderr.write(f"Look at the curves and pictures: tensorboard --logdir {folder}\n")
     return DONE
 
 

@@ -17,7 +17,10 @@ RECIPE_NAMES = ("paper", "adain_vgg19", "adain_fast")
 """The recipes that come with the package; `recipes.RECIPES` has their settings."""
 
 
-LOGGERS = {"tensorboard": "adain.training.tensorboard:EventWriter"}
+LOGGERS = {
+    "tensorboard": "adain.training.tensorboard:EventWriter",
+    "mlflow": "adain.training.mlflow:MlflowWriter",
+}
 """What records runs: by name a function of the folder of records that gives a `RunLogger`."""
 
 
