@@ -3,18 +3,18 @@
 const LOST = "The networks stopped; the picture may need more memory than this browser has. Choose a smaller size.";
 
 export class Engine {
-  #worker = null; #starting = null; #waiting = new Map(); #last = 0; #options; #progress;
+  #worker = null; #starting = null; #waiting = new Map(); #last = 0; #options; #told;
 
   /**
    * `backend`: "webgpu", "wasm", or "" for what is best; `threads`: of WebAssembly, or 0 for all
-   * cores but one; `progress(bytes)`: of what arrives.
+   * cores but one. `told` has `arrived(bytes)`, of each piece, and `started({backend, threads})`.
    */
-  constructor({ backend, threads }, progress) {
+  constructor({ backend, threads }, told) {
     this.#options = { backend, threads };
-    this.#progress = progress;
+    this.#told = told;
   }
 
-  /** Load the networks: `{backend, threads}`. */
+  /** Load the networks, unless they are there. */
   start() {
     this.#starting ??= this.#begin();
     return this.#starting;
@@ -24,7 +24,7 @@ export class Engine {
     this.#worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
     this.#worker.onmessage = ({ data }) => {
       if (data.bytes) {
-        this.#progress(data.bytes);
+        this.#told.arrived(data.bytes);
         return;
       }
       const { resolve, reject } = this.#waiting.get(data.id) ?? {};
@@ -36,7 +36,7 @@ export class Engine {
       event.preventDefault();
       this.end(new Error(LOST));
     };
-    return this.#send("start", this.#options).catch((error) => {
+    return this.#send("start", this.#options).then((found) => this.#told.started(found), (error) => {
       this.end(error);
       throw error;
     });

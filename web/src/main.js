@@ -31,9 +31,16 @@ const percent = (value) => `${Math.round(100 * value)} %`;
 let arrived = 0;
 const asked = new URLSearchParams(location.search);
 const options = { backend: asked.get("backend") ?? "", threads: Number(asked.get("threads")) || 0 };
-const engine = new Engine(options, (bytes) => {
-  arrived += bytes;
-  $("progress-text").textContent = `Loading the networks, ${(arrived / 1e6).toFixed(1)} MB`;
+const engine = new Engine(options, {
+  arrived(bytes) {
+    arrived += bytes;
+    $("progress-text").textContent = `Loading the networks, ${(arrived / 1e6).toFixed(1)} MB`;
+  },
+  started({ backend, threads }) {
+    arrived = 0;
+    const how = backend === "webgpu" ? "WebGPU" : `WebAssembly, ${threads} ${threads > 1 ? "threads" : "thread"}`;
+    $("engine").textContent = `Painted on your machine with ${how}`;
+  },
 });
 const webcam = new Webcam();
 /** Style statistics by key: those that come with the page, and those of the user's pictures. */
@@ -42,10 +49,7 @@ const codes = new Map();
 async function load() {
   $("progress").hidden = false;
   try {
-    const { backend, threads } = await engine.start();
-    const how = backend === "webgpu" ? "WebGPU" : `WebAssembly, ${threads} ${threads > 1 ? "threads" : "thread"}`;
-    $("engine").textContent = `Painted on your machine with ${how}`;
-    document.documentElement.dataset.backend = backend;
+    await engine.start();
   } finally {
     $("progress").hidden = true;
   }
@@ -297,7 +301,9 @@ $("use-sample").addEventListener("click", async () => {
   takePhoto(new File([blob], "sample.jpg", { type: blob.type }));
 });
 
+const missing = ["WebAssembly", "OffscreenCanvas", "DecompressionStream"].filter((name) => !(name in globalThis));
 try {
+  if (missing.length) throw new Error(`This browser is too old: it has no ${missing.join(", no ")}. Use a newer one.`);
   defaults.palette = state.palette = facts.palette;
   const loading = load();
   const found = readCodes(await fetchPacked(stylesUrl), facts.channels, facts.styles.length);
