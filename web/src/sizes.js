@@ -2,7 +2,7 @@
 
 import { sizeByPixels } from "./pictures.js";
 
-/** Networks take about 140 bytes for each pixel, of the 4 GB that WebAssembly can have. */
+/** Networks take about 120 bytes for each pixel, of the 4 GB that WebAssembly can have. */
 const MOST = 16e6;
 const EACH_GIGABYTE = 2e6;
 const SMALLER = [8e6, 4e6, 2e6, 1e6, 0.5e6];
