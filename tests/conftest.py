@@ -37,8 +37,9 @@ COMPACT_WIDTHS = (4, 6, 8, 12, 10)
 
 LONGEST = (
     "test_trainer.py", "test_training_backends.py", "test_resume.py", "test_tune.py",
-    "test_benchmarks.py", "test_studio_page.py", "test_web.py", "test_cluster.py", "test_recipes.py",
-    "test_cli.py", "test_batch.py", "test_engines.py", "test_pipeline.py", "test_optimize.py",
+    "test_benchmarks.py", "test_studio_page.py", "test_web.py", "test_cluster.py",
+    "test_recipes.py", "test_cli.py", "test_batch.py", "test_engines.py", "test_pipeline.py",
+    "test_optimize.py",
 )  # fmt: skip
 """Files that take longest, the first ones most."""
 
