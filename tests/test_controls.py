@@ -543,14 +543,16 @@ def test_a_style_may_stand_for_several_masks(place):
 
 def test_the_same_style_twice_adds_its_weights(place):
     p, q = place.styles[:2]
+
+    def away(first, second):
+        # Sums of shares round in another order.
+        return np.abs(first.astype(int) - second).max()
+
     twice = place.result("--style-interp-weights", 1, 1, 2, styles=[p, q, p])
-    np.testing.assert_array_equal(
-        twice, place.result("--style-interp-weights", 3, 1, styles=[p, q])
-    )
+    assert away(twice, place.result("--style-interp-weights", 3, 1, styles=[p, q])) <= 1
     third = place.result("--style-mix", styles=[p, q, p])
-    np.testing.assert_array_equal(
-        third, place.result("--style-interp-weights", 2, 1, styles=[p, q])
-    )
+    assert away(third, place.result("--style-interp-weights", 2, 1, styles=[p, q])) <= 1
+    assert away(twice, third) > 1
 
 
 def test_the_same_mask_twice_blends_two_styles(place):
