@@ -14,6 +14,10 @@ from pathlib import Path
 # Before anything imports Keras: the backend is fixed at that moment.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Of JAX, and of the processes that tests start: what is tiny compiles for longer than it runs.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Processes that share the tests share the cores.
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
