@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import base64
-import os
 import shlex
-import shutil
-import threading
-import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,56 +13,31 @@ pytestmark = pytest.mark.slow
 pytest.importorskip("starlette")
 pytest.importorskip("playwright")
 
-import uvicorn  # noqa: E402
 from axe_playwright_python.sync_playwright import Axe  # noqa: E402
-from playwright.sync_api import expect, sync_playwright  # noqa: E402
+from pages import PAINTED, check_for_everyone, chromium, serving  # noqa: E402
+from playwright.sync_api import expect  # noqa: E402
 
 from adain import cli  # noqa: E402
 from adain.imaging import io as imaging  # noqa: E402
-from adain.studio.command import listen  # noqa: E402
 from adain.studio.config import StudioConfig  # noqa: E402
 from adain.studio.server import make_app  # noqa: E402
 from adain.studio.studio import Studio  # noqa: E402
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-PAINTED = "#frame:not([data-painted=''])[data-state=idle]"
 
-
-@contextmanager
-def serving(port=0):
-    """A studio with adain_fast; its address."""
-    with listen(port) as listening:
-        app = make_app(Studio(StudioConfig(max_upload=4, quiet=True)))
-        server = uvicorn.Server(
-            uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
-        )
-        thread = threading.Thread(target=server.run, args=[[listening]])
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
-        finally:
-            server.should_exit = True
-            thread.join(30)
+def make_studio():
+    return make_app(Studio(StudioConfig(max_upload=4, quiet=True)))
 
 
 @pytest.fixture(scope="module")
 def address():
-    with serving() as address:
+    with serving(make_studio()) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
 def browser():
-    # In CI that would be a failure: .ci/run installs it.
-    if CHROMIUM is None and not os.environ.get("CI"):
-        pytest.skip("Chromium is not installed")
-    with sync_playwright() as playwright:
-        # In a container there is no place for the sandbox.
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -299,7 +269,7 @@ def _jpeg(path) -> bytes:
 
 def test_a_restart(open_page, photo):
     """A tab that is open meanwhile has nothing to lose."""
-    with serving() as address:
+    with serving(make_studio()) as address:
         page = open_page(address)
         take(page, photo)
         page.set_input_files("#style-file", photo.parent / "cat.jpg")
@@ -307,7 +277,7 @@ def test_a_restart(open_page, photo):
         expect(page.locator(".tile.chosen .name")).to_have_text("Cat")
     slide(page, "alpha", 0.5)
     expect(page.locator(".toast.wrong").last).to_contain_text("does not answer")
-    with serving(int(address.rstrip("/").rsplit(":")[-1])):
+    with serving(make_studio(), int(address.rstrip("/").rsplit(":")[-1])):
         after(page, lambda: slide(page, "alpha", 0.6))
         expect(page.locator(".toast").last).to_contain_text("restarted")
         expect(page.locator(".tile.chosen .name")).to_have_text("Cat")
@@ -322,13 +292,7 @@ def test_for_everyone(open_page, photo, scheme):
     axe = Axe()
 
     def check(state):
-        found = [
-            f"{state}: {one['id']}: {one['nodes'][0]['html'][:120]}"
-            for one in axe.run(page).response["violations"]
-            if one["impact"] in ("serious", "critical")
-        ]
-        assert found == []
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, state
+        check_for_everyone(page, axe, state, width)
 
     check("welcome")
     take(page, photo)
