@@ -62,8 +62,9 @@ def test_settings_given_at_their_default_take_precedence():
 def test_settings_are_checked_with_the_recipes():
     """Those that go with its network and losses, not with the default ones."""
     given = {"detail_size": 96, "crop_size": 160, "style_crop_size": 192}
-    (run,) = recipes.stages(TrainConfig(**FOLDERS, recipe="adain_fast", **given))
-    assert (run.network, run.detail_size, run.coarse_weight) == ("compact", 96, 2.5)
+    runs = recipes.stages(TrainConfig(**FOLDERS, recipe="adain_fast", **given))
+    assert [(run.network, run.detail_size) for run in runs] == [("compact", 96)] * 2
+    assert [run.coarse_weight for run in runs] == [2.5, 0.6]
     for wrong, message in (
         ({"crop_size": 100}, "a multiple of 32"),
         ({"cache_contents": 1}, "0 without --cache-styles"),
@@ -188,14 +189,17 @@ def test_replay(tmp_path, write_pictures, tiny_preset, monkeypatch):
 
 def test_the_last_stages_are_the_runs_on_a_gpu():
     """As the shipped weights were trained; what differs between the two is what is said here."""
-    full, fast = (
-        recipes.stages(TrainConfig(**FOLDERS, recipe=name))[-1]
-        for name in ("adain_vgg19", "adain_fast")
+    full, fast, finer = (
+        recipes.stages(TrainConfig(**FOLDERS, recipe=name))[stage]
+        for name, stage in (("adain_vgg19", -1), ("adain_fast", 0), ("adain_fast", 1))
     )
     assert (fast.network, fast.batch_size, fast.max_iter) == ("compact", 16, 21_205)
     assert (full.network, full.batch_size, full.max_iter) == ("vgg19", 8, 13_679)
     assert (fast.gram_weight, fast.palette, fast.content_weight) == (0.0, 0.0, 4.1)
     assert (full.gram_weight, full.palette, full.content_weight) == (2.0, 0.5, 3.5)
+    assert (finer.network, finer.batch_size, finer.max_iter) == ("compact", 12, 18_440)
+    assert (finer.style_weight, finer.coarse_weight, finer.gram_weight) == (14.0, 0.6, 0.4)
+    assert finer.init and finer.pretrain_iter == 0
     for run in (full, fast):
         # 4 at full size, 10 at half and at a quarter; crops of pictures at 240 to 561 pixels.
         assert run.style_weight * run.coarse_weight == 10
