@@ -1,7 +1,7 @@
 # make demo       stylise images/inputs with styles of images/styles into images/output
 # make lint       style, types and the direction of imports
 # make test       lint, then the tests, but for the slow ones
-# make test-all   all of that, and the slow tests: every backend, resuming, benchmarks
+# make test-all   all of that and the slow tests, in one run: every backend, resuming, benchmarks
 # make web        build the page that stylises in the browser alone: web/dist
 # make bench      times and memory, as JSON
 # make clean      remove what the others made
@@ -34,8 +34,8 @@ lint: $(VENV)/installed-test
 test: lint
 	$(BIN)/python -m pytest $(SHARED) -m "not slow"
 
-test-all: test
-	$(BIN)/python -m pytest $(SHARED) -m slow
+test-all: lint
+	$(BIN)/python -m pytest $(SHARED)
 
 # npm of the machine, or else of a package.
 web: $(VENV)/installed-core
