@@ -187,10 +187,10 @@ def test_one_pair_overfits(make_model, dataset):
     trainer = compiled(make_model(), learning_rate=5e-3)
     batch = dataset.batch(0)
     history = trainer.fit(
-        ((batch,) for _ in range(40)), epochs=4, steps_per_epoch=10, shuffle=False, verbose=0
+        ((batch,) for _ in range(60)), epochs=6, steps_per_epoch=10, shuffle=False, verbose=0
     ).history
     assert history.keys() == LOGS
-    assert history["loss"][-1] < 0.65 * history["loss"][0]
+    assert history["loss"][-1] < 0.5 * history["loss"][0]
     assert all(math.isfinite(value) for key in LOGS for value in history[key])
 
 

@@ -42,7 +42,9 @@ _GPU = {
     "lr_schedule": "cosine", "warmup_iter": 200, "beta_2": 0.99, "clip_norm": 1.0, "ema": 0.999,
     "precision": "mixed_bfloat16", "seed": 31,
 }  # fmt: skip
-"""What the runs on a GPU have in common. Style counts 4 at full size, and 10 at half and a quarter.
+"""What the runs on a GPU have in common, where they do not say otherwise.
+
+Style counts 4 at full size, and 10 at half and a quarter.
 
 The weights on content of the first runs were found by a search in the first half of each, which
 held the loss at relu4_1 near 1.1.
