@@ -45,7 +45,8 @@ def load_onnx(folder: Path, name: str) -> Callable[[Feeds], Feeds]:
 def load_openvino(folder: Path, name: str) -> Callable[[Feeds], Feeds]:
     import openvino
 
-    network = openvino.compile_model(folder / f"{name}.xml", "CPU")
+    exact = {"INFERENCE_PRECISION_HINT": "f32"}
+    network = openvino.compile_model(folder / f"{name}.xml", "CPU", exact)
     # A tensor may have several names.
     outputs = [(name, output) for output in network.outputs for name in output.get_names()]
 

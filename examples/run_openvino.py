@@ -19,8 +19,10 @@ def load(path):
 folder, photo, style, result, *numbers = sys.argv[1:]
 alpha, palette = (np.array([number], "float32") for number in [*map(float, numbers), 1, 1][:2])
 
-encode = openvino.compile_model(f"{folder}/style.xml", "CPU")
-stylize = openvino.compile_model(f"{folder}/stylize.xml", "CPU")
+# Else bfloat16 where the processor has it: several grey levels off.
+exact = {"INFERENCE_PRECISION_HINT": "f32"}
+encode = openvino.compile_model(f"{folder}/style.xml", "CPU", exact)
+stylize = openvino.compile_model(f"{folder}/stylize.xml", "CPU", exact)
 found = encode({"style": load(style)})
 names = ("style_mean", "style_std", "palette_mean", "palette_covariance")
 code = {name: found[name] for name in names}

@@ -90,7 +90,7 @@ class Renderer:
     def frame(self, frame: Frame) -> Frame:
         """The result of the next frame, all in this thread."""
         work = self._begin(self._look(_Work(0, self._fit(frame))))
-        return self._finish(self._stylize(work)).frame
+        return self._finish(self._run(work)).frame
 
     def run(
         self,
@@ -170,7 +170,7 @@ class Renderer:
         pool = ThreadPoolExecutor(self._lanes)
         try:
             for work in items:
-                waiting.append(pool.submit(self._stylize, self._begin(work)))
+                waiting.append(pool.submit(self._run, self._begin(work)))
                 ends = self._ends_segment(work.number)
                 # One more, so that no lane waits.
                 while waiting and (ends or len(waiting) > self._lanes):
@@ -192,12 +192,17 @@ class Renderer:
         work.shared = self._steady.next_frame(cut=cut)
         return work
 
+    def _run(self, work: _Work) -> _Work:
+        # Later frames wait until this one is closed, whatever becomes of it.
+        with work.shared:
+            return self._stylize(work)
+
     def _stylize(self, work: _Work) -> _Work:
-        with self.clock("network", 1 / self._lanes), work.shared as shared:
+        with self.clock("network", 1 / self._lanes):
             frame = work.frame
             planes = Planes(frame.colors, frame.alpha)
             if work.regions:
-                work.result = self._pipeline.run_planes(planes, work.regions, steady=shared)
+                work.result = self._pipeline.run_planes(planes, work.regions, steady=work.shared)
             else:
                 alpha = None if frame.alpha is None else self._cropped(frame.alpha)
                 work.result = Planes(self._cropped(frame.colors), alpha)
