@@ -148,7 +148,7 @@ def measure_training(options: argparse.Namespace, *_) -> dict:
     import keras
 
     from adain.networks.vgg19 import jit_compile
-    from adain.training.loop import build_model
+    from adain.training.build import build_model
 
     with tempfile.TemporaryDirectory() as folder:
         batch = make_dataset(options, folder).batch(0)

@@ -199,6 +199,10 @@ def test_the_last_stages_are_the_runs_on_a_gpu():
     assert (full.gram_weight, full.palette, full.content_weight) == (2.0, 0.5, 3.5)
     assert (finer.network, finer.batch_size, finer.max_iter) == ("compact", 12, 18_440)
     assert (finer.style_weight, finer.coarse_weight, finer.gram_weight) == (14.0, 0.6, 0.4)
+    assert (finer.stability_weight, finer.teacher, finer.teacher_weight) == (
+        150.0, "adain_vgg19", 2.0
+    )  # fmt: skip
+    assert not (fast.stability_weight or fast.teacher or full.stability_weight or full.teacher)
     assert finer.init and finer.pretrain_iter == 0
     for run in (full, fast):
         # 4 at full size, 10 at half and at a quarter; crops of pictures at 240 to 561 pixels.

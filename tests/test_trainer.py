@@ -19,11 +19,12 @@ from adain.networks.vgg19 import get_arrays
 from adain.options import UsageError
 from adain.presets import npz
 from adain.presets.preset import PresetError
+from adain.training.build import build_model
 from adain.training.callbacks import TrainingError, load_state, save_state
 from adain.training.config import TrainConfig
 from adain.training.data import CONTENT, STYLE, StyleContentDataset
 from adain.training.feature_cache import FeatureCache
-from adain.training.loop import build_model, train
+from adain.training.loop import train
 from adain.training.model import AdaINTrainer
 from adain.training.optimizer import MeasuringAdam
 from adain.training.progress import judge

@@ -130,6 +130,38 @@ def identity_loss(image, content):
     return content_loss(image, content)
 
 
+def stability_loss(image, again):
+    """Mean squared error of pixels between two pictures of a photo that was seen twice.
+
+    Args:
+        image, again: `(batch, h, w, 3)` float RGB in [0, 1], of the same part of the photo.
+
+    Returns:
+        Scalar float32: the mean over batch, positions and channels.
+
+    Reference:
+        Zheng et al., "Improving the Robustness of Deep Neural Networks via Stability Training",
+        CVPR 2016, with noise; here with a shift too, as between two frames of a video.
+    """
+    return content_loss(image, again)
+
+
+def teacher_loss(image, target, features, target_features):
+    """Distance from another network's picture: colours of areas, and where things are.
+
+    Args:
+        image, target: `(batch, h, w, 3)` float RGB in [0, 1], sides of 4 or more.
+        features, target_features: `(batch, h, w, channels)` float; relu4_1 of the two.
+
+    Returns:
+        Scalar float32: the mean squared error of pixels, areas of 4 x 4 averaged so that strokes
+        within them are free, plus `normalized_content_loss`.
+    """
+    small, small_target = (ops.average_pool(ops.cast(x, "float32"), 4, 4) for x in (image, target))
+    near = content_loss(small, small_target)
+    return near + normalized_content_loss(features, target_features)
+
+
 def gram_matrix(features):
     """Correlations of channels, `G = F^T F / (h * w)`.
 

@@ -9,6 +9,7 @@ from adain.networks.style_losses import STYLE_LOSSES
 from adain.options import COUNT, NOT_NEGATIVE, Given, Range, check, flag, require
 from adain.presets.architecture import ARCHITECTURES
 from adain.presets.preset import CONFIG, Preset, PresetError
+from adain.training.config_checks import check_together
 
 STATE = "state.npz"
 """What a run resumes from, in its checkpoint folder."""
@@ -167,6 +168,22 @@ class TrainConfig(Given):
         "weight of the mean squared distance of the output's values from [0, 1] (about 50)",
         limits=NOT_NEGATIVE,
     )
+    stability_weight: float = flag(
+        0.0,
+        "weight of the stability loss: a photo seen again, moved by up to 8 pixels and with a "
+        "little noise, must give the same picture (mean squared error of pixels in [0, 1], of "
+        "every third photo; about 150); for video",
+        limits=NOT_NEGATIVE,
+    )
+    teacher: str = flag(
+        "", "preset or folder whose pictures of the same pairs TEACHER_WEIGHT compares with"
+    )
+    teacher_weight: float = flag(
+        0.0,
+        "weight of the distance from TEACHER's pictures, in pixels at a quarter of the size and "
+        "in relu4_1 (about 2)",
+        limits=NOT_NEGATIVE,
+    )
     palette: float = flag(
         0.0,
         "share by which the output's colours are moved to the style's before they are compared, "
@@ -223,60 +240,7 @@ class TrainConfig(Given):
             known = self.recipe in RECIPE_NAMES or self.recipe.endswith(".toml")
             require(self, "recipe", known, f"{', '.join(RECIPE_NAMES)} or a .toml file")
             return  # `recipes.stages` checks each stage, with the recipe's settings in it.
-        require(
-            self, "val_style_path", bool(self.val_content_path) == bool(self.val_style_path),
-            "given together with val_content_path",
-        )  # fmt: skip
-        require(
-            self, "val_content_path", not self.val_content_path or self.val_pairs > 0,
-            "left out without --val-pairs",
-        )  # fmt: skip
-        require(
-            self, "redraw_epochs", not self.redraw_epochs or self.cache_styles > 0,
-            "0 without --cache-styles",
-        )  # fmt: skip
-        require(
-            self, "redraw_block", not self.redraw_block or self.redraw_epochs > 0,
-            "0 without --redraw-epochs",
-        )  # fmt: skip
-        # Halved for the coarse loss, and by the encoder three times.
-        multiple = 8 * 2 ** (self.coarse_levels if self.coarse_weight else 0)
-        multiple = max(multiple, ARCHITECTURES[self.network].stride)
-        for name in ("crop_size", "style_crop_size"):
-            size = getattr(self, name)
-            require(self, name, size % multiple == 0, f"a multiple of {multiple}")
-            require(self, name, size == 0 or size >= 2 * multiple, f"{2 * multiple} or more")
-        least = min(self.crop_size, self.style_crop_size or self.crop_size)
-        detail = self.detail_size
-        require(
-            self, "detail_size", detail % 8 == 0 and 16 <= detail <= least or not detail,
-            f"0, or a multiple of 8 between 16 and the crops' {least}",
-        )  # fmt: skip
-        for name in ("detail_size", "cache_contents"):
-            require(
-                self, name, not getattr(self, name) or ARCHITECTURES[self.network].trains_encoder,
-                "0 with --network vgg19",
-            )  # fmt: skip
-        require(
-            self, "detail_size", not detail or self.coarse_weight > 0, "0 without --coarse-weight"
-        )
-        require(
-            self, "cache_contents", not self.cache_contents or self.cache_styles > 0,
-            "0 without --cache-styles",
-        )  # fmt: skip
-        require(
-            self, "content_levels", self.content_levels == 1 or not self.cache_contents,
-            "1 with --cache-contents",
-        )  # fmt: skip
-        require(
-            self, "gram_weight", not self.gram_weight or not self.cache_styles,
-            "0 with --cache-styles",
-        )  # fmt: skip
-        require(
-            self, "cache_styles",
-            not self.cache_styles or STYLE_LOSSES[self.style_loss].uses_statistics,
-            f"0 with --style-loss {self.style_loss}",
-        )  # fmt: skip
+        check_together(self)
 
 
 def check_checkpoint(folder: str | Path) -> None:

@@ -21,10 +21,12 @@ import cv2
 import numpy as np
 
 from adain.imaging import io as imaging
+from adain.training.second_view import see_again
 
 logger = logging.getLogger(__name__)
 
 CONTENT, STYLE = 0, 1
+_SECOND_VIEW = 2  # Draws that belong to neither.
 
 
 class Crop(NamedTuple):
@@ -58,6 +60,7 @@ class StyleContentDataset:
         redraw_epochs: Draw those crops again after this many epochs of their folder; 0: never.
         redraw_block: Run these epochs over so many pictures of a folder, then over the next ones;
             0: over the whole folder.
+        second_views: Whether batches hold second views of photos too, as `see_again` gives them.
         seed: The same seed gives the same pairs and crops.
         workers: Threads that load pictures; 0: one for each core.
 
@@ -83,6 +86,7 @@ class StyleContentDataset:
         fixed_draws: tuple[int, int] = (0, 0),
         redraw_epochs: int = 0,
         redraw_block: int = 0,
+        second_views: bool = False,
         seed: int = 0,
         workers: int = 0,
     ):
@@ -94,6 +98,7 @@ class StyleContentDataset:
         self.fixed_draws = fixed_draws
         self.redraw_epochs = redraw_epochs
         self.redraw_block = redraw_block
+        self.second_views = second_views
         self.seed = seed
         self.workers = workers or os.cpu_count() or 1
         self.skipped: dict[Path, str] = {}
@@ -202,9 +207,18 @@ class StyleContentDataset:
         """Batch number `step`.
 
         Returns:
-            `{"content": ..., "style": ...}`, each `(batch_size, crop, crop, 3)` uint8 sRGB.
+            `{"content": ..., "style": ...}`, each `(batch_size, crop, crop, 3)` uint8 sRGB, and
+            what `see_again` returns where `second_views` are wanted.
         """
-        return {"content": self.contents(step), "style": self._stack(self.plan(step)[1])}
+        return self.complete(
+            {"content": self.contents(step), "style": self._stack(self.plan(step)[1])}, step
+        )
+
+    def complete(self, batch: dict[str, np.ndarray], step: int) -> dict[str, np.ndarray]:
+        """Batch number `step` with second views of its contents, where they are wanted."""
+        if not self.second_views:
+            return batch
+        return batch | see_again(batch["content"], (self.seed, _SECOND_VIEW, step))
 
     def contents(self, step: int) -> np.ndarray:
         """The photographs of batch number `step`."""

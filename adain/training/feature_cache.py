@@ -85,4 +85,5 @@ class FeatureCache:
             pictures, means, stds = map(np.stack, zip(*map(self._encode, styles), strict=True))
             if self.keep_styles:
                 batch["style"] = pictures
-            yield batch | {"style_means": means, "style_stds": stds}
+            batch |= {"style_means": means, "style_stds": stds}
+            yield self.dataset.complete(batch, step)

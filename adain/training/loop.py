@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +14,11 @@ import keras
 import numpy as np
 
 from adain.files import remove_leftovers
-from adain.networks import vgg19
 from adain.networks.model import StyleTransfer
-from adain.networks.vgg19 import (
-    initialize_decoder,
-    jit_compile,
-    set_arrays,
-    without_identities,
-)
-from adain.presets import vgg_files as vgg
-from adain.presets.architecture import ARCHITECTURES
-from adain.presets.preset import CONFIG, DEFAULT_PALETTE, Preset
+from adain.networks.vgg19 import initialize_decoder, jit_compile
+from adain.presets.preset import CONFIG
 from adain.training import recipes
+from adain.training.build import build_model
 from adain.training.callbacks import Checkpoint, StopOnNaN, load_state
 from adain.training.config import STATE, TrainConfig, check_checkpoint
 from adain.training.data import CONTENT, STYLE, Crop, StyleContentDataset
@@ -38,6 +29,7 @@ from adain.training.optimizer import MeasuringAdam
 from adain.training.pretrain import AutoencoderTrainer, BlockwiseTrainer, pretrain
 from adain.training.progress import ProgressLogger
 from adain.training.schedule import Schedule
+from adain.training.teacher import find_teacher, load_teacher
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +56,8 @@ def train(
         UsageError: If settings and recipe do not fit together.
     """
     *earlier, last = recipes.stages(config)
+    for run in (*earlier, last):
+        find_teacher(run)  # A later stage must not end for the want of it.
     for run in earlier:
         _train(run, (), quiet)
     return _train(last, loggers, quiet)
@@ -76,7 +70,8 @@ def _train(config: TrainConfig, loggers: Sequence[RunLogger], quiet: bool) -> St
     dataset = load_dataset(config, config.style_path)
     validation = _hold_out(config, dataset)
     transfer, loss_network = build_model(config)
-    trainer = AdaINTrainer(transfer, loss_network, **loss_settings(config))
+    losses = loss_settings(config)
+    trainer = AdaINTrainer(transfer, loss_network, teacher=load_teacher(config), **losses)
     compile_trainer(trainer, config)
     state, start = Path(config.checkpoint) / STATE, 0
     remove_leftovers([state.parent])
@@ -140,6 +135,7 @@ def load_dataset(config: TrainConfig, style_path: Sequence[str]) -> StyleContent
         fixed_draws=(config.cache_contents, config.cache_styles),
         redraw_epochs=config.redraw_epochs,
         redraw_block=config.redraw_block,
+        second_views=config.stability_weight > 0,
         seed=config.seed,
         workers=config.workers,
     )
@@ -150,7 +146,7 @@ def loss_settings(config: TrainConfig) -> dict[str, Any]:
     names = (
         "content_weight", "style_weight", "tv_weight", "coarse_weight", "coarse_levels",
         "detail_size", "identity_weight", "style_loss", "normalized_content", "content_levels",
-        "gram_weight", "range_weight", "palette", "alpha",
+        "gram_weight", "range_weight", "stability_weight", "teacher_weight", "palette", "alpha",
     )  # fmt: skip
     return {name: getattr(config, name) for name in names}
 
@@ -229,61 +225,11 @@ def _hold_out(config: TrainConfig, dataset: StyleContentDataset) -> list[dict[st
             crop_size=config.crop_size,
             style_crop_size=config.style_crop_size,
             random_scale=config.random_scale,
+            second_views=config.stability_weight > 0,
         )
     else:
         source = dataset.hold_out(config.val_pairs, batch_size)
     return [source.batch(number) for number in range(config.val_pairs // batch_size)]
-
-
-def build_model(config: TrainConfig) -> tuple[StyleTransfer, keras.Model]:
-    """What a run starts from.
-
-    Returns:
-        The model: new, or with the weights of `init`; and the loss network, of `vgg_path`, which
-        is the encoder of a full-width model.
-    """
-    about = {
-        "preset": Path(config.checkpoint).resolve().name,
-        # As it is read back from config.json: lists, not tuples.
-        "training": json.loads(json.dumps(asdict(config))),
-        "step": 0,
-    }
-    arrays = read_vgg19(config.vgg_path)
-    widths = tuple(arrays[f"conv{block}_1/bias"].size for block in range(1, 5))
-    architecture = ARCHITECTURES[config.network]
-    builder, full = architecture.builder, not architecture.trains_encoder
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(config.precision)
-    try:
-        loss_network = vgg19.build_encoder(widths)
-        encoder = loss_network if full else builder.build_encoder()
-        decoder = builder.build_decoder(widths) if full else builder.build_decoder()
-    finally:
-        keras.config.set_dtype_policy(policy)
-    set_arrays(loss_network, arrays)
-    if not full:
-        loss_network = without_identities(loss_network)
-    if config.init:
-        start = Preset.load(config.init)
-        set_arrays(decoder, start.read_weights("decoder"))
-        if not full:
-            set_arrays(encoder, start.read_weights("encoder"))
-    how = {"architecture": config.network, "about": about, "palette": DEFAULT_PALETTE}
-    model = StyleTransfer(encoder, decoder, **how)
-    return model, loss_network
-
-
-def read_vgg19(path: str) -> dict[str, np.ndarray]:
-    """Weights of a loss network, as `--vgg-path` names them.
-
-    Raises:
-        PresetError, WeightsError: If they cannot be read.
-    """
-    if path == "imagenet":
-        return vgg.from_keras_applications()
-    if Path(path).is_file():
-        return vgg.read_vgg(path)
-    return Preset.load(path).read_weights("encoder")
 
 
 def _probe(dataset: StyleContentDataset, count: int = 4) -> list[tuple[np.ndarray, np.ndarray]]:

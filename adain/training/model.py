@@ -17,6 +17,7 @@ from adain.presets.architecture import ARCHITECTURES
 from adain.training.optimizer import state_of
 from adain.training.palette import recolor
 from adain.training.scales import LossScales
+from adain.training.teacher import paint_target
 
 
 @keras.saving.register_keras_serializable("adain")
@@ -43,6 +44,9 @@ class AdaINTrainer(keras.Model):
         gram_weight: Adds `gram_weight * losses.relative_gram_loss` of the two deepest taps, at
             full and, where there is one, at half size.
         range_weight: Adds `range_weight * losses.range_loss`.
+        stability_weight: Adds `stability_weight * losses.stability_loss` of every third photo.
+        teacher: Weights whose pictures of the same pairs are another target; they do not learn.
+        teacher_weight: Adds `teacher_weight * losses.teacher_loss`.
         palette: By what share the output's colours are moved to the style's before content and
             style are compared, as `stylize` may do it afterwards.
         alpha: Strength of AdaIN in training, in [0, 1].
@@ -53,10 +57,12 @@ class AdaINTrainer(keras.Model):
             `(batch, sum of channels over all taps)` float32, followed by those of the other sizes
             at which styles are compared. A compact model needs `"style"` as well, and so does a
             palette. With `"content_features"`, relu4_1 of the content, the loss network does not
-            look at the content.
+            look at the content. The stability loss needs `"second"` and `"offset"`, as `see_again`
+            returns them, and a teacher needs `"style"`.
 
     Raises:
-        ValueError: When called: if what was encoded ahead is not all that the losses need.
+        ValueError: If there is a teacher without weight, or the other way round. When called: if
+            inputs are not all that the losses need.
 
     Example:
         >>> trainer = AdaINTrainer(model)
@@ -85,10 +91,15 @@ class AdaINTrainer(keras.Model):
         content_levels: int = 1,
         gram_weight: float = 0.0,
         range_weight: float = 0.0,
+        stability_weight: float = 0.0,
+        teacher: StyleTransfer | None = None,
+        teacher_weight: float = 0.0,
         palette: float = 0.0,
         alpha: float = 1.0,
         **kwargs,
     ):
+        if bool(teacher_weight) != (teacher is not None):
+            raise ValueError("`teacher` and `teacher_weight` must be given together.")
         super().__init__(**kwargs)
         self.encoder = loss_network or model.encoder
         self.encoder.trainable = False
@@ -106,6 +117,9 @@ class AdaINTrainer(keras.Model):
         self.content_levels = content_levels
         self.gram_weight = gram_weight
         self.range_weight = range_weight
+        self.stability_weight = stability_weight
+        self.teacher = teacher
+        self.teacher_weight = teacher_weight
         self.palette = palette
         self.style_loss = STYLE_LOSSES[style_loss]
         self.alpha = alpha
@@ -121,6 +135,10 @@ class AdaINTrainer(keras.Model):
             self.gram_tracker = keras.metrics.Mean(name="gram_loss")
         if range_weight:
             self.range_tracker = keras.metrics.Mean(name="range_loss")
+        if stability_weight:
+            self.stability_tracker = keras.metrics.Mean(name="stability_loss")
+        if teacher_weight:
+            self.teacher_tracker = keras.metrics.Mean(name="teacher_loss")
         self.built = True
 
     @property
@@ -144,10 +162,17 @@ class AdaINTrainer(keras.Model):
             without = ops.zeros((1, 1, 1, 1))
             outputs["identity"] = self.stylizer.paint(same, own_mean, own_std, without)
             outputs["photo"] = photo[::3]
+        if self.stability_weight:
+            outputs |= self._see_again(image, mean, std, inputs)
         if self.palette:
             if "style" not in inputs:
                 raise ValueError("palette needs the styles' pictures")
             outputs["painting"] = _to_unit(inputs["style"])
+        if self.teacher_weight:
+            if "style" not in inputs:
+                raise ValueError("teacher needs the styles' pictures")
+            pair = photo, _to_unit(inputs["style"])
+            outputs["target"] = paint_target(self.teacher, *pair, self.alpha, self.palette)
         if self.style_loss.uses_statistics:
             targets = [list(zip(*view, strict=True)) for view in zip(means, stds, strict=True)]
         else:
@@ -166,6 +191,17 @@ class AdaINTrainer(keras.Model):
         levels = taps[-self.levels :]
         means, stds = zip(*map(mean_std, levels), strict=True)
         return taps, [*levels, ops.concatenate(means, -1), ops.concatenate(stds, -1)]
+
+    def _see_again(self, image, mean, std, inputs):
+        """Pictures of the photos seen a second time, and the parts of the first that show it."""
+        if "second" not in inputs:
+            raise ValueError("stability_weight needs second views of photos")
+        encoded = self.stylizer.encode_graph(_to_unit(inputs["second"]))
+        again = self.stylizer.paint(
+            encoded, mean[::3], std[::3], ops.full((1, 1, 1, 1), self.alpha)
+        )
+        corner = ops.pad(ops.cast(inputs["offset"], "int32"), [(1, 1)])
+        return {"again": again, "first": ops.slice(image[::3], corner, ops.shape(again))}
 
     def _content(self, photo, taps, means, stds, inputs):
         """What the output's deepest taps are compared with, the deepest first."""
@@ -245,6 +281,16 @@ class AdaINTrainer(keras.Model):
             over = losses.range_loss(image)
             self.range_tracker.update_state(over)
             total = total + self.range_weight * over
+        if self.stability_weight:
+            unstable = losses.stability_loss(y_pred["first"], y_pred["again"])
+            self.stability_tracker.update_state(unstable)
+            total = total + self.stability_weight * unstable
+        if self.teacher_weight:
+            target = y_pred["target"]
+            features = self.encoder(self.views.content(target))[-1]
+            distance = losses.teacher_loss(seen, target, deepest[0], features)
+            self.teacher_tracker.update_state(distance)
+            total = total + self.teacher_weight * distance
         return total
 
     def _split(self, statistics):

@@ -168,6 +168,6 @@ def pretrain(
 
 
 def _mix(batch: dict[str, np.ndarray]) -> np.ndarray:
-    side = min(pictures.shape[1] for pictures in batch.values())
     halves = (batch["content"][::2], batch["style"][1::2])
+    side = min(pictures.shape[1] for pictures in halves)
     return np.concatenate([pictures[:, :side, :side] for pictures in halves])

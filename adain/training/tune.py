@@ -27,6 +27,7 @@ from adain.options import UsageError
 from adain.sources import find_sources, is_card
 from adain.stylize.inputs import Planes, fit, source_style
 from adain.training import loop
+from adain.training.build import read_vgg19
 from adain.training.callbacks import (
     TrainingError,
     averaged_weights,
@@ -147,7 +148,7 @@ def _measure(transfer: StyleTransfer, styles: Sequence[np.ndarray], config: Tune
 
 
 def _build_loss_network(transfer: StyleTransfer, path: str) -> keras.Model:
-    arrays = loop.read_vgg19(path)
+    arrays = read_vgg19(path)
     widths = tuple(arrays[f"conv{block}_1/bias"].size for block in range(1, 5))
     network = vgg19.build_encoder(widths)
     set_arrays(network, arrays)
