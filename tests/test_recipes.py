@@ -136,6 +136,7 @@ def test_settings_at_the_top_of_a_file_are_those_of_every_stage(tmp_path):
         ("ema = ", "Invalid value"),
         ("styl-weight = 1", "styl-weight is not a flag of adain train"),
         ("checkpoint = 'here'", "checkpoint belongs on the command line"),
+        ("devices = 2", "devices belongs on the command line"),
         ("recipe = 'paper'", "recipe belongs on the command line"),
         ("style-weight = 'much'", "`style_weight` must be a number. Received: style_weight='much'"),
         ("style-weight = -1", "`style_weight` must be 0 or more"),

@@ -28,7 +28,9 @@ class Target:
     """Settings that change what losses mean."""
     check: Callable[[Any], None]
     """Finds the pictures of a run, before any starts."""
-    not_swept: frozenset[str] = frozenset(("content_path", "style_path", "workers", "seed"))
+    not_swept: frozenset[str] = frozenset(
+        ("content_path", "style_path", "workers", "devices", "seed")
+    )
     not_evaluated: frozenset[str] = frozenset()
     """Flags of `adain evaluate` that mean nothing for it."""
     needs: str = ""

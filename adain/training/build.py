@@ -17,6 +17,7 @@ from adain.networks.vgg19 import set_arrays, without_identities
 from adain.presets import vgg_files as vgg
 from adain.presets.architecture import ARCHITECTURES
 from adain.presets.preset import DEFAULT_PALETTE, Preset
+from adain.training import devices
 from adain.training.config import TrainConfig
 
 
@@ -37,7 +38,7 @@ def build_model(config: TrainConfig) -> tuple[StyleTransfer, keras.Model]:
     widths = tuple(arrays[f"conv{block}_1/bias"].size for block in range(1, 5))
     architecture = ARCHITECTURES[config.network]
     builder, full = architecture.builder, not architecture.trains_encoder
-    with arithmetic(config.precision):
+    with devices.variables(), arithmetic(config.precision):
         loss_network = vgg19.build_encoder(widths)
         encoder = loss_network if full else builder.build_encoder()
         decoder = builder.build_decoder(widths) if full else builder.build_decoder()

@@ -14,6 +14,7 @@ from keras import ops
 from adain.networks.model import StyleTransfer
 from adain.presets import npz
 from adain.training.config import STATE, TrainConfig
+from adain.training.devices import writes
 from adain.training.model import AdaINTrainer
 from adain.training.watch import LOOK_EVERY, LossWatch, read
 
@@ -151,8 +152,10 @@ class Checkpoint(RunCallback):
             _read_state(trainer, step)
             self.transfer.about["step"] = step
             with averaged_weights(trainer, step):
-                self.transfer.save_to_preset(self.folder)
-        save_state(trainer, self.folder / STATE, step, self.config)
+                if writes():
+                    self.transfer.save_to_preset(self.folder)
+        if writes():
+            save_state(trainer, self.folder / STATE, step, self.config)
 
 
 @contextlib.contextmanager

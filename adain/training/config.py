@@ -228,6 +228,9 @@ class TrainConfig(Given):
         0, "the same seed gives the same pairs, crops and initial weights", limits=NOT_NEGATIVE
     )
     workers: int = flag(0, "threads that load pictures (0: one for each core)", limits=NOT_NEGATIVE)
+    devices: int = flag(
+        1, "share each batch between this many devices, with JAX or TensorFlow", limits=COUNT
+    )
     precision: str = flag(
         "float32",
         "arithmetic; statistics, losses and the last layer stay float32",

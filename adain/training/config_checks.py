@@ -29,6 +29,10 @@ def check_together(config: TrainConfig) -> None:
         config, "val_content_path", not config.val_content_path or config.val_pairs > 0,
         "left out without --val-pairs",
     )  # fmt: skip
+    for name in ("batch_size", "val_pairs"):
+        size = min(getattr(config, name), config.batch_size)
+        multiple = f"a multiple of --devices {config.devices}"
+        require(config, name, size % config.devices == 0, multiple)
     require(
         config, "redraw_epochs", not config.redraw_epochs or config.cache_styles > 0,
         "0 without --cache-styles",

@@ -63,6 +63,7 @@ class StyleContentDataset:
         second_views: Whether batches hold second views of photos too, as `see_again` gives them.
         seed: The same seed gives the same pairs and crops.
         workers: Threads that load pictures; 0: one for each core.
+        shard: Load only this of so many equal parts of each batch: number, count.
 
     Raises:
         ValueError: If a folder holds no pictures.
@@ -89,6 +90,7 @@ class StyleContentDataset:
         second_views: bool = False,
         seed: int = 0,
         workers: int = 0,
+        shard: tuple[int, int] = (0, 1),
     ):
         self.files = (_find(content_path, "content"), _find(style_path, "style"))
         self.batch_size = batch_size
@@ -101,6 +103,7 @@ class StyleContentDataset:
         self.second_views = second_views
         self.seed = seed
         self.workers = workers or os.cpu_count() or 1
+        self.shard = shard
         self.skipped: dict[Path, str] = {}
         self._lock = threading.Lock()
         # A bounded cache: two kinds, and the epoch that ends beside the one that begins.
@@ -113,9 +116,14 @@ class StyleContentDataset:
         """Which crops make batch `step`: the content's and the style's."""
         return self._crops(CONTENT, step), self._crops(STYLE, step)
 
+    @property
+    def places(self) -> range:
+        """Which of each batch are loaded."""
+        number, count = self.shard
+        return range(number * self.batch_size // count, (number + 1) * self.batch_size // count)
+
     def _crops(self, kind: int, step: int) -> list[Crop]:
-        picks = range(step * self.batch_size, (step + 1) * self.batch_size)
-        return [self._crop(kind, pick) for pick in picks]
+        return [self._crop(kind, step * self.batch_size + place) for place in self.places]
 
     def _crop(self, kind: int, pick: int) -> Crop:
         total = len(self.files[kind])
@@ -141,6 +149,12 @@ class StyleContentDataset:
             return epoch % fixed
         generation, epoch = divmod(epoch, self.redraw_epochs)
         return generation * fixed + epoch % fixed
+
+    def unsharded(self) -> StyleContentDataset:
+        """The same with whole batches."""
+        whole = copy.copy(self)
+        whole.shard = (0, 1)
+        return whole
 
     def generation(self, crop: Crop) -> int:
         """How often the fixed crops had been drawn again when this one was drawn."""
@@ -208,7 +222,7 @@ class StyleContentDataset:
 
         Returns:
             `{"content": ..., "style": ...}`, each `(batch_size, crop, crop, 3)` uint8 sRGB, and
-            what `see_again` returns where `second_views` are wanted.
+            what `see_again` returns where `second_views` are wanted; or a `shard` of all that.
         """
         return self.complete(
             {"content": self.contents(step), "style": self._stack(self.plan(step)[1])}, step
@@ -218,7 +232,9 @@ class StyleContentDataset:
         """Batch number `step` with second views of its contents, where they are wanted."""
         if not self.second_views:
             return batch
-        return batch | see_again(batch["content"], (self.seed, _SECOND_VIEW, step))
+        return batch | see_again(
+            batch["content"], (self.seed, _SECOND_VIEW, step), self.places.start
+        )
 
     def contents(self, step: int) -> np.ndarray:
         """The photographs of batch number `step`."""

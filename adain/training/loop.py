@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from adain.files import remove_leftovers
 from adain.networks.model import StyleTransfer
 from adain.networks.vgg19 import initialize_decoder, jit_compile
 from adain.presets.preset import CONFIG
-from adain.training import recipes
+from adain.training import devices, recipes
 from adain.training.build import build_model
 from adain.training.callbacks import Checkpoint, StopOnNaN, load_state
 from adain.training.config import STATE, TrainConfig, check_checkpoint
@@ -55,12 +56,13 @@ def train(
         PresetError, WeightsError: If weights cannot be read.
         UsageError: If settings and recipe do not fit together.
     """
-    *earlier, last = recipes.stages(config)
-    for run in (*earlier, last):
+    runs = recipes.stages(config)
+    for run in runs:
         find_teacher(run)  # A later stage must not end for the want of it.
-    for run in earlier:
-        _train(run, (), quiet)
-    return _train(last, loggers, quiet)
+    with devices.data_parallel(runs):
+        for run in runs[:-1]:
+            _train(run, (), quiet)
+        return _train(runs[-1], loggers, quiet)
 
 
 def _train(config: TrainConfig, loggers: Sequence[RunLogger], quiet: bool) -> StyleTransfer:
@@ -68,12 +70,14 @@ def _train(config: TrainConfig, loggers: Sequence[RunLogger], quiet: bool) -> St
     check_checkpoint(config.checkpoint)
     keras.utils.set_random_seed(config.seed)
     dataset = load_dataset(config, config.style_path)
+    state, start = Path(config.checkpoint) / STATE, 0
+    devices.check_same(dataset.files, state)
     validation = _hold_out(config, dataset)
     transfer, loss_network = build_model(config)
     losses = loss_settings(config)
-    trainer = AdaINTrainer(transfer, loss_network, teacher=load_teacher(config), **losses)
-    compile_trainer(trainer, config)
-    state, start = Path(config.checkpoint) / STATE, 0
+    with devices.variables():
+        trainer = AdaINTrainer(transfer, loss_network, teacher=load_teacher(config), **losses)
+        compile_trainer(trainer, config)
     remove_leftovers([state.parent])
     if state.exists():
         start, before = load_state(trainer, state)
@@ -85,15 +89,16 @@ def _train(config: TrainConfig, loggers: Sequence[RunLogger], quiet: bool) -> St
                 logger.warning("changed: --%s %s -> %s", flag, before.get(name), now[name])
         logger.info("going on at step %d of %d", start, config.max_iter)
     elif not config.init:
-        pupil: BlockwiseTrainer | AutoencoderTrainer = AutoencoderTrainer(transfer)
-        if transfer.encoder is loss_network:
-            pictures = dataset.batch(0)["content"].astype("float32") / 255
-            features = loss_network(pictures)[-len(transfer.decoder.inputs) :]
-            initialize_decoder(transfer.decoder, loss_network, features)
-            pupil = BlockwiseTrainer(loss_network, transfer.decoder)
-        if config.pretrain_iter:
-            pretrain(pupil, dataset, config.pretrain_iter, jit_compile=jit_compile())
-            Checkpoint(config, 0, transfer).save(trainer, 0)
+        with devices.variables():
+            pupil: BlockwiseTrainer | AutoencoderTrainer = AutoencoderTrainer(transfer)
+            if transfer.encoder is loss_network:
+                pictures = dataset.unsharded().contents(0).astype("float32") / 255
+                features = loss_network(pictures)[-len(transfer.decoder.inputs) :]
+                initialize_decoder(transfer.decoder, loss_network, features)
+                pupil = BlockwiseTrainer(loss_network, transfer.decoder)
+            if config.pretrain_iter:
+                pretrain(pupil, dataset, config.pretrain_iter, jit_compile=jit_compile())
+                Checkpoint(config, 0, transfer).save(trainer, 0)
     if start >= config.max_iter:
         logger.info("nothing to do: %s is at step %d", config.checkpoint, start)
         return transfer
@@ -108,7 +113,8 @@ def _train(config: TrainConfig, loggers: Sequence[RunLogger], quiet: bool) -> St
     summaries = ProgressLogger(
         config, start, transfer.stylize, _probe(dataset), validation, quiet=quiet, loggers=loggers
     )
-    fit(trainer, config, start, batches.batches(start, config.max_iter), summaries, transfer)
+    rest = partial(batches.batches, start, config.max_iter)
+    fit(trainer, config, start, rest, summaries, transfer)
     if dataset.skipped:
         logger.warning("%d files were skipped in all", len(dataset.skipped))
     return transfer
@@ -132,6 +138,7 @@ def load_dataset(config: TrainConfig, style_path: Sequence[str]) -> StyleContent
         crop_size=config.crop_size,
         style_crop_size=config.style_crop_size,
         random_scale=config.random_scale,
+        shard=devices.process(),
         fixed_draws=(config.cache_contents, config.cache_styles),
         redraw_epochs=config.redraw_epochs,
         redraw_block=config.redraw_block,
@@ -177,7 +184,7 @@ def fit(
     trainer: AdaINTrainer,
     config: TrainConfig,
     start: int,
-    batches: Iterable[dict[str, np.ndarray]],
+    batches: Callable[[], Iterable[dict[str, np.ndarray]]],
     summaries: ProgressLogger,
     transfer: StyleTransfer | None = None,
 ) -> None:
@@ -187,7 +194,7 @@ def fit(
         trainer: What learns; compiled.
         config: The settings.
         start: Steps that are done.
-        batches: One for each step that is left.
+        batches: Makes an iterator with one for each step that is left.
         summaries: Shows how it goes.
         transfer: What is saved as a preset beside each state, if anything.
 
@@ -196,7 +203,7 @@ def fit(
     """
     try:
         trainer.fit(
-            ((batch,) for batch in batches),
+            devices.feed(batches),
             epochs=1,
             steps_per_epoch=config.max_iter - start,
             shuffle=False,
@@ -226,6 +233,7 @@ def _hold_out(config: TrainConfig, dataset: StyleContentDataset) -> list[dict[st
             style_crop_size=config.style_crop_size,
             random_scale=config.random_scale,
             second_views=config.stability_weight > 0,
+            shard=devices.process(),
         )
     else:
         source = dataset.hold_out(config.val_pairs, batch_size)

@@ -14,6 +14,7 @@ from adain.networks.adain import mean_std, transfer_statistics
 from adain.networks.model import StyleTransfer
 from adain.networks.style_losses import STYLE_LOSSES
 from adain.presets.architecture import ARCHITECTURES
+from adain.training import devices
 from adain.training.optimizer import state_of
 from adain.training.palette import recolor
 from adain.training.scales import LossScales
@@ -291,7 +292,7 @@ class AdaINTrainer(keras.Model):
             distance = losses.teacher_loss(seen, target, deepest[0], features)
             self.teacher_tracker.update_state(distance)
             total = total + self.teacher_weight * distance
-        return total
+        return devices.share(total)
 
     def _split(self, statistics):
         views, start = [], 0

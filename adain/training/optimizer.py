@@ -8,12 +8,16 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from adain.training import devices
 from adain.training.watch import read
 
 
 @keras.saving.register_keras_serializable("adain")
 class MeasuringAdam(keras.optimizers.Adam):
-    """Keras' Adam, which also keeps the norm of each variable's last gradient, before clipping."""
+    """Keras' Adam, which also keeps the norm of each variable's last gradient, before clipping.
+
+    Norms, and what is clipped, are of the whole batch's gradients, also where devices share it.
+    """
 
     def build(self, variables):
         if self.built:
@@ -25,6 +29,7 @@ class MeasuringAdam(keras.optimizers.Adam):
         )
 
     def apply(self, grads, trainable_variables=None):
+        grads = devices.total(list(grads))
         squares = [
             ops.zeros(())
             if gradient is None
@@ -33,6 +38,10 @@ class MeasuringAdam(keras.optimizers.Adam):
         ]
         self.gradient_norms.assign(ops.sqrt(ops.stack(squares)))
         super().apply(grads, trainable_variables)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        # With TensorFlow Keras would do it here, after clipping.
+        return grads_and_vars
 
     def read_norms(self) -> dict[str, float]:
         """Euclidean norms: of the whole last gradient, and of each variable's part of it."""

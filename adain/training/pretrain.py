@@ -9,7 +9,9 @@ import numpy as np
 from keras import ops
 from tqdm import tqdm
 
+from adain.training import devices
 from adain.training.data import StyleContentDataset
+from adain.training.optimizer import MeasuringAdam
 from adain.training.watch import LOOK_EVERY, LossWatch
 
 # From one tap to the one before it, and from relu1_1 to the picture.
@@ -99,8 +101,10 @@ def _relative_error(y_pred):
     for output, target in zip(y_pred["outputs"], y_pred["targets"], strict=True):
         output, target = ops.cast(output, "float32"), ops.cast(target, "float32")
         # A flat batch has no variance to be measured against.
-        total = total + ops.mean(ops.square(output - target)) / (ops.var(target) + 1e-3)
-    return total
+        mean = devices.mean(ops.mean(target))
+        variance = devices.mean(ops.mean(ops.square(target - mean)))
+        total = total + ops.mean(ops.square(output - target)) / (variance + 1e-3)
+    return devices.share(total)
 
 
 class _Progress(keras.callbacks.Callback):
@@ -109,8 +113,9 @@ class _Progress(keras.callbacks.Callback):
         self.total = total
         self.watch = LossWatch()
         self.bar = tqdm(
-            total=total, unit="step", file=sys.stderr, desc="pretraining", dynamic_ncols=True
-        )
+            total=total, unit="step", file=sys.stderr, desc="pretraining", dynamic_ncols=True,
+            disable=not devices.writes(),
+        )  # fmt: skip
 
     def on_train_batch_end(self, batch, logs=None):
         step = batch + 1
@@ -150,13 +155,14 @@ def pretrain(
         0.0, max(steps - warmup, 1), warmup_target=_LEARNING_RATE, warmup_steps=warmup
     )
     trainer.compile(
-        optimizer=keras.optimizers.Adam(schedule, beta_2=0.99, global_clipnorm=1.0),
+        optimizer=MeasuringAdam(schedule, beta_2=0.99, global_clipnorm=1.0),
         jit_compile=jit_compile,
     )
+    trainer.optimizer.build(trainer.trainable_variables)
     progress = _Progress(steps)
     try:
         trainer.fit(
-            ((_mix(batch),) for batch in dataset.batches(0, steps)),
+            devices.feed(lambda: (_mix(x, dataset.places) for x in dataset.batches(0, steps))),
             epochs=1,
             steps_per_epoch=steps,
             shuffle=False,
@@ -167,7 +173,9 @@ def pretrain(
         progress.bar.close()
 
 
-def _mix(batch: dict[str, np.ndarray]) -> np.ndarray:
-    halves = (batch["content"][::2], batch["style"][1::2])
+def _mix(batch: dict[str, np.ndarray], places: range) -> np.ndarray:
+    # Photographs from even places of the whole batch, also where this is a part of it.
+    odd = places.start % 2
+    halves = (batch["content"][odd::2], batch["style"][1 - odd :: 2])
     side = min(pictures.shape[1] for pictures in halves)
     return np.concatenate([pictures[:, :side, :side] for pictures in halves])

@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 from tqdm import tqdm
 
+from adain.training import devices
 from adain.training.callbacks import RunCallback, averaged_weights
 from adain.training.config import TrainConfig
 from adain.training.loggers import RunLogger, RunLoggers, open_loggers
@@ -58,11 +59,12 @@ class ProgressLogger(RunCallback):
         self.bar: tqdm | None = None
 
     def on_train_begin(self, logs=None):
-        self.writer = open_loggers(self.config, self.loggers)
+        writes = devices.writes()
+        self.writer = open_loggers(self.config, self.loggers) if writes else RunLoggers([])
         self.writer.parameters(asdict(self.config))
         self.bar = tqdm(
             total=self.config.max_iter, initial=self.start, unit="step", file=sys.stderr,
-            desc="training", dynamic_ncols=True, disable=self.quiet,
+            desc="training", dynamic_ncols=True, disable=self.quiet or not writes,
         )  # fmt: skip
         self.since = (time.perf_counter(), self.start)
 
@@ -98,10 +100,10 @@ class ProgressLogger(RunCallback):
         trackers = [variable for metric in trainer.metrics for variable in metric.variables]
         kept = [read(tracker) for tracker in trackers]
         with averaged_weights(trainer, step):
-            batches = ((batch,) for batch in self.validation)
             found = trainer.evaluate(
-                batches, steps=len(self.validation), verbose=0, return_dict=True
-            )
+                devices.feed(lambda: self.validation),
+                steps=len(self.validation), verbose=0, return_dict=True,
+            )  # fmt: skip
         for tracker, value in zip(trackers, kept, strict=True):
             tracker.assign(value)
         return {f"val_{name}": float(value) for name, value in found.items()}

@@ -14,7 +14,7 @@ from adain.training.config import TrainConfig
 
 OF_A_RUN = frozenset(
     ("recipe", "content_path", "style_path", "val_content_path", "val_style_path", "checkpoint",
-     "log_path", "workers", "logger")
+     "log_path", "workers", "devices", "logger")
 )  # fmt: skip
 """Settings of where a run's files are and of the machine, which are no part of a recipe."""
 

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -104,8 +105,8 @@ def tune(config: TuneConfig) -> Tuned:
         def batch(step):
             return {"content": dataset.contents(step)}
 
-        batches = dataset.batches(start, settings.max_iter, batch)
-        loop.fit(trainer, settings, start, batches, progress)
+        rest = partial(dataset.batches, start, settings.max_iter, batch)
+        loop.fit(trainer, settings, start, rest, progress)
     best = trainer.best
     code = trainer.code(best.changes)
     code.tuned = f"{config.strength}, {best['step']:.0f} iterations"
