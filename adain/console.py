@@ -39,7 +39,7 @@ class NoProgress:
     def set_postfix(self, *_, **__) -> None:
         pass
 
-    set_postfix_str = set_postfix
+    set_postfix_str = set_description_str = set_postfix
 
     @staticmethod
     def write(text: str, file) -> None:
@@ -98,7 +98,8 @@ def report(outcome, write, *, as_json: bool) -> bool:
     """Tell what became of one file; whether it failed."""
     if outcome.error and not outcome.reported:
         source = " ".join(filter(None, (outcome.content, outcome.style and f"({outcome.style})")))
-        error, paths = one_line(outcome.error), (outcome.content, outcome.style)
+        error = one_line(outcome.error)
+        paths = (outcome.content + " + " + outcome.style).split(" + ")
         named = any(path and one_line(path) in error for path in paths)
         write(f"error: {error if named else one_line(f'{source}: {error}')}", file=sys.stderr)
     if as_json:
@@ -110,7 +111,7 @@ def report(outcome, write, *, as_json: bool) -> bool:
             "error": outcome.error,
             "milliseconds": round(1000 * outcome.seconds, 1),
         }
-        for name in ("losses", "settings"):
+        for name in ("losses", "cells", "settings"):
             if found := getattr(outcome, name):
                 record[name] = found
         sys.stdout.write(json.dumps(record) + "\n")

@@ -20,6 +20,8 @@ class Outcome:
     seconds: float
     losses: dict[str, float] = field(default_factory=dict)
     """Of optimised pictures."""
+    cells: list[dict] = field(default_factory=list)
+    """Of sheets of optimised pictures: the originals, layers and losses of each picture."""
     settings: dict = field(default_factory=dict)
     """Of stylised pictures: the settings they were made with."""
     reported: bool = False

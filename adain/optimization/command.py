@@ -26,20 +26,26 @@ def optimize(config: OptimizeConfig) -> int:
     complain(*problems, *shorten(refused))
     if refused and not (planned or problems):
         return USAGE
-    failed, made = len(problems) + len(refused), 0
+    failed, made, done = len(problems) + len(refused), 0, 0
     remove_leftovers(job.output.parent for job in planned if job.output is not None)
     if planned:
         load_backend()
-        bar = progress_bar(len(planned) * config.steps, "step", config.quiet)
+        pictures = sum(job.count for job in planned)
+        bar = progress_bar(pictures * config.steps, "step", config.quiet)
 
         def on_step(losses):
             bar.set_postfix({name: f"{loss:.3g}" for name, loss in losses.items()}, refresh=False)
             bar.update()
 
+        def on_picture():
+            nonlocal done
+            done += 1
+            bar.set_description_str(f"{done}/{pictures}", refresh=False)
+            # L-BFGS may have stopped early.
+            bar.update(done * config.steps - bar.n)
+
         with bar:
-            for i, outcome in enumerate(files.optimize_files(config, planned, on_step), 1):
-                # L-BFGS may have stopped early.
-                bar.update(i * config.steps - bar.n)
+            for outcome in files.optimize_files(config, planned, on_step, on_picture):
                 failed += report(outcome, bar.write, as_json=config.json)
                 made += not outcome.error
     return finish(config, made, failed)

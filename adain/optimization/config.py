@@ -6,11 +6,21 @@ from dataclasses import dataclass
 
 from adain.constants import LAYERS
 from adain.networks.style_losses import STYLE_LOSSES, proportional_losses
-from adain.options import COUNT, NOT_NEGATIVE, Range, UsageError, check, flag, require, shared
+from adain.options import (
+    COUNT,
+    NOT_NEGATIVE,
+    Given,
+    Range,
+    UsageError,
+    check,
+    flag,
+    require,
+    shared,
+)
 
 
 @dataclass(frozen=True)
-class OptimizeConfig:
+class OptimizeConfig(Given):
     """Settings of `adain optimize`: the picture itself is optimised, step by step."""
 
     content_path: tuple[str, ...] = flag(
@@ -34,7 +44,10 @@ class OptimizeConfig:
     )
     style_size: int = shared("style_size")
     content_layers: tuple[str, ...] = flag(
-        ("relu4_1",), "layers that see the photo (default: relu4_1)", nargs="+", choices=LAYERS
+        ("relu4_1",),
+        "layers that see the photo (default: relu4_1; with --sheet layers all four)",
+        nargs="+",
+        choices=LAYERS,
     )
     style_layers: tuple[str, ...] = flag(
         LAYERS, "layers that see the style (default: all four)", nargs="+", choices=LAYERS
@@ -66,6 +79,13 @@ class OptimizeConfig:
         0.02, "Adam's, for pixels in [0, 1]; L-BFGS finds its own", limits=Range(above=0)
     )
     steps: int = flag(300, "most evaluations of loss and gradient for one picture", limits=COUNT)
+    sheet: str = flag(
+        "",
+        "one contact sheet instead of pictures, with the originals; grid: every photo in every "
+        "style; layers: each photo from each of CONTENT_LAYERS alone, and textures of each style "
+        "from STYLE_LAYERS down to each",
+        choices=("grid", "layers"),
+    )
     save_iter: int = flag(
         0,
         "also write the best picture so far every so many steps, NAME_0050.png (0: no)",
@@ -86,6 +106,15 @@ class OptimizeConfig:
             raise UsageError(f"--start {self.start} needs --content-path.")
         if self.start == "adain" and not self.style_path:
             raise UsageError("--start adain needs --style-path.")
+        if self.sheet == "grid" and not (self.content_path and self.style_path):
+            raise UsageError("--sheet grid needs --content-path and --style-path.")
+        if self.sheet == "layers":
+            if self.start not in ("", "noise"):
+                raise UsageError(f"--sheet layers starts from noise. Received: {self.start}")
+            if "content_layers" not in self.given:
+                object.__setattr__(self, "content_layers", LAYERS)
+        if self.sheet and self.save_iter:
+            raise UsageError("--save-iter writes single pictures: not with --sheet.")
         for name in ("content_layers", "style_layers"):
             require(self, name, len(getattr(self, name)) > 0, "at least one layer")
         sides = self.size.lower().split("x")

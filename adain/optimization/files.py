@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -15,8 +14,10 @@ import numpy as np
 from adain.files import replacing
 from adain.imaging import io as imaging
 from adain.imaging.formats import written_format
-from adain.inference.memory import choose_tile
+from adain.optimization import sheets
 from adain.optimization.config import OptimizeConfig
+from adain.optimization.sheets import Sheet
+from adain.optimization.worker import Losses, Worker
 from adain.options import UsageError
 from adain.outcomes import Obstacles, Outcome
 from adain.outputs import (
@@ -27,7 +28,6 @@ from adain.outputs import (
     refuse_existing,
     result_suffix,
 )
-from adain.presets.architecture import ARCHITECTURES
 from adain.sources import (
     STDOUT,
     Source,
@@ -35,8 +35,6 @@ from adain.sources import (
     disambiguate,
     find_sources,
     is_card,
-    read_source,
-    shrink,
 )
 
 
@@ -47,6 +45,15 @@ class Job:
     content: Source | None
     style: Source | None
     output: Path | None
+    count = 1
+
+    @property
+    def contents(self) -> list[Source]:
+        return [self.content] if self.content else []
+
+    @property
+    def styles(self) -> list[Source]:
+        return [self.style] if self.style else []
 
     def __str__(self) -> str:
         return " with ".join(str(source) for source in (self.content, self.style) if source)
@@ -55,11 +62,12 @@ class Job:
 class JobPlan(NamedTuple):
     """What `adain optimize` is going to do."""
 
-    ready: list[Job]
+    ready: Sequence[Job | Sheet]
     refused: list[str]
     """One line for each result that would replace a file."""
     problems: list[str]
-    """One line for each path that led to no picture."""
+    """One line for each path that led to no picture, and each picture that keeps a sheet from being
+    made."""
     notes: list[str]
     """One line for each folder in which files were left out."""
 
@@ -69,7 +77,7 @@ def plan_jobs(config: OptimizeConfig) -> JobPlan:
 
     Raises:
         UsageError: If two files would have the same name, one would replace an input, a style
-            is a style card, or `--out-path` cannot be written.
+            is a style card, `--out-path` cannot be written, or a sheet would be too large.
     """
     check_out_path(config.out_path)
     contents, problems, notes = find_sources(config.content_path, out_path=config.out_path)
@@ -80,8 +88,41 @@ def plan_jobs(config: OptimizeConfig) -> JobPlan:
             f"--style-path must name pictures. Received: {style}, a style card, which holds the "
             "statistics of one layer."
         )
+    problems += more
+    notes = list(dict.fromkeys(notes + more_notes))
+    if config.sheet:
+        # One result of all pictures: none is made without one of them.
+        jobs: list[Job | Sheet] = []
+        if not problems:
+            jobs, problems = _plan_sheet(config, contents, styles)
+    else:
+        jobs = _plan_pictures(config, contents, styles)
+    saved = range(config.save_iter, config.steps + 1, config.save_iter) if config.save_iter else ()
+
+    def written(job: Job | Sheet) -> list[Path | None]:
+        return [job.output, *(step_path(job.output, step) for step in saved)]
+
+    check_outputs(config.out_path, jobs, contents + styles, written)
+    refused: list[str] = []
+    if not config.overwrite:
+        jobs, refused = refuse_existing(jobs, written)
+    return JobPlan(jobs, refused, problems, notes)
+
+
+def _plan_sheet(
+    config: OptimizeConfig, contents: list[Source], styles: list[Source]
+) -> tuple[list[Job | Sheet], list[str]]:
+    contents, styles = (disambiguate(found, lambda one: one.flat) for found in (contents, styles))
+    output = output_path(config.out_path, Source(None, "sheet"), f"_{config.sheet}")
+    sheet, problems = sheets.plan_sheet(config, contents, styles, output)
+    return [sheet] if sheet else [], problems
+
+
+def _plan_pictures(
+    config: OptimizeConfig, contents: list[Source], styles: list[Source]
+) -> list[Job | Sheet]:
     contents, styles = _name(config, contents, styles)
-    jobs = []
+    jobs: list[Job | Sheet] = []
     # None: nothing was asked for, which is not the same as nothing found.
     for content in contents if config.content_path else [None]:
         for style in styles if config.style_path else [None]:
@@ -92,16 +133,7 @@ def plan_jobs(config: OptimizeConfig) -> JobPlan:
             else:
                 source, tail = content, f"_optimized_{style.flat}"
             jobs.append(Job(content, style, output_path(config.out_path, source, tail)))
-    saved = range(config.save_iter, config.steps + 1, config.save_iter) if config.save_iter else ()
-
-    def written(job: Job) -> list[Path | None]:
-        return [job.output, *(step_path(job.output, step) for step in saved)]
-
-    check_outputs(config.out_path, jobs, contents + styles, written)
-    refused: list[str] = []
-    if not config.overwrite:
-        jobs, refused = refuse_existing(jobs, written)
-    return JobPlan(jobs, refused, problems + more, list(dict.fromkeys(notes + more_notes)))
+    return jobs
 
 
 def _name(
@@ -127,7 +159,10 @@ def step_path(output: Path, step: int) -> Path:
 
 
 def optimize_files(
-    config: OptimizeConfig, jobs: list[Job], on_step: Callable[[dict[str, float]], None]
+    config: OptimizeConfig,
+    jobs: Sequence[Job | Sheet],
+    on_step: Callable[[Losses], None],
+    on_picture: Callable[[], None] = lambda: None,
 ) -> Iterator[Outcome]:
     """Carry out jobs, one after another; a failure of one leaves the others alone.
 
@@ -135,83 +170,85 @@ def optimize_files(
         config: The settings.
         jobs: Those of `plan_jobs` that are ready.
         on_step: Called with the losses of each step.
+        on_picture: Called when a picture is done, also one of a sheet, or has failed.
     """
-    # Here, because importing the backend takes seconds that a usage error should not cost.
-    from adain.networks.model import StyleTransfer, load_loss_network
-
-    model = StyleTransfer.from_preset(config.checkpoint)
-    trained = ARCHITECTURES[model.architecture].trains_encoder
-    encoder = load_loss_network() if trained else model.encoder
+    worker = Worker(config, on_step)
     obstacles = Obstacles()
     for job in jobs:
         started = time.perf_counter()
-        best = {"loss": math.inf}
+        losses: Losses = {}
+        cells: list[dict] = []
 
-        def watch(found, best=best):
-            if found["loss"] < best["loss"]:
-                best.update(found)
-            on_step(found)
-
-        def make(job=job, watch=watch):
+        def make(job=job, losses=losses, cells=cells):
             obstacles.check(job.output)
-            _optimize(config, model, encoder, job, watch)
+            if isinstance(job, Sheet):
+                _make_sheet(worker, job, cells, on_picture)
+            else:
+                losses.update(_make_picture(worker, job))
 
         error, reported = obstacles.run(make, job.output)
+        if isinstance(job, Job):
+            on_picture()
         yield Outcome(
-            str(job.content or ""),
-            str(job.style or ""),
+            " + ".join(map(str, job.contents)),
+            " + ".join(map(str, job.styles)),
             STDOUT if job.output is None else str(job.output),
             error,
             time.perf_counter() - started,
-            {} if error else best,
+            losses,
+            cells=[] if error else cells,
             reported=reported,
         )
 
 
-def _optimize(config: OptimizeConfig, model, encoder, job: Job, watch) -> None:
-    """Make one result."""
-    from adain.optimization.gatys import optimize_image
-
+def _make_picture(worker: Worker, job: Job) -> Losses:
     content = style = meta = None
+    config = worker.config
     if job.content is not None:
-        content, meta = read_source(job.content, config.max_pixels)
-        content = shrink(content, config.content_size, config.max_pixels, str(job.content))
+        content, meta = worker.read_content(job.content)
     if job.style is not None:
-        style, _ = read_source(job.style, config.max_pixels)
-        style = shrink(style, config.style_size, config.max_pixels, str(job.style))
-    start: str | np.ndarray = config.start
-    if start == "adain":
-        start = model.stylize(content, style, tile=choose_tile(model, content))
+        style = worker.read_style(job.style)
 
-    def save(output: Path, image: np.ndarray) -> None:
-        with replacing(output, make_folder=True) as file:
-            how = {"quality": config.quality, "format": written_format(output)}
-            imaging.save_image(file, image, meta=meta, **how)
-
-    def on_step(step, found, picture):
+    def on_step(step, picture):
         if config.save_iter and step % config.save_iter == 0:
-            save(step_path(job.output, step), picture())
-        watch(found)
+            _save(config, step_path(job.output, step), picture(), meta)
 
-    result = optimize_image(
-        encoder,
-        content,
-        style,
-        start=start,
-        size=config.texture_size,
-        content_weight=config.content_weight,
-        style_weight=config.style_weight,
-        tv_weight=config.tv_weight,
-        content_layers=config.content_layers,
-        style_layers=config.style_layers,
-        style_loss=config.style_loss,
-        method=config.optimizer,
-        steps=config.steps,
-        learning_rate=config.learning_rate,
-        seed=config.seed,
-        on_step=on_step,
-    )
-    if job.output is None:
-        imaging.save_image(sys.stdout.buffer, result, format="PNG", meta=meta)
-    else:
-        save(job.output, result)
+    layers = {"content_layers": config.content_layers, "style_layers": config.style_layers}
+    result, losses = worker.optimize(content, style, on_step=on_step, **layers)
+    _save(config, job.output, result, meta)
+    return losses
+
+
+def _make_sheet(
+    worker: Worker, sheet: Sheet, cells: list[dict], on_picture: Callable[[], None]
+) -> None:
+    """Draw a sheet; what is known of each of its pictures goes to `cells`."""
+
+    def finish(cell, losses):
+        cells.append(
+            {
+                "content": str(cell.content or ""),
+                "style": str(cell.style or ""),
+                "content_layers": list(cell.content_layers),
+                "style_layers": list(cell.style_layers),
+                "losses": losses,
+            }
+        )
+        on_picture()
+
+    _save(worker.config, sheet.output, sheets.draw(sheet, worker, finish))
+
+
+def _save(
+    config: OptimizeConfig,
+    output: Path | None,
+    image: np.ndarray,
+    meta: imaging.ImageMeta | None = None,
+) -> None:
+    """Write a picture to a file, all of it or nothing, or to standard output (None)."""
+    if output is None:
+        imaging.save_image(sys.stdout.buffer, image, format="PNG", meta=meta)
+        return
+    with replacing(output, make_folder=True) as file:
+        how = {"quality": config.quality, "format": written_format(output)}
+        imaging.save_image(file, image, meta=meta, **how)

@@ -80,7 +80,8 @@ TARGETS = {
         "adain.sweep.trials:optimize_trial",
         "optimize",
         ("loss", "content_loss", "style_loss"),
-        frozenset(("out_path", "overwrite", "json", "quiet", "save_iter", "quality", "size")),
+        frozenset(("out_path", "overwrite", "json", "quiet", "save_iter", "quality", "sheet",
+                   "size")),
         frozenset(
             ("content_layers", "style_layers", "style_loss", "content_size", "style_size",
              "checkpoint")
