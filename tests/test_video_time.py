@@ -15,8 +15,10 @@ from adain.imaging import io as imaging  # noqa: E402
 from adain.inference.regions import Region  # noqa: E402
 from adain.options import UsageError  # noqa: E402
 from adain.stylize.inputs import StyleMix  # noqa: E402
+from adain.video import motion as motions  # noqa: E402
 from adain.video.clip import Frame  # noqa: E402
-from adain.video.motion import Follower, Motion, MotionEstimator  # noqa: E402
+from adain.video.follower import Follower  # noqa: E402
+from adain.video.motion import Motion, MotionEstimator  # noqa: E402
 from adain.video.render import Renderer, StyledRegion  # noqa: E402
 from adain.video.scenes import SceneDetector  # noqa: E402
 from adain.video.styles import Schedule, split_at  # noqa: E402
@@ -70,6 +72,66 @@ def test_what_was_hidden_is_not_trusted(moving, photo):
     uncovered = (owners[0] == 0) & (owners[1] == 1)
     assert uncovered.sum() > 100
     assert trust[uncovered].mean() < 0.7 * trust[owners[0] == owners[1]].mean()
+
+
+@pytest.mark.parametrize("kind", ["pan", "zoom", "rotate", "shake"])
+def test_the_motion_of_a_camera_is_more_exact_than_flow(moving, photo, kind, monkeypatch):
+    clip = moving.MovingClip(kind, photo("temple"), photo("cat"), (360, 640), 24)
+    place, seen = clip.motion(5, 4)
+    rows, columns = np.indices(place.shape[:2])
+    errors = []
+    for _ in range(2):
+        estimator = MotionEstimator()
+        estimator.next(clip.frames[4])
+        motion = estimator.next(clip.frames[5])
+        gap = motion.flow + np.stack([columns, rows], axis=-1) - place
+        errors.append(np.linalg.norm(gap, axis=-1)[seen].mean())
+        assert motion.trust[seen].mean() > 0.9
+        monkeypatch.setattr(motions, "_camera_motion", lambda places, trust: None)
+    assert errors[0] < 0.15 and errors[0] < 0.8 * errors[1]
+
+
+def test_what_moves_by_itself_is_not_the_cameras(moving, photo):
+    clip = moving.MovingClip("object", photo("temple"), photo("coffee"), (180, 320), 13)
+    estimator = MotionEstimator()
+    estimator.next(clip.frames[4])
+    motion = estimator.next(clip.frames[5])
+    place, seen = clip.motion(5, 4)
+    rows, columns = np.indices(motion.flow.shape[:2])
+    error = np.linalg.norm(motion.flow + np.stack([columns, rows], axis=-1) - place, axis=-1)
+    mine = (clip._owners(5) == 1) & seen & (motion.trust > 0.5)
+    assert mine.sum() > 3000 and np.median(error[mine]) < 0.4
+
+
+@pytest.mark.parametrize("speed", [0.1, 0.24, 0.4])
+def test_slow_motion_is_not_too_short(moving, photo, speed, monkeypatch):
+    """Flow alone of less than a pixel is, the same way in every frame."""
+    shift = np.array([[1, 0, -speed], [0, 1, speed / 2], [0, 0, 1]])
+    picture = photo("temple")[:400, :700]
+    frames = [
+        np.clip(np.rint(moving._warp(picture.astype("float32"), matrix, (360, 640))), 0, 255)
+        for matrix in (np.eye(3), shift)
+    ]
+    biases = []
+    for _ in range(2):
+        estimator = MotionEstimator()
+        for frame in frames:
+            motion = estimator.next(frame.astype("uint8"))
+        inside = motion.flow[20:-20, 20:-20].mean(axis=(0, 1))
+        biases.append(np.abs(inside - [-speed, speed / 2]).max())
+        monkeypatch.setattr(motions, "_camera_motion", lambda places, trust: None)
+    assert biases[0] < 0.03 and biases[0] < biases[1]
+
+
+def test_outlines_are_not_trusted(moving, photo):
+    """A slow object uncovers a pixel or two in each frame, and drags no strokes along."""
+    clip = moving.MovingClip("object", photo("temple"), photo("cat"), (360, 640), 160)
+    estimator = MotionEstimator()
+    estimator.next(clip.frames[80])
+    trust = estimator.next(clip.frames[81]).trust
+    uncovered = (clip._owners(81) == 0) & (clip._owners(80) == 1)
+    assert uncovered.sum() > 100 and trust[uncovered].mean() < 0.2
+    assert trust.mean() > 0.93
 
 
 def test_results_follow(moving, photo):

@@ -1,13 +1,12 @@
-"""Motion between frames, and results that follow it.
+"""Motion from a frame to the one before.
 
-Where a frame shows what the one before has shown, its result should be the earlier one, moved. The
-flow comes from the clip, which does not flicker; a point whose way forward and back does not end
-where it began was hidden, and is taken from the network alone.
+A point whose way forward and back does not end where it began was hidden. Results are moved again
+and again, so that small errors of the flow add up: where a homography, the motion of a camera that
+turns, zooms or looks at a plane, explains the flow, it takes its place.
 
 Reference:
     Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016; Ruder, Dosovitskiy &
-    Brox, "Artistic Style Transfer for Videos", GCPR 2016, equations 5 and 6, for the check; Lang et
-    al., "Practical Temporal Consistency for Image-Based Graphics Applications", SIGGRAPH 2012.
+    Brox, "Artistic Style Transfer for Videos", GCPR 2016, equations 5 to 7, for what was hidden.
 """
 
 from __future__ import annotations
@@ -26,11 +25,10 @@ _BORDER = 12
 """Pixels of a frame's border in which flow is compared with what lies around."""
 _LEAST = 32
 """Pixels of a side below which there is nothing to see."""
-_GROWTH = 3
-"""By how many frames a point's age grows in each; 1 would make it the plain mean, which has less
-contrast."""
-_MOST_GAIN = 1.35
-"""By what details are enlarged at most: a clip's own noise, which means take away, stays away."""
+_GRID = 12
+"""Pixels between the points to which the camera's motion is fitted."""
+_NEAR = 1.5
+"""Pixels between flow and the camera's motion up to which they are the same motion."""
 
 
 class Motion(NamedTuple):
@@ -66,9 +64,7 @@ class MotionEstimator:
         last, self._last = self._last, grey
         if cut or last is None or last.shape != grey.shape:
             return Motion(True)
-        if not self._flows:
-            return Motion(False)
-        if min(grey.shape) < _LEAST:
+        if not self._flows or min(grey.shape) < _LEAST:
             return Motion(False)
         if not self._finders:
             # Results move by the first one, again and again: its errors, a tenth of a pixel, add
@@ -79,26 +75,33 @@ class MotionEstimator:
             )
         back = self._finders[0].calc(grey, last, None)
         there = self._finders[1].calc(last, grey, None)
-        return Motion(False, back, self._trust(grey, last, back, there))
+        # All in planes: sums over two interleaved channels take ten times as long.
+        places = tuple(map(np.add, cv2.split(back), points_of(*grey.shape)))
+        unlike = _difference(grey, last, places)
+        trust = self._trust(back, there, places, unlike)
+        camera = _camera_motion(places, trust)
+        if camera is not None:
+            near = _squares(*map(np.subtract, places, camera)) < _NEAR * _NEAR
+            camera = _refined(grey, last, camera, near & (trust > 0.5) & _is_inside(*camera))
+            places, trust = _with_camera(grey, last, (places, unlike, trust), camera)
+        moves = [*map(np.subtract, places, points_of(*grey.shape))]
+        trust *= ~_is_outline(*moves)
+        flow = cv2.merge(moves)
+        return Motion(False, flow, trust)
 
-    def _trust(self, grey, last, back, there) -> np.ndarray:
+    def _trust(self, back, there, places, unlike) -> np.ndarray:
         import cv2
 
-        # All in planes: sums over two interleaved channels take ten times as long.
         x, y = cv2.split(back)
-        columns, rows = _points(*grey.shape)
-        places = x + columns, y + rows
-        how = {"interpolation": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_REPLICATE}
-        there_x, there_y = cv2.split(cv2.remap(there, *places, **how))
+        columns, rows = points_of(*x.shape)
+        there_x, there_y = cv2.split(cv2.remap(there, *places, **_linear()))
         gap = _squares(x + there_x, y + there_y)
         # Ruder's bound, in pixels of this size, as a slope instead of a step.
         trust = 1.5 - gap / (0.02 * _squares(x, y) + 1)
-        moved = cv2.remap(last, *places, **how)
         # What looks different is not the same point, whatever the flow says.
-        unlike = cv2.boxFilter(cv2.absdiff(grey, moved), cv2.CV_32F, (5, 5))
         trust = np.minimum(trust, 2 - unlike / 16)
         # At the borders, where nothing to match comes in, flow is made up: what lies around counts.
-        wide = max(9, min(grey.shape) // 12) | 1
+        wide = max(9, min(x.shape) // 12) | 1
         around = cv2.split(cv2.blur(back, (wide, wide)))
         outlier = _squares(x - around[0], y - around[1]) > 1 + 0.1 * _squares(*around)
         outlier[_BORDER:-_BORDER, _BORDER:-_BORDER] = False
@@ -106,8 +109,101 @@ class MotionEstimator:
         return np.clip(trust, 0, 1) * (seen & ~outlier)
 
 
+def _linear() -> dict:
+    import cv2
+
+    return {"interpolation": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_REPLICATE}
+
+
+def _difference(grey: np.ndarray, last: np.ndarray, places) -> np.ndarray:
+    """How much a frame differs from the one before, taken from some places; grey levels."""
+    import cv2
+
+    moved = cv2.remap(last, *places, **_linear())
+    return cv2.boxFilter(cv2.absdiff(grey, moved), cv2.CV_32F, (5, 5))
+
+
+def _is_outline(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Where motion changes from one side to the other, and either may have been hidden."""
+    import cv2
+
+    around = np.ones((7, 7), "uint8")
+    jump = _squares(*(cv2.dilate(part, around) - cv2.erode(part, around) for part in (x, y)))
+    return jump > 0.5 + 0.05 * _squares(x, y)
+
+
+def _camera_motion(places, trust: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Columns and rows where points were, if only the camera moves; None if no motion fits."""
+    import cv2
+
+    grid = slice(_GRID // 2, None, _GRID), slice(_GRID // 2, None, _GRID)
+    columns, rows = points_of(*trust.shape)
+    sure = trust[grid].ravel() > 0.5
+    now, before = (
+        np.stack([x[grid].ravel()[sure], y[grid].ravel()[sure]], axis=-1)
+        for x, y in ((columns, rows), places)
+    )
+    if len(now) < 16:
+        return None
+    matrix, fits = cv2.findHomography(now, before, cv2.RANSAC, 0.5, maxIters=200)
+    if matrix is None or fits.mean() < 0.3:
+        return None
+    x, y, depth = (row[0] * columns + row[1] * rows + row[2] for row in matrix.astype("float32"))
+    return x / depth, y / depth
+
+
+def _refined(grey: np.ndarray, last: np.ndarray, places, fits: np.ndarray):
+    """Places by an affine motion on top, which the two frames themselves agree with.
+
+    Flow of less than a pixel is a tenth of one too short, the same way in every frame. Two steps of
+    Lucas & Kanade over the points that move with the camera.
+    """
+    import cv2
+
+    grid = slice(1, None, 2), slice(1, None, 2)
+    columns, rows = points_of(*grey.shape)
+    x, y = (columns - columns.mean()) / columns.max(), (rows - rows.mean()) / rows.max()
+    ones = np.ones_like(x)
+    for _ in range(2):
+        moved = cv2.remap(last, *places, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        moved = moved.astype("float32")
+        slopes = [cv2.Sobel(moved, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1))]
+        gap = grey - moved
+        sure = ((np.abs(gap) < 12) & fits)[grid]
+        parts = [(slope * basis)[grid][sure] for slope in slopes for basis in (ones, x, y)]
+        design = np.stack(parts)
+        step = np.linalg.lstsq(design @ design.T, design @ gap[grid][sure], rcond=None)[0]
+        shifts = [a + b * x + c * y for a, b, c in step.reshape(2, 3)]
+        places = tuple(place + shift for place, shift in zip(places, shifts, strict=True))
+    return places
+
+
+def _with_camera(grey: np.ndarray, last: np.ndarray, local, camera):
+    """Places and trust with the camera's motion where it is the flow's own, or the flow fails.
+
+    Args:
+        grey, last: The frame and the one before.
+        local: Places by the flow, how much they differ, and trust.
+        camera: Places by the camera's motion.
+    """
+    import cv2
+
+    places, unlike, trust = local
+    other = _difference(grey, last, camera)
+    gap = _squares(*map(np.subtract, places, camera))
+    takes = ((gap < _NEAR * _NEAR) | (trust < 0.5)) & _is_inside(*camera)
+    takes &= other < unlike + 1.5
+    # Smoothly where both are near: steps would tear what is moved by them again and again.
+    share = cv2.blur(takes.astype("float32"), (21, 21))
+    share = np.where(gap < _NEAR * _NEAR, share, share > 0.5).astype("float32")
+    places = tuple(x + share * (y - x) for x, y in zip(places, camera, strict=True))
+    takes = share > 0.5
+    seen = _is_inside(*camera)
+    return places, np.where(takes, np.clip(2 - other / 8, 0, 1) * seen, trust).astype("float32")
+
+
 @lru_cache(maxsize=2)
-def _points(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def points_of(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Columns and rows of all points of a plane, float32; the same for every frame."""
     rows, columns = np.indices((height, width), "float32")
     return columns, rows
@@ -129,7 +225,8 @@ def _squares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _is_inside(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     height, width = x.shape
-    return (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+    # Flow of what stands still is not quite 0.
+    return (x > -0.05) & (x < width - 0.95) & (y > -0.05) & (y < height - 0.95)
 
 
 def _small_grey(colors: np.ndarray) -> np.ndarray:
@@ -143,92 +240,3 @@ def _small_grey(colors: np.ndarray) -> np.ndarray:
         size = max(round(width * scale), 1), max(round(height * scale), 1)
         colors = cv2.resize(colors, size, interpolation=cv2.INTER_AREA)
     return cv2.cvtColor(colors, cv2.COLOR_RGB2GRAY)
-
-
-class Follower:
-    """Results that follow the motion.
-
-    A point is a weighted mean over the frames in which it was seen. The first result of a scene
-    counts most; what comes into view later grows together with what follows, or each frame would
-    leave strokes of its own along the border.
-
-    Args:
-        strength: Share of what was there before, where the motion is sure, in [0, 1).
-    """
-
-    def __init__(self, strength: float):
-        self._oldest = np.float32(strength / (1 - strength))
-        self._last: np.ndarray | None = None
-        self._age: np.ndarray | None = None
-
-    def next(self, result: np.ndarray, motion: Motion) -> np.ndarray:
-        """A result, HWC uint8 or uint16, blended with the one before, moved; the same type."""
-        import cv2
-
-        now = result.astype("float32")
-        white = np.iinfo(result.dtype).max
-        if motion.flow is None or self._last is None or self._last.shape != now.shape:
-            self._age = np.full(now.shape[:2], self._oldest)
-            self._last = now
-            return result
-        height, width = now.shape[:2]
-        flow, trust = motion.flow, motion.trust
-        if flow.shape[:2] != (height, width):
-            rows, columns = flow.shape[:2]
-            scale = np.array([width / columns, height / rows], "float32")
-            flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR) * scale
-            trust = cv2.resize(trust, (width, height), interpolation=cv2.INTER_LINEAR)
-        places = [*map(np.add, cv2.split(flow), _points(height, width))]
-        border = {"borderMode": cv2.BORDER_REPLICATE}
-        # Sharp: what is moved from frame to frame is interpolated again and again.
-        moved = cv2.remap(self._last, *places, cv2.INTER_LANCZOS4, **border)
-        age = cv2.remap(self._age, *places, cv2.INTER_LINEAR, **border) * trust
-        share = age / (age + 1)
-        blended = cv2.blendLinear(moved, now, share, 1 - share)
-        self._age = np.minimum(age + _GROWTH, self._oldest)
-        # Interpolation overshoots.
-        self._last = np.clip(blended, 0, white, out=blended)
-        shown = np.clip(_with_detail(blended, now, white), 0, white)
-        return np.rint(shown, out=shown).astype(result.dtype)
-
-    def state(self) -> dict[str, np.ndarray]:
-        """All that the next frame needs."""
-        return {"last": self._last, "age": self._age}
-
-    def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from what `state` gave."""
-        self._last, self._age = state["last"], state["age"]
-
-
-def _with_detail(blended: np.ndarray, now: np.ndarray, white: int) -> np.ndarray:
-    """A mean of moved frames, its finest details as strong as they are in a single one.
-
-    Means of strokes that do not lie on top of each other lose contrast, and so does what is
-    interpolated from frame to frame. Each of two bands is enlarged as a whole, so that nothing
-    changes from point to point; the mean itself, which the next frame continues, stays as it is.
-
-    Args:
-        blended, now: HWC float32, the mean and the newest frame.
-        white: The largest value.
-    """
-    import cv2
-
-    greys = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (blended, now)]
-    strengths = []
-    for grey in greys:
-        fine = _blur(grey, 0)
-        strengths.append((cv2.norm(grey, fine), cv2.norm(fine, _blur(fine, 1))))
-    least = 1e-3 * white * greys[0].size ** 0.5
-    fine, coarse = (
-        min(max(new / max(old, least), 1), _MOST_GAIN) for old, new in zip(*strengths, strict=True)
-    )
-    smooth = _blur(blended, 0)
-    result = cv2.addWeighted(blended, fine, smooth, coarse - fine, 0)
-    return cv2.addWeighted(result, 1, _blur(smooth, 1), 1 - coarse, 0, dst=result)
-
-
-def _blur(picture: np.ndarray, level: int) -> np.ndarray:
-    import cv2
-
-    size, deviation = (((5, 5), 0.8), ((9, 9), 1.6))[level]
-    return cv2.GaussianBlur(picture, size, deviation)

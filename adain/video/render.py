@@ -17,8 +17,9 @@ from adain.inference.steady import Steady, SteadyFrame
 from adain.stylize.inputs import Planes
 from adain.stylize.pipeline import StylizePipeline
 from adain.video.clip import Clip, Frame, Part
+from adain.video.follower import Follower
 from adain.video.masks import MaskAt
-from adain.video.motion import Follower, Motion, MotionEstimator
+from adain.video.motion import Motion, MotionEstimator
 from adain.video.outputs import Finished, Output
 from adain.video.stages import Ahead, Clock
 
@@ -26,7 +27,7 @@ SEGMENT = 2**26
 """Pixels of the frames of one segment, what a run that is killed loses at most."""
 _SECONDS = 1.0
 """Window of the statistics at stability 1."""
-_MOST = 0.985
+_MOST = 0.99
 """Share of what was there before at stability 1; errors fade within a second or two."""
 
 
@@ -82,8 +83,8 @@ class Renderer:
         self.clock = clock or Clock()
         self._steady = Steady(_SECONDS * stability * float(rate))
         self._motions = MotionEstimator(stability > 0)
-        # 0.97 at stability 0.5: much, because a mean of fewer frames is a mean of other strokes.
-        share = min(1 - (1 - stability) ** 5, _MOST)
+        # 0.984 at stability 0.5: much, because a mean of fewer frames is a mean of other strokes.
+        share = min(1 - (1 - stability) ** 6, _MOST)
         self._follower = Follower(share) if stability > 0 else None
         self._present: list[bool] = []
 
@@ -261,4 +262,5 @@ class Renderer:
         self._steady.restore({name.removeprefix("steady/"): state[name] for name in names})
         self._present = [bool(each) for each in state["present"]]
         if self._follower is not None:
-            self._follower.restore({name: state[f"follower/{name}"] for name in ("last", "age")})
+            known = [name for name in state if name.startswith("follower/")]
+            self._follower.restore({name.removeprefix("follower/"): state[name] for name in known})

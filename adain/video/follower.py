@@ -1,0 +1,110 @@
+"""Results that follow the motion.
+
+Where a frame shows what the one before has shown, its result should be the earlier one, moved. The
+motion comes from the clip, which does not flicker; what was hidden is taken from the network alone.
+
+Reference:
+    Lang et al., "Practical Temporal Consistency for Image-Based Graphics Applications", SIGGRAPH
+    2012.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from adain.video.motion import Motion, points_of
+
+_GROWTH = 3
+"""By how many frames a point's age grows in each; 1 would make it the plain mean, which has less
+contrast."""
+_MOST_GAIN = 1.35
+"""By what details are enlarged at most: a clip's own noise, which means take away, stays away."""
+
+
+class Follower:
+    """Results that follow the motion.
+
+    A point is a weighted mean over the frames in which it was seen. The first result of a scene
+    counts most; what comes into view later grows together with what follows, or each frame would
+    leave strokes of its own along the border.
+
+    Args:
+        strength: Share of what was there before, where the motion is sure, in [0, 1).
+    """
+
+    def __init__(self, strength: float):
+        self._oldest = np.float32(strength / (1 - strength))
+        self._last: np.ndarray | None = None
+        self._age: np.ndarray | None = None
+
+    def next(self, result: np.ndarray, motion: Motion) -> np.ndarray:
+        """A result, HWC uint8 or uint16, blended with the one before, moved; the same type."""
+        import cv2
+
+        now = result.astype("float32")
+        white = np.iinfo(result.dtype).max
+        if motion.flow is None or self._last is None or self._last.shape != now.shape:
+            self._age = np.full(now.shape[:2], self._oldest)
+            self._last = now
+            return result
+        height, width = now.shape[:2]
+        flow, trust = motion.flow, motion.trust
+        if flow.shape[:2] != (height, width):
+            rows, columns = flow.shape[:2]
+            scale = np.array([width / columns, height / rows], "float32")
+            flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR) * scale
+            trust = cv2.resize(trust, (width, height), interpolation=cv2.INTER_LINEAR)
+        places = [*map(np.add, cv2.split(flow), points_of(height, width))]
+        border = {"borderMode": cv2.BORDER_REPLICATE}
+        # Sharp: what is moved from frame to frame is interpolated again and again.
+        moved = cv2.remap(self._last, *places, cv2.INTER_LANCZOS4, **border)
+        age = cv2.remap(self._age, *places, cv2.INTER_LINEAR, **border) * trust
+        share = age / (age + 1)
+        blended = cv2.blendLinear(moved, now, share, 1 - share)
+        self._age = np.minimum(age + _GROWTH, self._oldest)
+        # Interpolation overshoots.
+        self._last = np.clip(blended, 0, white, out=blended)
+        shown = np.clip(_with_detail(blended, now, white), 0, white)
+        return np.rint(shown, out=shown).astype(result.dtype)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that the next frame needs."""
+        return {"last": self._last, "age": self._age}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from what `state` gave."""
+        self._last, self._age = state["last"], state["age"]
+
+
+def _with_detail(blended: np.ndarray, now: np.ndarray, white: int) -> np.ndarray:
+    """A mean of moved frames, its finest details as strong as they are in a single one.
+
+    Means of strokes that do not lie on top of each other lose contrast, and so does what is
+    interpolated from frame to frame. Each of two bands is enlarged as a whole, so that nothing
+    changes from point to point; the mean itself, which the next frame continues, stays as it is.
+
+    Args:
+        blended, now: HWC float32, the mean and the newest frame.
+        white: The largest value.
+    """
+    import cv2
+
+    greys = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (blended, now)]
+    strengths = []
+    for grey in greys:
+        fine = _blur(grey, 0)
+        strengths.append((cv2.norm(grey, fine), cv2.norm(fine, _blur(fine, 1))))
+    least = 1e-3 * white * greys[0].size ** 0.5
+    fine, coarse = (
+        min(max(new / max(old, least), 1), _MOST_GAIN) for old, new in zip(*strengths, strict=True)
+    )
+    smooth = _blur(blended, 0)
+    result = cv2.addWeighted(blended, fine, smooth, coarse - fine, 0)
+    return cv2.addWeighted(result, 1, _blur(smooth, 1), 1 - coarse, 0, dst=result)
+
+
+def _blur(picture: np.ndarray, level: int) -> np.ndarray:
+    import cv2
+
+    size, deviation = (((5, 5), 0.8), ((9, 9), 1.6))[level]
+    return cv2.GaussianBlur(picture, size, deviation)
