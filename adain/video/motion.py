@@ -27,6 +27,8 @@ _LEAST = 32
 """Pixels of a side below which there is nothing to see."""
 _GRID = 12
 """Pixels between the points to which the camera's motion is fitted."""
+_STEP = 3
+"""Pixels between those on which it is refined."""
 _NEAR = 1.5
 """Pixels between flow and the camera's motion up to which they are the same motion."""
 
@@ -160,22 +162,29 @@ def _refined(grey: np.ndarray, last: np.ndarray, places, fits: np.ndarray):
     """
     import cv2
 
-    grid = slice(1, None, 2), slice(1, None, 2)
+    grid = slice(1, None, _STEP), slice(1, None, _STEP)
     columns, rows = points_of(*grey.shape)
     x, y = (columns - columns.mean()) / columns.max(), (rows - rows.mean()) / rows.max()
-    ones = np.ones_like(x)
+    slopes = [cv2.Sobel(grey, cv2.CV_32F, *order, scale=1 / 8)[grid] for order in ((1, 0), (0, 1))]
+    bases = np.ones_like(x[grid]), x[grid], y[grid]
+    design = np.stack([slope * basis for slope in slopes for basis in bases])
+    now, fits = grey[grid].astype("float32"), fits[grid]
+    near = [np.ascontiguousarray(place[grid]) for place in places]
+    total = np.zeros((2, 3), "float32")
     for _ in range(2):
-        moved = cv2.remap(last, *places, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        moved = moved.astype("float32")
-        slopes = [cv2.Sobel(moved, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1))]
-        gap = grey - moved
-        sure = ((np.abs(gap) < 12) & fits)[grid]
-        parts = [(slope * basis)[grid][sure] for slope in slopes for basis in (ones, x, y)]
-        design = np.stack(parts)
-        step = np.linalg.lstsq(design @ design.T, design @ gap[grid][sure], rcond=None)[0]
-        shifts = [a + b * x + c * y for a, b, c in step.reshape(2, 3)]
-        places = tuple(place + shift for place, shift in zip(places, shifts, strict=True))
-    return places
+        moved = cv2.remap(last, *near, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        gap = now - moved
+        sure = (np.abs(gap) < 12) & fits
+        parts = design[:, sure]
+        step = np.linalg.lstsq(parts @ parts.T, parts @ gap[sure], rcond=None)[0].reshape(2, 3)
+        total += step
+        near = [
+            place + sum(share * basis for share, basis in zip(row, bases, strict=True))
+            for place, row in zip(near, step, strict=True)
+        ]
+    return tuple(
+        place + (a + b * x + c * y) for place, (a, b, c) in zip(places, total, strict=True)
+    )
 
 
 def _with_camera(grey: np.ndarray, last: np.ndarray, local, camera):
