@@ -220,4 +220,4 @@ def test_public_names_are_type_checked(root):
     """Every module with a public name is in pyright's list."""
     tools = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
     modules = {f"adain/{module.replace('.', '/')}.py" for module in adain._PUBLIC.values()}
-    assert set(tools["pyright"]["include"]) == modules | {"adain/__init__.py"}
+    assert set(tools["pyright"]["include"]) >= modules | {"adain/__init__.py"}
