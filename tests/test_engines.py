@@ -447,3 +447,17 @@ def test_keras_is_not_imported(preset, gallery, tmp_path, engine):
     packages = run_cli("styles", *flags)
     assert not packages & {"keras", "tensorflow", "jax", "torch", "onnx"}
     assert sorted(path.name for path in (tmp_path / "cards").iterdir()) == ["x.npz", "y.npz"]
+
+
+def test_openvino_keeps_to_no_core(tiny_preset, monkeypatch):
+    """Processes that share a machine would all be kept to its first cores."""
+    openvino = pytest.importorskip("openvino")
+    compile_model, made = openvino.compile_model, []
+
+    def note(*args):
+        made.append(compile_model(*args))
+        return made[-1]
+
+    monkeypatch.setattr(openvino, "compile_model", note)
+    load_stylizer(tiny_preset, "openvino", threads=1)
+    assert made and not any(model.get_property("ENABLE_CPU_PINNING") for model in made)
