@@ -299,10 +299,10 @@ def test_killed_at_any_moment(
     batch, sets, form, batch_styles, tiny_preset, tmp_path, monkeypatch, picture
 ):
     """The whole group, workers too, and then only the first process."""
-    for number in range(6, 40):
-        data = encoded(picture(40, 40, seed=number))
-        (sets["tree"] / "a" / f"{number}.png").write_bytes(data)
-    more = {f"y/{number}.png": encoded(picture(40, 40, seed=number)) for number in range(40)}
+    more = {f"y/{number}.png": encoded(picture(40, 40, seed=number)) for number in range(90)}
+    (sets["tree"] / "y").mkdir()
+    for name, data in more.items():
+        (sets["tree"] / name).write_bytes(data)
     write_tar(sets["tar"] / "2.tar", more)
     monkeypatch.setattr(command, "Pool", InlinePool)
     assert batch(sets[form], "whole") == 0
@@ -319,9 +319,10 @@ def test_killed_at_any_moment(
             time.sleep(0.002)
         time.sleep(rng.uniform(0, 0.03))
         alive.append(process.poll() is None)
-        if number % 2:
+        # One that has ended has neither a group nor workers.
+        if alive[-1] and number % 2:
             os.killpg(process.pid, signal.SIGKILL)
-        else:
+        elif alive[-1]:
             process.kill()
         process.wait()
     assert sum(alive) >= 3, "the runs ended before they could be killed"
