@@ -36,8 +36,8 @@ def main(preset, photos, paintings, folder):
             val_content_path=(photos,) if pairs else (),
             val_style_path=(paintings,) if pairs else (), content_levels=2, gram_weight=0.1,
             coarse_weight=1.0, range_weight=1.0, palette=0.5, identity_weight=1.0,
-            stability_weight=1.0, teacher=preset, teacher_weight=1.0, style_loss="relative",
-            normalized_content=True, summary_iter=3,
+            stability_weight=1.0, smoothness_weight=1.0, teacher=preset, teacher_weight=1.0,
+            style_loss="relative", normalized_content=True, summary_iter=3,
         )  # fmt: skip
         model = train(config)
         arrays, _ = npz.load(Path(folder) / name / "state.npz")

@@ -146,6 +146,31 @@ def stability_loss(image, again):
     return content_loss(image, again)
 
 
+def smoothness_loss(image, content):
+    """How much the output varies from area to area where the photo does not.
+
+    Args:
+        image, content: `(batch, h, w, 3)` float RGB in [0, 1], sides of 16 or more.
+
+    Returns:
+        Scalar float32: mean absolute difference of neighbouring areas of 8 x 8, so that strokes
+        within them are free, each weighted by `exp(-2 d / mean(d))` of the photo's differences d;
+        mean over batch, positions, channels and the two directions.
+
+    Reference:
+        Godard, Mac Aodha & Brostow, "Unsupervised Monocular Depth Estimation with Left-Right
+        Consistency", CVPR 2017, equation 3, of a small copy.
+    """
+    total = 0.0
+    small, photo = (ops.average_pool(ops.cast(x, "float32"), 8, 8) for x in (image, content))
+    for axis in (1, 2):
+        steps, edges = (ops.abs(ops.diff(x, axis=axis)) for x in (small, photo))
+        edges = ops.mean(edges, axis=-1, keepdims=True)
+        edges = edges / (ops.mean(edges, axis=(1, 2), keepdims=True) + EPSILON)
+        total = total + ops.mean(steps * ops.exp(-2.0 * edges)) / 2.0
+    return total
+
+
 def teacher_loss(image, target, features, target_features):
     """Distance from another network's picture: colours of areas, and where things are.
 

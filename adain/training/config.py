@@ -175,6 +175,12 @@ class TrainConfig(Given):
         "every third photo; about 150); for video",
         limits=NOT_NEGATIVE,
     )
+    smoothness_weight: float = flag(
+        0.0,
+        "weight of the smoothness loss: where the photo is even the picture must be, but for "
+        "strokes within 8 x 8 pixels (about 100)",
+        limits=NOT_NEGATIVE,
+    )
     teacher: str = flag(
         "", "preset or folder whose pictures of the same pairs TEACHER_WEIGHT compares with"
     )

@@ -153,7 +153,8 @@ def loss_settings(config: TrainConfig) -> dict[str, Any]:
     names = (
         "content_weight", "style_weight", "tv_weight", "coarse_weight", "coarse_levels",
         "detail_size", "identity_weight", "style_loss", "normalized_content", "content_levels",
-        "gram_weight", "range_weight", "stability_weight", "teacher_weight", "palette", "alpha",
+        "gram_weight", "range_weight", "stability_weight", "smoothness_weight",
+        "teacher_weight", "palette", "alpha",
     )  # fmt: skip
     return {name: getattr(config, name) for name in names}
 

@@ -46,6 +46,7 @@ class AdaINTrainer(keras.Model):
             full and, where there is one, at half size.
         range_weight: Adds `range_weight * losses.range_loss`.
         stability_weight: Adds `stability_weight * losses.stability_loss` of every third photo.
+        smoothness_weight: Adds `smoothness_weight * losses.smoothness_loss`.
         teacher: Weights whose pictures of the same pairs are another target; they do not learn.
         teacher_weight: Adds `teacher_weight * losses.teacher_loss`.
         palette: By what share the output's colours are moved to the style's before content and
@@ -93,6 +94,7 @@ class AdaINTrainer(keras.Model):
         gram_weight: float = 0.0,
         range_weight: float = 0.0,
         stability_weight: float = 0.0,
+        smoothness_weight: float = 0.0,
         teacher: StyleTransfer | None = None,
         teacher_weight: float = 0.0,
         palette: float = 0.0,
@@ -119,6 +121,7 @@ class AdaINTrainer(keras.Model):
         self.gram_weight = gram_weight
         self.range_weight = range_weight
         self.stability_weight = stability_weight
+        self.smoothness_weight = smoothness_weight
         self.teacher = teacher
         self.teacher_weight = teacher_weight
         self.palette = palette
@@ -138,6 +141,8 @@ class AdaINTrainer(keras.Model):
             self.range_tracker = keras.metrics.Mean(name="range_loss")
         if stability_weight:
             self.stability_tracker = keras.metrics.Mean(name="stability_loss")
+        if smoothness_weight:
+            self.smoothness_tracker = keras.metrics.Mean(name="smoothness_loss")
         if teacher_weight:
             self.teacher_tracker = keras.metrics.Mean(name="teacher_loss")
         self.built = True
@@ -162,7 +167,9 @@ class AdaINTrainer(keras.Model):
             *_, own_mean, own_std = same = [tensor[::3] for tensor in encoded]
             without = ops.zeros((1, 1, 1, 1))
             outputs["identity"] = self.stylizer.paint(same, own_mean, own_std, without)
-            outputs["photo"] = photo[::3]
+            outputs["own"] = photo[::3]
+        if self.smoothness_weight:
+            outputs["photo"] = photo
         if self.stability_weight:
             outputs |= self._see_again(image, mean, std, inputs)
         if self.palette:
@@ -268,7 +275,7 @@ class AdaINTrainer(keras.Model):
             self.coarse_tracker.update_state(coarse)
             total = total + self.style_weight * self.coarse_weight * coarse
         if self.identity_weight:
-            identity = losses.identity_loss(y_pred["identity"], y_pred["photo"])
+            identity = losses.identity_loss(y_pred["identity"], y_pred["own"])
             self.identity_tracker.update_state(identity)
             total = total + self.identity_weight * identity
         if self.gram_weight:
@@ -286,6 +293,10 @@ class AdaINTrainer(keras.Model):
             unstable = losses.stability_loss(y_pred["first"], y_pred["again"])
             self.stability_tracker.update_state(unstable)
             total = total + self.stability_weight * unstable
+        if self.smoothness_weight:
+            uneven = losses.smoothness_loss(seen, y_pred["photo"])
+            self.smoothness_tracker.update_state(uneven)
+            total = total + self.smoothness_weight * uneven
         if self.teacher_weight:
             target = y_pred["target"]
             features = self.encoder(self.views.content(target))[-1]

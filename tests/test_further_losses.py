@@ -1,4 +1,4 @@
-"""Two losses: a photo seen twice gives one picture, and other weights paint the target."""
+"""Three losses: a photo seen twice, even areas, and the picture that other weights paint."""
 
 from __future__ import annotations
 
@@ -166,6 +166,64 @@ def test_stability_of_networks_whose_loss_is_known(make_compact, network, batch,
     assert np.mean(noise**2) > 1e-4
     expected = np.mean(noise**2) if kind == "identity" else 0
     assert found == pytest.approx(float(expected), rel=1e-4, abs=1e-12)
+
+
+# === Smoothness ===
+
+
+def smoothness(image, photo):
+    """Area by area."""
+    small, areas = (x.reshape(8, 8, 8, 8, 3).mean(axis=(1, 3)) for x in (image, photo))
+    total = 0.0
+    for axis in (0, 1):
+        steps, edges = (np.abs(np.diff(x, axis=axis)) for x in (small, areas))
+        edges = edges.mean(axis=-1, keepdims=True)
+        total += (steps * np.exp(-2 * edges / edges.mean())).mean() / 2
+    return total
+
+
+def test_smoothness_loss(make_compact, network, batch):
+    model = make_compact()
+    plain = measure(AdaINTrainer(model, network), batch)
+    logs = measure(AdaINTrainer(model, network, smoothness_weight=20.0), batch)
+    images = paint(model, batch["content"], batch["style"])
+    pairs = zip(images, unit(batch["content"]), strict=True)
+    expected = float(np.mean([smoothness(*pair) for pair in pairs]))
+    assert logs["smoothness_loss"] == pytest.approx(expected, rel=1e-3)
+    assert logs["loss"] == pytest.approx(plain["loss"] + 20 * expected, rel=1e-3)
+
+
+def test_smoothness_sees_the_colours_that_users_see(make_compact, network, batch):
+    """As content and style do: moved to the style's, where a run does that."""
+    model = make_compact()
+    found = measure(AdaINTrainer(model, network, palette=1.0, smoothness_weight=1.0), batch)
+    images = paint(model, batch["content"], batch["style"])
+    expected = 0.0
+    for image, photo, style in zip(images, unit(batch["content"]), batch["style"], strict=True):
+        matrix = transport(Palette.of(np.clip(image, 0, 1)), Palette.of(unit(style)), 1.0)
+        expected += smoothness(image @ matrix[:, :3].T + matrix[:, 3], unit(photo)) / 4
+    assert found["smoothness_loss"] == pytest.approx(expected, rel=1e-2)
+
+
+def test_smoothness_leaves_strokes_and_outlines():
+    """A blot in a sky counts, strokes within areas do not, and an outline hardly does."""
+    photo = np.full((1, 64, 64, 3), 0.7, "float32")
+    photo[:, 32:] = 0.2
+    blot, strokes = photo.copy(), photo.copy()
+    blot[:, 8:24, 24:40] -= 0.3
+    strokes[:, ::2] -= 0.3
+    loss = {
+        name: float(losses.smoothness_loss(image, photo))
+        for name, image in {"photo": photo, "blot": blot, "strokes": strokes}.items()
+    }
+    assert loss["blot"] > 50 * loss["photo"]
+    assert loss["strokes"] == pytest.approx(loss["photo"], rel=1e-3)
+    # Neither a photo of one colour nor one of 2 x 2 areas is a special case.
+    even = np.full((1, 16, 16, 3), 0.5, "float32")
+    half = even.copy()
+    half[:, 8:] = 0.9
+    assert float(losses.smoothness_loss(even, half)) == 0
+    assert float(losses.smoothness_loss(half, even)) == pytest.approx(0.2, rel=1e-5)
 
 
 # === Teacher ===
