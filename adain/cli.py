@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from adain import __version__, extras
 from adain.console import FAILED, INTERRUPTED, USAGE, complain
 from adain.extras import MissingExtra
-from adain.files import read_toml
+from adain.files import describe, read_toml
 from adain.options import UsageError, choices_of, load
 
 
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int
     except (ValueError, OSError, ImportError) as error:
         if isinstance(error, ModuleNotFoundError):
             error = extras.explain(error) or error
-        complain(str(error))
+        complain(describe(error) if isinstance(error, OSError) else str(error))
         return USAGE if isinstance(error, UsageError | MissingExtra) else FAILED
 
 
@@ -167,7 +167,7 @@ def _with_config_file(words: list[str]) -> list[str]:
         return words
     try:
         table = read_toml(path)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise UsageError(f"--config {path}: {error}") from error
     more: list[str] = []
     for key, value in table.items():

@@ -40,6 +40,14 @@ class WriteError(OSError):
         return f"{self.filename}: cannot be written ({self.strerror}){kept}. {remedy(self)}"
 
 
+def describe(error: OSError) -> str:
+    """What the system said, in one line: the file, if it names one, and the reason."""
+    if isinstance(error, WriteError) or not error.strerror:
+        return str(error)
+    named = isinstance(error.filename, str | bytes | os.PathLike)
+    return f"{os.fsdecode(error.filename)}: {error.strerror}" if named else error.strerror
+
+
 def remedy(error: OSError) -> str:
     """What to do about a file that cannot be written."""
     if error.errno in NO_SPACE:
@@ -51,6 +59,9 @@ def remedy(error: OSError) -> str:
         return "Choose a folder with a shorter path."
     if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
         return "Something else has that name; choose another."
+    # The folder was made, or was there: a file system that takes no files, such as /proc.
+    if error.errno == errno.ENOENT:
+        return "No files can be made there; choose another folder."
     return "Make the folder writable, or choose another."
 
 
@@ -100,6 +111,23 @@ def replacing(path: str | os.PathLike, *, make_folder: bool = False) -> Iterator
                 part.unlink(missing_ok=True)
             if file is not None:
                 file.close()
+
+
+def make_writable(folder: str | os.PathLike) -> None:
+    """Make a folder unless it is there, and check that it takes files, before long work.
+
+    Args:
+        folder: Where results go.
+
+    Raises:
+        WriteError: If it cannot be made, or takes no files.
+    """
+    folder = Path(folder)
+    with naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        part, file = _create(folder)
+        file.close()
+        part.unlink()
 
 
 @contextlib.contextmanager
@@ -202,14 +230,18 @@ def read_toml(path: str | os.PathLike) -> dict[str, Any]:
     """A TOML file's contents.
 
     Raises:
-        OSError: If it cannot be read.
-        ValueError: If it is not TOML, or nested too deeply.
+        ValueError: If it cannot be read, is not TOML, or nested too deeply; the text is the reason,
+            without the path.
     """
     # Here, because most commands read no such file.
     import tomllib
 
     try:
         return tomllib.loads(read_text(path))
+    except OSError as error:
+        raise ValueError(error.strerror or str(error)) from error
+    except UnicodeDecodeError as error:
+        raise ValueError("it is not text in UTF-8") from error
     except RecursionError as error:
         raise ValueError(str(error)) from error
 

@@ -205,6 +205,9 @@ def check(config: Any) -> None:
             kind = how.get("type") or type(item.default)
             parts = (_to_type(config, item, kind, value),)
             object.__setattr__(config, item.name, parts[0])
+            # An empty default stands for something else; such a flag may be given so too.
+            empty = kind is str and parts == ("",) and item.default != ""
+            require(config, item.name, not empty, "text or a path that is not empty")
         else:
             continue
         _check_limits(config, item, parts)

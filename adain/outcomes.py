@@ -86,10 +86,8 @@ def reason_of(action: Callable[[], None]) -> str:
         action()
     except MemoryError:
         return "not enough memory; use a smaller --content-size (or --tile)"
-    except files.WriteError as error:
-        return str(error)
     except OSError as error:
-        return f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
+        return files.describe(error)
     except Exception as error:
         # Backends raise types of their own when memory runs out.
         return " ".join(str(error).split()) or type(error).__name__

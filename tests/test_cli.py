@@ -376,6 +376,25 @@ def test_train_without_pictures_is_one_line(tmp_path, capsys):
     assert "no pictures here" in error and len(error.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize("checkpoint", ["file", ""])
+def test_train_knows_at_once_that_it_cannot_write(
+    tmp_path, tmp_path_factory, capsys, write_pictures, monkeypatch, checkpoint
+):
+    from adain.training import loop
+
+    def build(config):
+        raise AssertionError("the folder had not been tried")
+
+    monkeypatch.setattr(loop, "build_model", build)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    photos = str(write_pictures(tmp_path_factory.mktemp("photos"), 2))
+    flags = ["--content-path", photos, "--style-path", photos, "--checkpoint", checkpoint]
+    assert cli.main(["train", *flags]) == (1 if checkpoint else 2)
+    error = capsys.readouterr().err
+    assert ("file: cannot be written" if checkpoint else "is not empty") in error
+
+
 def test_presets_are_listed(capsys):
     assert cli.main(["presets"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -113,3 +113,13 @@ def test_flat_pictures_stay_finite(preset, tmp_path):
     *_, std = session.run(None, {"image": np.full((1, 32, 48, 3), 255, "uint8")})
     assert np.isfinite(std).all()
     assert (std > 0).all()
+
+
+@pytest.mark.parametrize("out", ["file", "file/below", "new.onnx"])
+def test_where_no_folder_can_be_is_told_at_once(tmp_path, capsys, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    assert cli.main(["export", "--checkpoint", "adain_fast", "--out-path", out]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and out in error
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -77,6 +77,46 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     assert calls == ["fsync", "replace", "fsync"]
 
 
+def test_folders_are_tried_before_long_work(tmp_path):
+    folder = tmp_path / "a" / "b"
+    files.make_writable(folder)
+    assert folder.is_dir() and not os.listdir(folder)
+    (tmp_path / "file").touch()
+    with pytest.raises(files.WriteError) as caught:
+        files.make_writable(tmp_path / "file")
+    assert str(caught.value) == (
+        f"{tmp_path / 'file'}: cannot be written (File exists). Something else has that name; "
+        "choose another."
+    )
+
+
+def test_a_place_that_is_no_disk_is_not_called_unwritable():
+    error = files.WriteError(errno.ENOENT, os.strerror(errno.ENOENT), "/proc/x")
+    assert str(error).endswith("No files can be made there; choose another folder.")
+
+
+def test_errors_of_the_system_name_the_file_and_no_numbers(tmp_path):
+    with pytest.raises(OSError) as caught:
+        os.listdir(tmp_path / "none")
+    assert files.describe(caught.value) == f"{tmp_path / 'none'}: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "No such file or directory"),
+        (b"\xff\xd8", "it is not text in UTF-8"),
+        (b"x y", "Expected '='"),
+    ],
+)
+def test_why_a_table_cannot_be_read(tmp_path, content, reason):
+    path = tmp_path / "a.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"^{reason}"):
+        files.read_toml(path)
+
+
 def test_the_longest_name_can_be_written(tmp_path):
     path = tmp_path / ("n" * 251 + ".npz")
     npz.save(path, {})

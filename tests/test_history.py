@@ -469,7 +469,7 @@ def test_cards_that_do_not_fit_are_passed_over_if_found_and_refused_if_named(
         (["--content-path", ""], "paths that are not empty"),
         (["--style-path", ""], "paths that are not empty"),
         (["--mask", ""], "paths that are not empty"),
-        (["--out-path", ""], "must name a file or a folder"),
+        (["--out-path", ""], "text or a path that is not empty"),
         (["--out-path", "r.heic"], ".heic cannot be written. Use .apng"),
         (["--out-path", "r.jgp"], ".jgp cannot be written. Use .apng"),
     ],

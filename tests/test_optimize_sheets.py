@@ -51,6 +51,19 @@ def cell(sheet, row, column, room, size=None):
     return sheet[top : top + height, left : left + width]
 
 
+def test_where_nothing_can_be_written_is_told_before_the_work(place, tmp_path, capsys):
+    out = place.photos[0] / "out"
+    for flags in ([], ["--sheet", "grid"]):
+        assert place.run(*flags, content=place.photos, style=place.styles, out=out) == 1
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and f"{place.photos[0]} is not a folder" in error
+
+
+def test_textures_have_no_more_pixels_than_pictures(place, capsys):
+    assert place.run("--size", "99999999x9", style=place.styles) == 2
+    assert "`size` must be --max-pixels" in capsys.readouterr().err
+
+
 def test_cells_of_a_grid_are_the_single_pictures(place):
     flags = ["--start", "noise", "--seed", 5]
     sheet = place.sheet("grid", *flags, content=place.photos, style=place.styles)

@@ -68,6 +68,7 @@ def test_limits(limits, good, bad, text):
         ({"quiet": 1}, "`quiet` must be True or False. Received: quiet=1"),
         ({"checkpoint": 3}, "`checkpoint` must be text or a path. Received: checkpoint=3"),
         ({"checkpoint": None}, "`checkpoint` must be text or a path"),
+        ({"checkpoint": ""}, "`checkpoint` must be text or a path that is not empty"),
         ({"mask": (3,)}, "`mask` must be text or a path. Received: mask=3"),
         ({"tile": 65}, "`tile` must be a multiple of 16. Received: tile=65"),
         ({"tile": "large"}, "`tile` must be a whole number"),

@@ -22,7 +22,7 @@ from adain.training import style_tuner
 from adain.training.callbacks import Checkpoint, TrainingError
 from adain.training.config import STATE
 from adain.training.style_tuner import StyleTuner
-from adain.training.tune import tune
+from adain.training.tune import _read_photos, tune
 from adain.training.tune_config import STRENGTHS, TuneConfig
 
 pytestmark = pytest.mark.usefixtures("eager")
@@ -280,15 +280,19 @@ def test_the_command_writes_a_card(run, make_config, tmp_path, capsys):
         ({"style_path": "nowhere.png"}, "nowhere.png: no such file or folder", 2),
         ({"content_path": "nowhere"}, "nowhere: no such folder", 1),
         ({"checkpoint": "nowhere"}, "nowhere", 1),
+        ({"content_path": "style.png"}, "style.png: is a file; name a folder of content", 1),
+        ({"out_path": "style.png/card.npz"}, "style.png: cannot be written (File exists)", 1),
+        ({"run_path": "style.png"}, "style.png: cannot be written (File exists). Something", 1),
         ({"crop_size": 100}, "`crop_size` must be a multiple of 32", 2),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_wrong_flags(run, make_config, capsys, settings, message, status):
+def test_wrong_flags(make_config, capsys, monkeypatch, tmp_path, settings, message, status):
     with pytest.MonkeyPatch.context() as patch:
         # What the settings would refuse themselves reaches the command.
         patch.setattr(TuneConfig, "__post_init__", lambda self: None)
         config = make_config(**settings)
+    monkeypatch.chdir(tmp_path)
     words = ["tune"]
     for name in sorted(config.given - {"quiet"}):
         words += [f"--{name.replace('_', '-')}", str(getattr(config, name))]
@@ -313,6 +317,17 @@ def test_one_photo_is_not_enough(make_config, write_pictures, tmp_path):
     photos = write_pictures(tmp_path / "one", 1)
     with pytest.raises(ValueError, match="two photographs or more. Received: 1"):
         tune(make_config(content_path=str(photos)))
+
+
+def test_previews_are_of_photos_that_can_be_read(write_pictures, tmp_path):
+    photos = sorted(write_pictures(tmp_path / "few", 3).iterdir())
+    photos[0].write_bytes(b"")
+    assert len(list(_read_photos(photos))) == 2
+
+
+def test_too_large_steps_are_told(make_config):
+    with pytest.raises(TrainingError, match="became too large.*smaller --learning-rate"):
+        tune(make_config(max_iter=1, learning_rate=1e20))
 
 
 def test_damaged_runs_are_told(make_config):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from adain.constants import LAYERS
@@ -120,6 +121,9 @@ class OptimizeConfig(Given):
         sides = self.size.lower().split("x")
         good = len(sides) <= 2 and all(side.isdecimal() and int(side) > 0 for side in sides)
         require(self, "size", good, "HEIGHTxWIDTH or one number of pixels")
+        if self.style_path and (self.sheet == "layers" or not self.content_path):
+            limit = f"--max-pixels {self.max_pixels} pixels at most"
+            require(self, "size", math.prod(self.texture_size) <= self.max_pixels, limit)
         if self.out_path == "-" and (self.json or self.save_iter):
             raise UsageError("Standard output takes one picture: no --json, no --save-iter.")
 

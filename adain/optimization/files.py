@@ -21,6 +21,7 @@ from adain.optimization.worker import Losses, Worker
 from adain.options import UsageError
 from adain.outcomes import Obstacles, Outcome
 from adain.outputs import (
+    check_folder,
     check_out_path,
     check_outputs,
     fit_name,
@@ -66,8 +67,8 @@ class JobPlan(NamedTuple):
     refused: list[str]
     """One line for each result that would replace a file."""
     problems: list[str]
-    """One line for each path that led to no picture, and each picture that keeps a sheet from being
-    made."""
+    """One line for each path that led to no picture, each picture that keeps a sheet from being
+    made, and each folder that takes no results."""
     notes: list[str]
     """One line for each folder in which files were left out."""
 
@@ -106,6 +107,10 @@ def plan_jobs(config: OptimizeConfig) -> JobPlan:
     refused: list[str] = []
     if not config.overwrite:
         jobs, refused = refuse_existing(jobs, written)
+    for folder in {job.output.parent: None for job in jobs if job.output is not None}:
+        if reason := check_folder(folder):
+            problems.append(reason)
+            jobs = [job for job in jobs if job.output is None or job.output.parent != folder]
     return JobPlan(jobs, refused, problems, notes)
 
 

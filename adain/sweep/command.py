@@ -7,6 +7,7 @@ from pathlib import Path
 
 from adain import extras
 from adain.console import DONE, FAILED, complain, load_backend, tell
+from adain.files import make_writable
 from adain.outputs import check_out_folder
 from adain.sweep import space as spaces
 from adain.sweep.config import SweepConfig
@@ -27,7 +28,7 @@ def sweep(config: SweepConfig) -> int:
     from adain.sweep.study import RUNNING, TrialDatabase
 
     folder = Path(config.out_path)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_writable(folder)
     url = config.storage or f"sqlite:///{(folder / 'study.db').resolve()}"
     name = config.study or Path(config.space).stem
     database = TrialDatabase(space, folder / "trials", url, name)

@@ -88,7 +88,7 @@ def read(path: str | Path) -> Space:
     path = Path(path)
     try:
         table = read_toml(path)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise UsageError(f"{path}: {error}") from error
     try:
         return _Reader(path, table).read()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 from adain.console import DONE, load_backend, tell
+from adain.files import make_writable
 from adain.options import UsageError
 from adain.outputs import check_out_path
 from adain.presets.preset import find_preset
@@ -31,6 +33,7 @@ def tune(config: TuneConfig) -> int:
     if os.path.lexists(config.out_path) and not config.overwrite:
         raise UsageError(f"{config.out_path} is there already. Use --overwrite to replace it.")
     find_preset(config.checkpoint)
+    make_writable(Path(config.out_path).parent)
     load_backend()
     from adain.training.tune import tune
 

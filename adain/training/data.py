@@ -272,7 +272,9 @@ def _find(folders: str | Path | Sequence[str | Path], kind: str) -> list[Path]:
     files: list[Path] = []
     for folder in folders:
         if not Path(folder).is_dir():
-            raise ValueError(f"{folder}: no such folder of {kind} pictures.")
+            is_file = Path(folder).exists()
+            what = "is a file; name a folder" if is_file else "no such folder"
+            raise ValueError(f"{folder}: {what} of {kind} pictures.")
         found = imaging.list_images(folder)
         if not found:
             raise ValueError(

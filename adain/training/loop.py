@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from adain.files import remove_leftovers
+from adain.files import make_writable, remove_leftovers
 from adain.networks.model import StyleTransfer
 from adain.networks.vgg19 import initialize_decoder, jit_compile
 from adain.presets.preset import CONFIG
@@ -54,6 +54,7 @@ def train(
             fit.
         ValueError: If a folder holds no pictures.
         PresetError, WeightsError: If weights cannot be read.
+        WriteError: If nothing can be written into `config.checkpoint`.
         UsageError: If settings and recipe do not fit together.
     """
     runs = recipes.stages(config)
@@ -72,6 +73,8 @@ def _train(config: TrainConfig, loggers: Sequence[RunLogger], quiet: bool) -> St
     dataset = load_dataset(config, config.style_path)
     state, start = Path(config.checkpoint) / STATE, 0
     devices.check_same(dataset.files, state)
+    if devices.writes():
+        make_writable(config.checkpoint)
     validation = _hold_out(config, dataset)
     transfer, loss_network = build_model(config)
     losses = loss_settings(config)

@@ -171,7 +171,7 @@ def read(path: str | Path) -> tuple[dict[str, Any], ...]:
     """
     try:
         common = read_toml(path)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise UsageError(f"--recipe {path}: {error}") from error
     tables = common.pop("stage", [{}])
     if not (isinstance(tables, list) and tables and all(isinstance(x, dict) for x in tables)):

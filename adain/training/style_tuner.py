@@ -17,6 +17,7 @@ from adain.imaging.pixels import pad, to_unit
 from adain.inference.style_code import StyleCode
 from adain.networks.adain import mean_std
 from adain.networks.model import StyleTransfer
+from adain.training.callbacks import TrainingError
 from adain.training.model import AdaINTrainer
 from adain.training.optimizer import state_of
 from adain.training.watch import read
@@ -93,14 +94,24 @@ class StyleTuner(AdaINTrainer):
         return [read(change) for change in self._changes]
 
     def code(self, changes: Sequence[np.ndarray] | None = None) -> StyleCode:
-        """The code as it is now, or with some `changes`."""
+        """The code as it is now, or with some `changes`.
+
+        Raises:
+            TrainingError: If it has numbers that no picture has, because steps were too large.
+        """
         mean, std = self._apply(*(self.changes if changes is None else changes))
         ends = np.cumsum(self._start.widths)[:-1]
         means, stds = (
             np.split(ops.convert_to_numpy(vector).reshape(-1), ends) for vector in (mean, std)
         )
         about = vars(self._start) | {"means": means, "stds": stds}
-        return StyleCode(**about)
+        try:
+            return StyleCode(**about)
+        except ValueError as error:
+            raise TrainingError(
+                "The style's means and deviations became too large. Start again with a smaller "
+                "--learning-rate."
+            ) from error
 
     def balance(self, losses: dict[str, float], share: float) -> dict[str, float]:
         """Weigh the content in proportion to the style.

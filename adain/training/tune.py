@@ -8,16 +8,18 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, cast
 
 import keras
 import numpy as np
 
-from adain.files import remove_leftovers
+from adain.files import make_writable, remove_leftovers
 from adain.imaging import io as imaging
 from adain.inference.memory import choose_tile
 from adain.inference.style_code import StyleCode, mix
@@ -74,6 +76,7 @@ def tune(config: TuneConfig) -> Tuned:
 
     Raises:
         UsageError: If the settings lead to no picture, or one is a style card.
+        WriteError: If nothing can be written into `config.run_folder`.
         TrainingError: If the loss stops being a number, or the folder holds another run.
         ImageError: If a style cannot be read, or parts of it are transparent.
         ValueError: If there are fewer than two photographs.
@@ -87,6 +90,7 @@ def tune(config: TuneConfig) -> Tuned:
     photos = len(dataset.files[0])
     if photos < 2:
         raise ValueError(f"Tuning needs two photographs or more. Received: {photos}")
+    make_writable(config.run_folder)
     pairs = min(config.val_photos, photos // 2)
     held = dataset.hold_out(pairs, min(settings.batch_size, pairs))
     validation = [{"content": held.contents(i)} for i in range(pairs // held.batch_size)]
@@ -181,6 +185,14 @@ def _resume(trainer: StyleTuner, settings: TrainConfig) -> int:
 # === How a run goes ===
 
 
+def _read_photos(paths: Sequence[Path]) -> Iterator[np.ndarray]:
+    """The middle of each photo, for previews; of those that cannot be read the data set tells."""
+    for path in paths:
+        with suppress(imaging.ImageError):
+            photo = imaging.read_training_image(path, _PREVIEW)
+            yield imaging.center_crop(photo, (_PREVIEW, _PREVIEW))
+
+
 class _TuningProgress(ProgressLogger):
     """Keeps the best code, stops when there is nothing more to gain, and shows previews."""
 
@@ -199,11 +211,8 @@ class _TuningProgress(ProgressLogger):
             trainer.stylizer,
             trainer.code([np.zeros_like(change) for change in trainer.changes]),
         )
-        probe = []
-        for path in photos[:_SHOWN]:
-            photo = imaging.read_training_image(path, _PREVIEW)
-            photo = imaging.center_crop(photo, (_PREVIEW, _PREVIEW))
-            probe.append((photo, transfer.stylize(photo, before)))
+        shown = islice(_read_photos(photos), _SHOWN)
+        probe = [(photo, transfer.stylize(photo, before)) for photo in shown]
         super().__init__(
             settings, start, lambda photo, _: transfer.stylize(photo, trainer.code()), probe,
             validation, quiet=config.quiet,
