@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any
@@ -56,10 +56,18 @@ class Range:
             )
         return f"0, or {text}" if self.zero else text
 
-    def holds(self, value: Real) -> bool:
+    def holds(self, value: float) -> bool:
         """Whether a number is in the range; NaN and infinite numbers never are."""
         inside = self.least <= value <= self.most and self.above < value < self.below
-        return math.isfinite(value) and (inside or (self.zero and value == 0))
+        return is_finite(value) and (inside or (self.zero and value == 0))
+
+
+def is_finite(value: float) -> bool:
+    """Whether a number is one, and not beyond what floats can hold."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def flag(
@@ -227,7 +235,8 @@ def _check_limits(config: Any, item: Any, parts: Iterable) -> None:
 
 
 def _to_tuple(value: Any) -> tuple:
-    if isinstance(value, str | os.PathLike) or not isinstance(value, Iterable):
+    # Of a table, such as TOML has, the keys would be taken.
+    if isinstance(value, str | os.PathLike | Mapping) or not isinstance(value, Iterable):
         return (value,)
     return tuple(value)
 
@@ -242,10 +251,10 @@ def _to_type(config: Any, item: Any, kind: type, value: Any) -> Any:
         good = isinstance(value, bool)
     else:
         good = isinstance(value, Integral if kind is int else Real) and not isinstance(value, bool)
-    if not good:
+    lost = isinstance(value, int | float) and not is_finite(value)
+    if not good or (lost and isinstance(value, int)):
         limits = item.metadata["limits"]
         # Numbers of another kind, such as NaN, are out of any limits.
-        lost = isinstance(value, Real) and not math.isfinite(value)
         expected = str(limits) if limits and lost else _TYPES[kind]
         require(config, item.name, False, expected)
     return os.fspath(value) if kind is str else kind(value)

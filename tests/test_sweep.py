@@ -281,6 +281,196 @@ def test_a_bad_database_is_one_line(place, capsys, url, message):
     assert message in line and "secret" not in line
 
 
+def test_a_database_of_something_else_is_one_line(place, train, capsys):
+    import optuna
+
+    place.write(LOSSES + "trials = 1\n", evaluation="")
+    place.out.mkdir()
+    (place.out / "study.db").write_text("no database, however long it may be " * 9)
+    assert place.run() == 2
+    assert "study.db: file is not a database" in capsys.readouterr().err
+    url = f"sqlite:///{place.folder}/plain.db"
+    optuna.create_study(storage=url, study_name="space").add_trial(optuna.create_trial(value=1.0))
+    assert place.run("--storage", url) == 2
+    assert "the study space in the database is not of adain sweep" in capsys.readouterr().err
+    with sqlite3.connect(place.folder / "plain.db") as file:
+        file.execute("UPDATE alembic_version SET version_num = 'v9.9.a'")
+    assert place.run("--storage", url) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no longer compatible with the table schema" in line
+    assert not train.calls
+
+
+def test_tables_that_another_process_is_making(place, train, monkeypatch):
+    from sqlalchemy.exc import OperationalError
+
+    from adain.sweep import storage
+
+    make, errors = storage.RDBStorage, [OperationalError("", {}, Exception("x already exists"))]
+
+    def second(*args, **how):
+        if errors:
+            raise errors.pop()
+        return make(*args, **how)
+
+    monkeypatch.setattr(storage, "RDBStorage", second)
+    monkeypatch.setattr(storage.time, "sleep", lambda seconds: None)
+    place.write(LOSSES + "trials = 1\n", evaluation="")
+    assert place.run() == 0 and not errors
+
+
+def test_a_database_that_fails_is_not_the_trials_fault(place, train, capsys, monkeypatch):
+    from optuna.storages import RDBStorage
+    from sqlalchemy.exc import OperationalError
+
+    place.write(LOSSES + "trials = 1\n", evaluation="")
+    keep = RDBStorage.set_trial_user_attr
+
+    def full(self, trial_id, key, value):
+        if key == "losses" and len(value) == 3:
+            raise OperationalError("", {}, Exception("database or disk is full"))
+        keep(self, trial_id, key, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RDBStorage, "set_trial_user_attr", full)
+        assert place.run() == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: --storage sqlite:") and "disk is full" in line
+    assert place.run() == 0
+    assert "going on where it was interrupted" in capsys.readouterr().err
+
+
+# === Several processes, and killed ones ===
+
+
+@pytest.fixture
+def database(place):
+    """Opens the database of the sweep, as another process does; `folder` beside `place.out`."""
+    from adain.sweep import space
+    from adain.sweep.study import TrialDatabase
+
+    def open_database(folder="out"):
+        place.out.mkdir(exist_ok=True)
+        url = f"sqlite:///{place.out}/study.db"
+        return TrialDatabase(space.read(place.file), place.folder / folder / "trials", url, "space")
+
+    return open_database
+
+
+def test_a_folder_of_another_sweep_is_refused(place, train, capsys):
+    place.write(LOSSES + "trials = 1\n", evaluation="")
+    assert place.run() == 0
+    calls, table = list(train.calls), place.table()
+    assert place.run("--study", "other") == 2
+    assert "trials: these trials belong to another sweep" in capsys.readouterr().err
+    assert (train.calls, place.table()) == (calls, table)
+
+
+def test_killed_between_the_database_and_the_folder(place, train, database):
+    from adain.sweep.storage import without_warnings
+
+    place.write(LOSSES + "trials = 2\n", evaluation="")
+    other = database()
+    other.study.enqueue_trial({}, user_attrs={"folder": other._place})
+    with without_warnings():
+        other.study.ask()
+    assert place.run() == 0
+    assert [(row["trial"], row["state"]) for row in place.table()] == [
+        ("0", "complete"), ("1", "complete"),
+    ]  # fmt: skip
+
+
+def test_a_trial_that_kills_its_process_is_given_up(place, train, database, capsys):
+    place.write(LOSSES + "trials = 2\n", evaluation="")
+    one = database()
+    with one.claim() as claimed:
+        number = claimed.trial.number
+    for _ in range(2):
+        with one.claim() as claimed:
+            assert claimed.trial.number == number
+    assert place.run() == 0
+    assert "failed: its process was killed 3 times at the same place" in capsys.readouterr().err
+    assert [row["state"] for row in place.table()] == ["failed", "complete"]
+
+
+def test_progress_and_interrupts_are_no_kills(place, database):
+    place.write(LOSSES + "trials = 2\n", evaluation="")
+    one = database()
+    losses = {"val_loss": 1.0, "val_content_loss": 1.0, "val_style_loss": 1.0}
+    for step in range(5):
+        with one.claim() as claimed:
+            assert claimed.kills == (step > 0)
+            one.add_losses(claimed.trial, step, losses)
+    for _ in range(5):
+        with pytest.raises(KeyboardInterrupt), one.claim() as claimed:
+            assert claimed.kills == 1
+            raise KeyboardInterrupt
+
+
+def test_a_trial_that_ends_while_it_is_looked_up_is_not_done_twice(place, train, database):
+    from adain.sweep.study import COMPLETE, RUNNING
+
+    place.write(LOSSES + "trials = 1\n", evaluation="")
+    assert place.run() == 0
+    late = database()
+    (found,) = trials = late._trials(COMPLETE)
+    look = late._trials
+    late._trials = lambda *states: trials if states == (RUNNING,) else look(*states)
+    with late.claim() as claimed:
+        assert claimed is None
+
+
+def test_the_last_trial_is_taken_once(place, database):
+    place.write(LOSSES + "trials = 1\n", evaluation="")
+    one, other = database(), database("elsewhere")
+    enqueue = one.study.enqueue_trial
+
+    def late(*args, **how):
+        other.study.ask()
+        enqueue(*args, **how)
+
+    one.study.enqueue_trial = late
+    with one.claim() as claimed:
+        assert claimed is None
+    assert len(one.trials()) == 1
+
+
+def test_a_trial_that_was_given_to_others_is_left_to_them(place, train, database, capsys):
+    place.write(LOSSES + "trials = 2\n", evaluation="")
+    other = database("elsewhere")
+
+    def suspend(run, step):
+        if run.folder.name == "0000" and step == 2:
+            with sqlite3.connect(place.out / "study.db") as file:
+                file.execute("UPDATE trial_heartbeats SET heartbeat = '2020-01-01 00:00:00'")
+            with other.claim() as claimed:
+                claimed.trial.set_user_attr("alive", True)
+
+    train.at = suspend
+    assert place.run() == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert "trial 0: no sign of life for too long; it is tried again elsewhere" in lines
+    assert [row["state"] for row in place.table()] == ["running", "complete"]
+
+
+def test_losses_that_are_no_numbers_prune_nothing_else(place, train):
+    """Of a run with a result all the same."""
+    usual = train.losses
+
+    def losses(run, step):
+        return (float("nan"),) * 2 if run.folder.name == "0000" else usual(run, step)
+
+    train.losses = losses
+    space = "learning-rate = {low = 1e-5, high = 1e-3}\nstyle-weight = {low = 1, high = 16}"
+    place.write(LOSSES + "trials = 3\n", evaluation="", space=space, prune="startup-trials = 1")
+    train.at = lambda run, step: setattr(train, "losses", usual)
+    assert place.run() == 0
+    rows = place.table()
+    assert "failed" not in [row["state"] for row in rows]
+    # Numbers of a setting that is no whole number, however the file writes them.
+    assert all(float(row["style-weight"]) % 1 for row in rows)
+
+
 # === Files ===
 
 
@@ -313,6 +503,18 @@ def test_a_bad_database_is_one_line(place, capsys, url, message):
         ("", {"space": "ema = {low = 0.1, high = 0.5, step = 2}"}, "space.ema.step must lie"),
         ("", {"space": "ema = {low = nan, high = 0.5}"}, "space.ema.low must be a number"),
         ("", {"space": "save-iter = {low = 1.5, high = 3}"}, "save-iter.low must be a whole"),
+        ("", {"space": "ema = {low = 0, high = 1, step = 0.3}"}, "ema.step must divide high"),
+        (
+            "",
+            {"space": f"ema = {{low = 0, high = 1{'0' * 400}}}"},
+            "space.ema.high must be a number",
+        ),
+        ("", {"space": f"save-iter = [1{'0' * 400}]"}, "`save_iter` must be 1 or more"),
+        ("", {"space": "ema = [0, 0.0]"}, "space.ema must be a list of different values"),
+        ("", {"space": "beta-2 = [0.9]\nbeta_2 = [0.99]"}, "beta-2 is there twice"),
+        ("", {"settings": "content-path = {a = 1}"}, "`content_path` must be text or a path"),
+        ('objectives = [["lpips"]]\n', {}, "objectives must be some of lpips, content,"),
+        ('objectives = ["ssim", "ssim"]\n', {}, "objectives must be some of lpips, content,"),
         ("", {"space": "style-loss = {low = 1, high = 3}"}, "must be a list of values: it is not"),
         ("", {"space": "normalized-content = {low = 0, high = 1}"}, "must be a list of values"),
         ("", {"evaluation": ""}, "evaluation must name the pictures that lpips is measured on"),
@@ -322,7 +524,7 @@ def test_a_bad_database_is_one_line(place, capsys, url, message):
         ("", {"prune": "by = ['val_loss']"}, "prune.by must not be val_loss where space has style"),
         ("", {"prune": "by = ['lpips']"}, "prune.by must be some of val_loss, val_content_loss"),
         ("", {"prune": "percentile = 200"}, "prune.percentile must be in [0, 100]. Received: 200"),
-        ("", {"prune": "warmup = 'a'"}, "prune.warmup must be a number. Received: 'a'"),
+        ("", {"prune": "warmup = 'a'"}, "prune.warmup must be a whole number. Received: 'a'"),
         ("", {"prune": "patience = 1"}, "prune.patience is none of by, percentile"),
         (
             "prune = true\n",

@@ -10,8 +10,10 @@ from typing import Any
 
 from adain.files import replacing
 from adain.sweep import chart
-from adain.sweep.space import FIGURES, Interval, Space, dashed
-from adain.sweep.study import COMPLETE, PRUNED, RUNNING, TrialDatabase, losses_of
+from adain.sweep.parameters import Interval, dashed
+from adain.sweep.space import FIGURES, Space
+from adain.sweep.study import COMPLETE, PRUNED, RUNNING, TrialDatabase
+from adain.sweep.values import losses_of, values_of
 from adain.training import recipes
 from adain.training.tensorboard import EventWriter
 
@@ -37,7 +39,7 @@ def write_records(folder: Path, database: TrialDatabase) -> None:
     best = front[0]
     figures = zip(database.space.objectives, best.values, strict=True)
     about = ", ".join(f"{name} {chart.show(value)}" for name, value in figures)
-    stages = settings_of(database.space, database.values(best))
+    stages = settings_of(database.space, values_of(database.space, best))
     recipes.write(
         folder / BEST, stages, f"Trial {best.number} of {database.study.study_name}: {about}"
     )
@@ -52,7 +54,8 @@ def settings_of(space: Space, values: Mapping[str, Any]) -> tuple[dict[str, Any]
 
 def _write(path: Path, text: str) -> None:
     with replacing(path, make_folder=True) as file:
-        file.write(text.encode())
+        # Errors name files, whose names need not be text.
+        file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def _table(database: TrialDatabase) -> str:
@@ -63,7 +66,7 @@ def _table(database: TrialDatabase) -> str:
     rows.writerow(["trial", "state", *names, *space.objectives, "steps", "seconds", "error"])
     for trial in database.trials():
         known = trial.params.keys() == space.parameters.keys()
-        values = database.values(trial).values() if known else [""] * len(names)
+        values = values_of(database.space, trial).values() if known else [""] * len(names)
         took = trial.duration.total_seconds() if trial.duration else ""
         error = trial.user_attrs.get("error", "")
         rows.writerow(
@@ -86,7 +89,7 @@ def _draw(folder: Path, database: TrialDatabase) -> None:
     front = {trial.number for trial in database.front()}
     axes = []
     for name, found in space.parameters.items():
-        values = [database.values(trial)[name] for trial in trials]
+        values = [values_of(database.space, trial)[name] for trial in trials]
         title = dashed(name)
         if isinstance(found, Interval):
             axes.append(chart.Axis(title, values, found.log))
@@ -104,7 +107,8 @@ def _draw(folder: Path, database: TrialDatabase) -> None:
         lines.append(chart.Line(title, shade, trial.number in front))
     _write(folder / PARALLEL, chart.draw_parallel([*axes, *figures], lines))
     if len(figures) == 2:
-        _write(folder / FRONT, chart.draw_front(*figures, lines))
+        across, up = figures
+        _write(folder / FRONT, chart.draw_front(across, up, lines))
 
 
 def tell_front(database: TrialDatabase) -> str:
@@ -114,7 +118,7 @@ def tell_front(database: TrialDatabase) -> str:
     figures = [f"{name} {_ARROWS[way]}" for name, way in space.objectives.items()]
     lines = [["trial", *names, *figures], ["---"] * (1 + len(names) + len(figures))]
     for trial in database.front():
-        row = [*database.values(trial).values(), *trial.values]
+        row = [*values_of(database.space, trial).values(), *trial.values]
         lines.append([str(trial.number), *map(chart.show, row)])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

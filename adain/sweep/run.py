@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,15 +13,23 @@ from adain.files import remove_leftovers
 from adain.options import load
 from adain.sweep import records, trials
 from adain.sweep.chart import show
-from adain.sweep.space import FIGURES, dashed
-from adain.sweep.study import COMPLETE, FAILED, PRUNED, Claimed, TrialDatabase, losses_of
+from adain.sweep.parameters import dashed
+from adain.sweep.space import FIGURES
+from adain.sweep.storage import DATABASE_ERRORS, DatabaseError, database_errors
+from adain.sweep.study import COMPLETE, FAILED, PRUNED, Claimed, TrialDatabase, TrialLost
 from adain.sweep.trials import TrialError, TrialRun
+from adain.sweep.values import losses_of, values_of
 from adain.training.config import STATE
 
 logger = logging.getLogger(__name__)
 
 _TRIES = 3
 """So many trials that fail before one has a result end the sweep: it is not their values."""
+_KILLS = 3
+"""A trial whose process was killed so often, without any progress between, has failed."""
+
+_LONGEST = 500
+"""Characters that are kept of why a trial failed: some backends tell their whole stack."""
 
 
 class SweepError(ValueError):
@@ -41,17 +50,23 @@ def run_trials(database: TrialDatabase, folder: Path, tell: Callable[[str], None
 
     Raises:
         SweepError: If trial after trial fails.
-        OSError: If something cannot be written; the trial can be resumed.
+        OSError: If something cannot be written, or the database does not answer; the trial can
+            be resumed.
     """
     remove_leftovers([folder])
     records.open_experiment(folder / "logs", database.space)
     failed = 0
     while True:
-        with database.claim() as claimed:
-            if claimed is None:
-                return
-            error = _carry_out(database, claimed, folder, tell)
-        records.write_records(folder, database)
+        with database_errors(database.url, DatabaseError):
+            with database.claim() as claimed:
+                if claimed is None:
+                    return
+                try:
+                    error = _carry_out(database, claimed, folder, tell)
+                except TrialLost as lost:
+                    tell(f"{lost}: no sign of life for too long; it is tried again elsewhere")
+                    continue
+            records.write_records(folder, database)
         failed = failed + 1 if error else 0
         if failed == _TRIES and not database.front():
             raise SweepError(f"{failed} trials failed, one after another; the last: {error}")
@@ -61,13 +76,14 @@ def _carry_out(
     database: TrialDatabase, claimed: Claimed, folder: Path, tell: Callable[[str], None]
 ) -> str:
     """One trial; why it failed, if it did."""
-    space, (trial, place, resumed) = database.space, claimed
-    values = database.values(trial)
+    space, (trial, place, kills) = database.space, claimed
+    values = values_of(database.space, trial)
     logs = folder / "logs" / place.name
     shown = ", ".join(f"{dashed(name)} {show(value)}" for name, value in values.items())
     title = f"trial {trial.number} ({shown})"
-    if resumed:
+    if kills:
         tell(f"{title}: going on where it was interrupted")
+        remove_leftovers([place, *filter(Path.is_dir, place.rglob("*"))])
 
     def report(step: int, losses: Mapping[str, float]) -> None:
         database.add_losses(trial, step, losses)
@@ -78,20 +94,23 @@ def _carry_out(
     figures: dict[str, float] = {}
     state, error = COMPLETE, ""
     try:
+        if kills >= _KILLS:
+            raise TrialError(
+                f"its process was killed {kills} times at the same place; is there memory enough?"
+            )
         figures = _measure(load(space.target.run)(run), run, losses_of(trial))
     except _Behind:
         state = PRUNED
-    except OSError:
+    except (OSError, TrialLost, *DATABASE_ERRORS):
         raise
     except Exception as reason:  # Also what backends raise where memory does not suffice.
-        error = " ".join(str(reason).split()) or type(reason).__name__
+        error = textwrap.shorten(str(reason), _LONGEST, placeholder=" ...") or type(reason).__name__
         logger.debug("trial %d", trial.number, exc_info=reason)
-        trial.set_user_attr("error", error)
         state = FAILED
     wanted = [figures[name] for name in space.objectives] if state == COMPLETE else None
     step = max(losses_of(trial), default=0)
     records.record_end(logs, space, values, step, figures)
-    database.study.tell(trial, wanted, state)
+    database.end(trial, state, wanted, error)
     # Only now: until then it is what an interrupted trial goes on from.
     with contextlib.suppress(FileNotFoundError):
         (place / "weights" / STATE).unlink()

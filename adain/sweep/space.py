@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,6 +12,7 @@ from adain.evaluation.report import MEASURES
 from adain.files import read_toml
 from adain.optimization.config import OptimizeConfig
 from adain.options import COUNT, Range, UsageError
+from adain.sweep.parameters import Choices, Interval, Wrong, dashed, ends, read_parameter
 from adain.sweep.targets import TARGETS, Target
 
 FIGURES = {
@@ -25,19 +25,6 @@ FIGURES = {
 
 _OF_A_SWEEP = {"preset", "outputs", "out_path", "write_pairs", "optimize_steps", "optimize_count"}
 """Flags of `adain evaluate` that a sweep sets itself."""
-
-
-class Interval(NamedTuple):
-    """Numbers from `low` to `high`."""
-
-    low: float
-    high: float
-    log: bool
-    step: float | None
-
-
-Choices = tuple
-"""Values of a setting, in the order of the file."""
 
 
 class Pruning(NamedTuple):
@@ -91,34 +78,30 @@ def read(path: str | Path) -> Space:
     except ValueError as error:
         raise UsageError(f"{path}: {error}") from error
     try:
-        return _Reader(path, table).read()
-    except _Wrong as error:
+        return _Reader(path, _fields(table)).read()
+    except Wrong as error:
         raise UsageError(f"{path}: {error}") from error
-
-
-class _Wrong(ValueError):
-    """A key that is not right."""
 
 
 class _Reader:
     def __init__(self, path: Path, table: dict[str, Any]):
         self.path = path
-        self.table = {key.replace("-", "_"): value for key, value in table.items()}
+        self.table = table
 
     def read(self) -> Space:
         known = (
             "target", "objectives", "trials", "seed", "prune", "settings", "space", "evaluation",
         )  # fmt: skip
         for key in self.table.keys() - {*known}:
-            raise _Wrong(f"{key} is none of {', '.join(known)}")
+            raise Wrong(f"{key} is none of {', '.join(known)}")
         name = self.table.get("target", "train")
         if not isinstance(name, str) or name not in TARGETS:
-            raise _Wrong(f"target must be {' or '.join(TARGETS)}. Received: {name!r}")
+            raise Wrong(f"target must be {' or '.join(TARGETS)}. Received: {name!r}")
         target = TARGETS[name]
         settings = self._flags("settings", target.load_config(), target.own)
         parameters = self._parameters(target)
         for key in settings.keys() & parameters.keys():
-            raise _Wrong(f"{dashed(key)} is both in settings and in space")
+            raise Wrong(f"{dashed(key)} is both in settings and in space")
         objectives = self._objectives(target)
         space = Space(
             self.path,
@@ -139,39 +122,40 @@ class _Reader:
     def _table(self, key: str) -> dict[str, Any]:
         table = self.table.get(key, {})
         if not isinstance(table, dict):
-            raise _Wrong(f"{key} must be a table, [{key}]. Received: {table!r}")
-        return {name.replace("-", "_"): value for name, value in table.items()}
+            raise Wrong(f"{key} must be a table, [{key}]. Received: {table!r}")
+        return _fields(table)
 
     def _flags(self, key: str, config: type, own: set[str] | frozenset[str]) -> dict[str, Any]:
         names = {item.name for item in fields(config)}
         table = self._table(key)
         for name in table:
             if name not in names:
-                raise _Wrong(f"{key}.{dashed(name)} is not a flag of {config.__name__[:-6]}")
+                raise Wrong(f"{key}.{dashed(name)} is not a flag of {config.__name__[:-6]}")
             if name in own:
-                raise _Wrong(f"{key}.{dashed(name)} is set by the sweep itself")
+                raise Wrong(f"{key}.{dashed(name)} is set by the sweep itself")
         return table
 
     def _whole(self, key: str, default: int, limits: Range) -> int:
         value = self.table.get(key, default)
         if type(value) is not int or not limits.holds(value):
-            raise _Wrong(f"{key} must be a whole number, {limits}. Received: {value!r}")
+            raise Wrong(f"{key} must be a whole number, {limits}. Received: {value!r}")
         return value
 
     def _objectives(self, target: Target) -> dict[str, str]:
         known = FIGURES | dict.fromkeys(target.losses, "minimize")
         names = self.table.get("objectives", ["lpips", "style_vgg"])
-        if not isinstance(names, list) or not names or not all(n in known for n in names):
-            raise _Wrong(f"objectives must be some of {', '.join(known)}. Received: {names!r}")
+        good = isinstance(names, list) and names and all(n in list(known) for n in names)
+        if not good or len(set(names)) < len(names):
+            raise Wrong(f"objectives must be some of {', '.join(known)}. Received: {names!r}")
         return {name: known[name] for name in names}
 
     def _parameters(self, target: Target) -> dict[str, Interval | Choices]:
         config = target.load_config()
         table = self._flags("space", config, target.own | target.not_swept)
         if not table:
-            raise _Wrong("space must be a table of settings to try, such as style-weight")
+            raise Wrong("space must be a table of settings to try, such as style-weight")
         defaults = {item.name: item.default for item in fields(config)}
-        return {name: _parameter(name, value, defaults[name]) for name, value in table.items()}
+        return {name: read_parameter(name, value, defaults[name]) for name, value in table.items()}
 
     def _check_values(self, space: Space) -> None:
         """Each value that can come up on its own, with the first ones of all other settings."""
@@ -179,13 +163,13 @@ class _Reader:
         try:
             space.target.check(space.config(first))
         except UsageError as error:
-            raise _Wrong(str(error)) from error
+            raise Wrong(str(error)) from error
         for name, found in space.parameters.items():
             for value in ends(found):
                 try:
                     space.config(first | {name: value})
                 except UsageError as error:
-                    raise _Wrong(f"space.{dashed(name)}: {error}") from error
+                    raise Wrong(f"space.{dashed(name)}: {error}") from error
 
     # === Pruning ===
 
@@ -196,25 +180,25 @@ class _Reader:
         wanted = "prune" in self.table
         table = {} if table is True else self._table("prune")
         for key in table.keys() - set(Pruning._fields):
-            raise _Wrong(f"prune.{dashed(key)} is none of {', '.join(Pruning._fields)}")
+            raise Wrong(f"prune.{dashed(key)} is none of {', '.join(Pruning._fields)}")
         weights = sorted(name for name in parameters if name.endswith("_weight"))
         moved = sorted(target.measured_by & parameters.keys())
         if not target.validates(settings):
             if wanted:
-                raise _Wrong(f"prune needs {target.needs}")
+                raise Wrong(f"prune needs {target.needs}")
             return None
         if moved:
             if wanted:
-                raise _Wrong(
+                raise Wrong(
                     f"prune must be false where space has {dashed(moved[0])}: losses of such runs "
                     "cannot be compared"
                 )
             return None
         by = table.pop("by", list(target.losses[1:3] if weights else target.losses[:1]))
         if not isinstance(by, list) or not by or not all(name in target.losses for name in by):
-            raise _Wrong(f"prune.by must be some of {', '.join(target.losses)}. Received: {by!r}")
+            raise Wrong(f"prune.by must be some of {', '.join(target.losses)}. Received: {by!r}")
         if weights and target.losses[0] in by:
-            raise _Wrong(
+            raise Wrong(
                 f"prune.by must not be {target.losses[0]} where space has {dashed(weights[0])}: "
                 "it is a sum by other weights in each run"
             )
@@ -226,9 +210,10 @@ class _Reader:
         for key, value in table.items():
             kind = (int, float) if key == "percentile" else int
             if isinstance(value, bool) or not isinstance(value, kind):
-                raise _Wrong(f"prune.{dashed(key)} must be a number. Received: {value!r}")
+                expected = "a whole number" if kind is int else "a number"
+                raise Wrong(f"prune.{dashed(key)} must be {expected}. Received: {value!r}")
             if not limits[key].holds(value):
-                raise _Wrong(f"prune.{dashed(key)} must be {limits[key]}. Received: {value!r}")
+                raise Wrong(f"prune.{dashed(key)} must be {limits[key]}. Received: {value!r}")
         return Pruning(tuple(by), **table)
 
     # === Evaluation ===
@@ -237,7 +222,7 @@ class _Reader:
         figures = [name for name in objectives if name in FIGURES]
         if not figures:
             if "evaluation" in self.table:
-                raise _Wrong("evaluation must be left out where no objective is a figure of it")
+                raise Wrong("evaluation must be left out where no objective is a figure of it")
             return None
         flags = self._flags("evaluation", EvaluateConfig, _OF_A_SWEEP | target.not_evaluated)
         if target.load_config() is OptimizeConfig:
@@ -245,7 +230,7 @@ class _Reader:
             for name in ("content_path", "style_path"):
                 flags[name] = settings.get(name, ())
         elif not flags.keys() & {"content_path", "style_path", "pairs"}:
-            raise _Wrong(
+            raise Wrong(
                 f"evaluation must name the pictures that {figures[0]} is measured on: content-path "
                 "and style-path, or pairs"
             )
@@ -253,45 +238,15 @@ class _Reader:
             # Exports of networks that are used once would fill the cache.
             return EvaluateConfig(**{"engine": "keras", "optimize_count": 0} | flags)
         except UsageError as error:
-            raise _Wrong(f"evaluation: {error}") from error
+            raise Wrong(f"evaluation: {error}") from error
 
 
-def _parameter(name: str, value: Any, default: Any) -> Interval | Choices:
-    key = f"space.{dashed(name)}"
-    if isinstance(value, list):
-        if not value or len({repr(item) for item in value}) < len(value):
-            raise _Wrong(f"{key} must be a list of different values. Received: {value!r}")
-        return Choices(value)
-    if not isinstance(value, dict):
-        raise _Wrong(f"{key} must be a list of values, or {{low, high}}. Received: {value!r}")
-    whole = isinstance(default, int)
-    if isinstance(default, bool) or not isinstance(default, int | float):
-        raise _Wrong(f"{key} must be a list of values: it is not a number")
-    for part in value.keys() - set(Interval._fields):
-        raise _Wrong(f"{key}.{part} is none of low, high, log, step")
-    for part in ("low", "high", *({"step"} & value.keys())):
-        number = value.get(part)
-        kind = int if whole else (int, float)
-        if isinstance(number, bool) or not isinstance(number, kind) or not math.isfinite(number):
-            expected = "a whole number" if whole else "a number"
-            raise _Wrong(f"{key}.{part} must be {expected}. Received: {number!r}")
-    found = Interval(value["low"], value["high"], value.get("log", False), value.get("step"))
-    if type(found.log) is not bool:
-        raise _Wrong(f"{key}.log must be true or false. Received: {found.log!r}")
-    if found.low >= found.high:
-        raise _Wrong(f"{key}.low must be less than high. Received: {found.low}, {found.high}")
-    if found.log and (found.low <= 0 or found.step is not None):
-        raise _Wrong(f"{key}.log goes with a low above 0, and without step")
-    if found.step is not None and not 0 < found.step <= found.high - found.low:
-        raise _Wrong(f"{key}.step must lie between 0 and high - low. Received: {found.step}")
+def _fields(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table by the names of fields; both `max-iter` and `max_iter` are understood."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name in found:
+            raise Wrong(f"{dashed(name)} is there twice")
+        found[name] = value
     return found
-
-
-def ends(found: Interval | Choices) -> tuple:
-    """All choices, or the smallest and the largest number."""
-    return (found.low, found.high) if isinstance(found, Interval) else found
-
-
-def dashed(name: str) -> str:
-    """A setting as its flag is written."""
-    return name.replace("_", "-")

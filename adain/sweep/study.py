@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import threading
-import warnings
+import secrets
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 import optuna
-import sqlalchemy
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.samplers import TPESampler
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from adain.files import lock, try_lock
+from adain.files import lock, replacing, try_lock
 from adain.options import UsageError
-from adain.sweep.space import Interval, Space
-
-_HEARTBEAT = 30
-"""Seconds between signs of life of a trial."""
-_GRACE = 10 * _HEARTBEAT
-"""A trial without any for so long was killed, on whatever machine it ran."""
+from adain.sweep.pruning import is_behind
+from adain.sweep.space import Space
+from adain.sweep.storage import (
+    DatabaseError,
+    database_errors,
+    open_storage,
+    signs_of_life,
+    without_warnings,
+)
+from adain.sweep.values import describe, draw_values, is_failure, losses_of
+from adain.training.config import STATE
 
 COMPLETE, PRUNED, FAILED, RUNNING = (
     TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING,
 )  # fmt: skip
+
+
+class TrialLost(Exception):
+    """A trial that gave no sign of life for too long, and is tried again elsewhere."""
 
 
 class Claimed(NamedTuple):
@@ -40,7 +43,8 @@ class Claimed(NamedTuple):
 
     trial: Trial
     folder: Path
-    resumed: bool
+    kills: int
+    """How often its process was killed since its last progress, or interrupted; 0: it is new."""
 
 
 class TrialDatabase:
@@ -59,36 +63,40 @@ class TrialDatabase:
     def __init__(self, space: Space, folder: Path, url: str, name: str):
         self.space = space
         self.folder = folder
-        self._distributions = {key: _distribution(found) for key, found in space.parameters.items()}
+        self.url = url
+        self._place = f"{socket.gethostname()}:{folder.resolve()}"
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        connect = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else None
-        try:
-            with _without_warnings():
-                self._storage = optuna.storages.RDBStorage(
-                    url,
-                    engine_kwargs=connect,
-                    heartbeat_interval=_HEARTBEAT,
-                    grace_period=_GRACE,
-                    heartbeat_stale_trial_callback=_retry,
+        with self._turn():
+            self._storage = open_storage(url, _retry)
+            with database_errors(url, UsageError):
+                self.study = optuna.create_study(
+                    storage=self._storage,
+                    sampler=TPESampler(),
+                    study_name=name,
+                    directions=[StudyDirection[way.upper()] for way in space.objectives.values()],
+                    load_if_exists=True,
                 )
-            self.study = optuna.create_study(
-                storage=self._storage,
-                study_name=name,
-                directions=list(space.objectives.values()),
-                load_if_exists=True,
-            )
-        except (
-            ImportError, ValueError, OSError, sqlalchemy.exc.SQLAlchemyError,
-            optuna.exceptions.StorageInternalError,
-        ) as error:  # fmt: skip
-            reason = str(error.__cause__ or error).split("\n")[0]
-            raise UsageError(f"--storage {_hide_password(url)}: {reason}") from error
-        self._check_space(name)
+                self._check_space(name)
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One process of this folder at a time."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # Closing the file gives it to the next process.
+        with open(self.folder / "lock", "ab") as turn:
+            lock(turn)
+            yield
 
     def _check_space(self, name: str) -> None:
-        now = {key: json.loads(json.dumps(value)) for key, value in describe(self.space).items()}
+        now = describe(self.space)
         before = self.study.user_attrs.get("space")
         if before is None:
+            if self._trials():
+                raise UsageError(
+                    f"{self.space.path}: the study {name} in the database is not of adain sweep. "
+                    "Choose another --study."
+                )
+            self.study.set_user_attr("id", secrets.token_hex(8))
             self.study.set_user_attr("space", now)
             return
         for key in now:
@@ -98,69 +106,102 @@ class TrialDatabase:
                     "Choose another --out-path, or with --storage another --study."
                 )
 
+    def _check_folder(self) -> None:
+        """Trials are resumed from their folders: these must not be another sweep's."""
+        path, ours = self.folder / "sweep.id", self.study.user_attrs.get("id", "")
+        if not path.exists():
+            with replacing(path) as file:
+                file.write(ours.encode())
+        elif path.read_text("utf-8") != ours:
+            raise UsageError(
+                f"{self.folder}: these trials belong to another sweep. Choose another --out-path."
+            )
+
     # === Which trial is next ===
 
     @contextlib.contextmanager
     def claim(self) -> Iterator[Claimed | None]:
-        """A trial to carry out: one of this folder that was killed, or the next; None: no more."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """A trial to carry out: one of this folder that was killed, or the next; None: no more.
+
+        Raises:
+            UsageError: If the folder is another sweep's.
+        """
         with contextlib.ExitStack() as held:
-            claimed = None
-            with open(self.folder / "lock", "ab") as turn:
-                # Closing the file gives it to the next process.
-                lock(turn)
+            with self._turn():
+                self._check_folder()
                 claimed = self._resume(held) or self._ask(held)
-            if claimed is not None:
-                held.enter_context(self._heartbeat(claimed.trial))
-            yield claimed
+                if claimed is not None:
+                    draw_values(self.space, claimed.trial)
+            if claimed is None:
+                yield None
+                return
+            held.enter_context(signs_of_life(self._storage, claimed.trial))
+            try:
+                yield claimed
+            except BaseException:
+                # Not killed: it does not count.
+                with contextlib.suppress(DatabaseError, optuna.exceptions.UpdateFinishedTrialError):
+                    with database_errors(self.url, DatabaseError):
+                        claimed.trial.set_user_attr("kills", [])
+                raise
 
     def _resume(self, held: contextlib.ExitStack) -> Claimed | None:
         for found in self._trials(RUNNING):
             folder = self._folder(found.number)
-            if (folder / "lock").exists() and (file := _claim(folder)) is not None:
-                held.enter_context(file)
-                trial = Trial(self.study, found._trial_id)
-                self._storage.record_heartbeat(found._trial_id)
-                return Claimed(trial, folder, True)
+            ours = (folder / "lock").exists() or found.user_attrs.get("folder") == self._place
+            if not ours or (file := _claim(folder)) is None:
+                continue
+            trial = Trial(self.study, found._trial_id)
+            if self._storage.get_trial(found._trial_id).state != RUNNING:
+                # Finished since it was looked up, which is why nobody holds it.
+                file.close()
+                continue
+            held.enter_context(file)
+            self._storage.record_heartbeat(found._trial_id)
+            return Claimed(trial, folder, self._count_kills(trial, folder))
         return None
 
+    def _count_kills(self, trial: Trial, folder: Path) -> int:
+        """How often its process was killed since the last progress, this time included."""
+        state = folder / "weights" / STATE
+        now = [len(losses_of(trial)), state.stat().st_mtime_ns if state.exists() else 0]
+        *before, count = trial.user_attrs.get("kills") or [*now, 0]
+        count = count + 1 if before == now else 1
+        trial.set_user_attr("kills", [*now, count])
+        return count
+
     def _ask(self, held: contextlib.ExitStack) -> Claimed | None:
-        with _without_warnings():
+        with without_warnings():
+            for found in self._trials(RUNNING):
+                if "alive" not in found.user_attrs:
+                    # Killed before its first sign of life, which may be this one: silent from now.
+                    self._sign(found._trial_id)
             optuna.storages.fail_stale_trials(self.study)
-        trials = self._trials()
-        waiting = any(trial.state == TrialState.WAITING for trial in trials)
-        taken = [t for t in trials if t.state in (COMPLETE, PRUNED, RUNNING) or is_failure(t)]
-        if len(taken) >= self.space.trials and not waiting:
+            trials = self._trials()
+            waiting = any(trial.state == TrialState.WAITING for trial in trials)
+            if sum(map(_counts, trials)) >= self.space.trials and not waiting:
+                return None
+            if not waiting:
+                # Named by whom at once: it may be killed before there is a folder.
+                self.study.enqueue_trial({}, user_attrs={"folder": self._place})
+            trial = self.study.ask()
+        earlier = [found for found in self._trials() if found.number < trial.number]
+        if sum(map(_counts, earlier)) >= self.space.trials and "retry_of" not in trial.user_attrs:
+            # Others have taken the last ones in between.
+            self.end(trial, FAILED)
             return None
-        # From the number of trials, so that a sweep that was interrupted tries the same values.
-        seed = np.random.SeedSequence([self.space.seed, len(trials)]).generate_state(1)[0]
-        self.study.sampler = optuna.samplers.TPESampler(seed=int(seed))
-        with _without_warnings():
-            trial = self.study.ask(self._distributions)
-        self._storage.record_heartbeat(trial._trial_id)
         folder = self._folder(trial.number)
-        folder.mkdir(parents=True, exist_ok=True)
+        trial.set_user_attr("folder", self._place)
         file = _claim(folder)
         if file is None:
             raise UsageError(f"{folder}: another process is using it. Choose another --out-path.")
         held.enter_context(file)
-        return Claimed(trial, folder, False)
+        self._sign(trial._trial_id)
+        return Claimed(trial, folder, 0)
 
-    @contextlib.contextmanager
-    def _heartbeat(self, trial: Trial) -> Iterator[None]:
-        over = threading.Event()
-
-        def beat() -> None:
-            while not over.wait(_HEARTBEAT):
-                self._storage.record_heartbeat(trial._trial_id)
-
-        thread = threading.Thread(target=beat, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
+    def _sign(self, trial_id: int) -> None:
+        self._storage.record_heartbeat(trial_id)
+        self._storage.set_trial_user_attr(trial_id, "alive", True)
 
     def _folder(self, number: int) -> Path:
         return self.folder / f"{number:04}"
@@ -190,91 +231,61 @@ class TrialDatabase:
         order = np.argsort(np.linalg.norm(scaled, axis=1), kind="stable")
         return [found[i] for i in order]
 
-    def values(self, trial: FrozenTrial | Trial) -> dict[str, Any]:
-        """A trial's values of the settings in `space`."""
-        return {
-            name: value if isinstance(found, Interval) else _decode(value, found)
-            for name, found in self.space.parameters.items()
-            for value in [trial.params[name]]
-        }
-
     # === While a trial runs ===
 
     def add_losses(self, trial: Trial, step: int, losses: Mapping[str, float]) -> None:
-        """Keep what a trial reports at a step."""
+        """Keep what a trial reports at a step.
+
+        Raises:
+            TrialLost: If it has been given to another process.
+        """
         kept = trial.user_attrs.get("losses", {})
-        trial.set_user_attr("losses", {**kept, str(step): dict(losses)})
+        with _losing(trial):
+            trial.set_user_attr("losses", {**kept, str(step): dict(losses)})
 
     def is_behind(self, trial: Trial) -> bool:
         """Whether a trial is to be given up: behind the others in all that counts."""
-        rules = self.space.pruning
-        if rules is None:
+        if self.space.pruning is None:
             return False
-        pruner = optuna.pruners.PercentilePruner(
-            rules.percentile, n_startup_trials=rules.startup_trials, n_warmup_steps=rules.warmup
-        )
         finished = [losses_of(other) for other in self._trials(COMPLETE)]
-        return all(_behind(pruner, losses_of(trial), finished, name) for name in rules.by)
+        return is_behind(self.space.pruning, losses_of(trial), finished)
+
+    def end(
+        self,
+        trial: Trial,
+        state: TrialState,
+        values: list[float] | None = None,
+        error: str = "",
+    ) -> None:
+        """Record how a trial ended: with the values of all objectives, or why it failed.
+
+        Raises:
+            TrialLost: If it has been given to another process.
+        """
+        with _losing(trial):
+            # Fails if the trial is not ours any more; `tell` would only warn.
+            trial.set_user_attr("kills", [])
+            if error:
+                trial.set_user_attr("error", error)
+            self.study.tell(trial, values, state)
 
 
-def describe(space: Space) -> dict[str, Any]:
-    """What makes a sweep the same sweep, wherever its pictures lie."""
-    from adain.training.recipes import OF_A_RUN
-
-    evaluation = space.evaluation
-    names = ("count", "seed", "size", "alpha", "palette")
-    return {
-        "target": space.target.config,
-        "settings": {key: v for key, v in space.settings.items() if key not in OF_A_RUN},
-        "space": {name: list(found) for name, found in space.parameters.items()},
-        "objectives": dict(space.objectives),
-        "seed": space.seed,
-        "prune": list(space.pruning) if space.pruning else None,
-        "evaluation": evaluation and {name: getattr(evaluation, name) for name in names},
-    }
+def _counts(trial: FrozenTrial) -> bool:
+    """Whether a trial is one of those that the file asks for."""
+    return trial.state in (COMPLETE, PRUNED, RUNNING) or is_failure(trial)
 
 
-def losses_of(trial: FrozenTrial | Trial) -> dict[int, dict[str, float]]:
-    """What a trial reported: step to losses."""
-    return {int(step): found for step, found in trial.user_attrs.get("losses", {}).items()}
-
-
-def is_failure(trial: FrozenTrial) -> bool:
-    """Whether a trial failed by itself, which it would do again; not: it was killed."""
-    return trial.state == FAILED and "error" in trial.user_attrs
-
-
-def _behind(pruner, losses: Mapping, finished: list[Mapping], name: str) -> bool:
-    """What the pruner says of one loss; a study with several objectives has none of its own."""
-    study = optuna.create_study(pruner=pruner)
-    for other in finished:
-        if values := {step: found[name] for step, found in other.items()}:
-            last = values[max(values)]
-            study.add_trial(optuna.create_trial(value=last, intermediate_values=values))
-    values = {step: found[name] for step, found in losses.items()}
-    now = optuna.create_trial(state=RUNNING, intermediate_values=values)
-    return pruner.prune(study, now)
-
-
-def _distribution(found: Any) -> BaseDistribution:
-    if not isinstance(found, Interval):
-        return CategoricalDistribution([_encode(value) for value in found])
-    if isinstance(found.low, int) and isinstance(found.high, int):
-        return IntDistribution(found.low, found.high, found.log, int(found.step or 1))
-    return FloatDistribution(found.low, found.high, found.log, found.step)
-
-
-def _encode(value: Any) -> Any:
-    """A choice as the database keeps it."""
-    return json.dumps(value) if isinstance(value, list) else value
-
-
-def _decode(value: Any, choices: tuple) -> Any:
-    return next(choice for choice in choices if _encode(choice) == value)
+@contextlib.contextmanager
+def _losing(trial: Trial) -> Iterator[None]:
+    try:
+        yield
+    except optuna.exceptions.UpdateFinishedTrialError as error:
+        raise TrialLost(f"trial {trial.number}") from error
 
 
 def _claim(folder: Path) -> IO | None:
     """A trial's lock, held until it is closed or this process ends; None if another has it."""
+    folder.mkdir(parents=True, exist_ok=True)
     file = open(folder / "lock", "ab")
     if try_lock(file):
         return file
@@ -285,19 +296,3 @@ def _claim(folder: Path) -> IO | None:
 def _retry(study: optuna.Study, trial: FrozenTrial) -> None:
     """What becomes of a trial whose machine gave no sign of life: it is tried again."""
     study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number})
-
-
-def _hide_password(url: str) -> str:
-    try:
-        return sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
-    except sqlalchemy.exc.ArgumentError:
-        return url
-
-
-@contextlib.contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Heartbeats are called experimental, and are given here by our own thread."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Heartbeat of storage", UserWarning)
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        yield

@@ -69,7 +69,7 @@ TARGETS = {
         frozenset(
             ("style_loss", "normalized_content", "content_levels", "coarse_levels", "detail_size",
              "palette", "alpha", "crop_size", "style_crop_size", "image_size", "random_scale",
-             "vgg_path", "val_pairs", "val_iter", "val_content_path", "val_style_path")
+             "vgg_path", "recipe", "val_pairs", "val_iter", "val_content_path", "val_style_path")
         ),
         _check_training,
         needs="val-pairs in settings",

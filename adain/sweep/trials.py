@@ -11,6 +11,7 @@ from adain.evaluation import pairs as evaluation_pairs
 from adain.evaluation.config import EvaluateConfig
 from adain.options import UsageError
 from adain.sweep.space import FIGURES, Space
+from adain.training.loggers import RunLogger
 
 
 class TrialError(ValueError):
@@ -50,8 +51,8 @@ def train_trial(run: TrialRun) -> dict[str, Any]:
     return {"preset": (weights,)}
 
 
-class _ValidationReporter:
-    """A `RunLogger` that hands the losses of validation to the sweep."""
+class _ValidationReporter(RunLogger):
+    """Hands the losses of validation to the sweep; everything else is not for it."""
 
     def __init__(self, run: TrialRun):
         self._run = run
@@ -60,11 +61,6 @@ class _ValidationReporter:
         losses = self._run.space.target.losses
         if losses[0] in values:
             self._run.report(step, {name: values[name] for name in losses})
-
-    def ignore(self, *_: Any) -> None:
-        """Everything else is not for the sweep."""
-
-    parameters = image = artifact = flush = close = ignore
 
 
 def optimize_trial(run: TrialRun) -> dict[str, Any]:
@@ -79,10 +75,11 @@ def optimize_trial(run: TrialRun) -> dict[str, Any]:
     sums = dict.fromkeys(run.space.target.losses, 0.0)
     found = evaluation_pairs.plan_pairs(_of_all(config.content_path, config.style_path)).pairs
     for number, pair in enumerate(found, start=1):
-        job = Job(pair.content, pair.style, pictures / f"{pair.name}.png")
-        if number in run.history and job.output.exists():
+        output = pictures / f"{pair.name}.png"
+        if number in run.history and output.exists():
             means = run.history[number]
         else:
+            job = Job(pair.content, pair.style, output)
             (outcome,) = optimize_files(config, [job], lambda losses: None)
             if outcome.error:
                 raise TrialError(outcome.error)
