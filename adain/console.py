@@ -100,6 +100,7 @@ def report(outcome, write, *, as_json: bool) -> bool:
         source = " ".join(filter(None, (outcome.content, outcome.style and f"({outcome.style})")))
         error = one_line(outcome.error)
         paths = (outcome.content + " + " + outcome.style).split(" + ")
+        paths = ["standard input" if path == "-" else path for path in paths]
         named = any(path and one_line(path) in error for path in paths)
         write(f"error: {error if named else one_line(f'{source}: {error}')}", file=sys.stderr)
     if as_json:

@@ -18,7 +18,7 @@ import numpy as np
 from adain import folders
 from adain.constants import MAX_PIXELS
 from adain.imaging import io as imaging
-from adain.imaging.streams import most_bytes, read_bytes
+from adain.imaging.streams import STDIN_NAME, most_bytes, read_bytes
 from adain.options import UsageError
 
 STDIN = STDOUT = "-"
@@ -73,7 +73,7 @@ class Source:
 
     def open(self, max_pixels: int = MAX_PIXELS) -> io.BytesIO:
         """The bytes as a file object with a name, which is what picture readers take."""
-        return _NamedBytes(self.read(max_pixels), "<stdin>" if self.path is None else str(self))
+        return _NamedBytes(self.read(max_pixels), STDIN_NAME if self.path is None else str(self))
 
     def digest(self, max_pixels: int = MAX_PIXELS) -> str:
         """SHA-256 of the bytes last read; reads them now if that has not happened yet.
@@ -283,7 +283,7 @@ def check_streams(sources: Sequence[Source]) -> None:
     for source in sources:
         key = _stream(source.path)
         if key in seen:
-            name = "standard input" if source.path is None else f"{source} (a pipe or a device)"
+            name = STDIN_NAME if source.path is None else f"{source} (a pipe or a device)"
             raise UsageError(
                 f"{name} is named twice, but can be read only once. Save it to a file, and name "
                 "that."

@@ -43,6 +43,16 @@ def test_one_picture_to_one_card(save, gallery, tmp_path, tiny_preset, capsys):
     assert "1 style card in" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("action", ["list", "show"])
+def test_what_is_no_card_is_told(gallery, tiny_preset, capsys, action):
+    _, styles = gallery
+    words = ["styles", action, "--checkpoint", str(tiny_preset)]
+    for path, reason in ((styles / "x.png", "is not a style card"), (styles, "no style cards")):
+        assert cli.main([*words, str(path)]) == 1
+        told = capsys.readouterr()
+        assert not told.out and told.err.startswith(f"error: {path}: {reason}")
+
+
 def test_cards_are_not_written_over(save, gallery, tmp_path, capsys):
     _, styles = gallery
     card = tmp_path / "card.npz"

@@ -521,11 +521,12 @@ def test_tiles_come_from_the_memory_allowed(place, monkeypatch):
     assert memory.choose_tile(stylizer, photo, limit=1.0) == 64
 
 
-def test_little_memory_changes_nothing_else(place, picture):
+def test_little_memory_changes_nothing_else(place, picture, caplog):
     save_image(place.photo, picture(200, 300))
     whole = place.result("--tile", 0, styles=place.styles[:1])
     tiled = place.result("--max-memory", "1MiB", styles=place.styles[:1])
     assert np.abs(whole.astype(int) - tiled).max() <= 1
+    assert "max_memory 1MiB is less than the" in caplog.text
 
 
 # === What is spelled twice counts twice ===

@@ -14,6 +14,7 @@ import cv2
 import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageCms
 
 from adain import constants
@@ -652,10 +653,58 @@ def test_truncated(tmp_path, capfd, kind, share):
         lambda p: image.read_training_image(p, 32),
         lambda p: image.read_image(p, keep_depth=True),
     ):
-        with pytest.raises(ImageError, match=r"cut\.bin: .+\.$") as caught:
+        with pytest.raises(ImageError, match=r"cut\.bin: the file is truncated\..+\.$") as caught:
             read(path)
         assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "JPEG2000", "PPM"])
+def test_truncated_in_the_header(kind):
+    data = encoded(photo(), kind)
+    for length in (16, 24, 40):
+        with pytest.raises(ImageError, match="the file is truncated"):
+            image.load_image(data[:length])
+
+
+def test_nothing_from_standard_input(monkeypatch):
+    class Pipe(io.BytesIO):
+        name = "<stdin>"
+
+    with pytest.raises(ImageError, match="^standard input: nothing came. Check the command"):
+        image.load_image(Pipe())
+
+
+def test_pages_that_are_not_read_are_told(caplog):
+    file = io.BytesIO()
+    pages = [Image.fromarray(photo()) for _ in range(3)]
+    pages[0].save(file, "TIFF", save_all=True, append_images=pages[1:])
+    image.load_image(file.getvalue())
+    assert "only its first page is read" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [0x20002, 0])
+def test_views_that_are_not_read_are_told(caplog, kind):
+    file = io.BytesIO()
+    views = [Image.fromarray(photo()) for _ in range(3)]
+    views[0].save(file, "MPO", save_all=True, append_images=views[1:])
+    data = bytearray(file.getvalue())
+    # Three entries, which begin with their kind: stereo views, or undefined, as gain maps are.
+    start = data.index(b"MPF\0") + 54
+    for at in range(start, start + 48, 16):
+        struct.pack_into("<L", data, at, kind)
+    image.load_image(bytes(data))
+    told = "only the first of its 3 pictures is read" in caplog.text
+    assert told == bool(kind)
+
+
+def test_reduced_pages_are_no_pages(caplog):
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(photo())
+        writer.write(photo()[::2, ::2], subfiletype=1)
+    image.load_image(file.getvalue())
+    assert not caplog.text
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])

@@ -22,11 +22,15 @@ from adain.imaging.formats import FORMATS, HEAD, ImageError, format_of
 from adain.imaging.frames import Frame, Header, Reader
 from adain.imaging.pillow import BROKEN, PillowReader
 from adain.imaging.pixels import to_depth
+from adain.imaging.whole import is_cut
 
 logger = logging.getLogger(__name__)
 
 # Libraries may quote all that they read.
 _REASON = 150
+# What they say, in small letters, where bytes are missing.
+_SHORT = ("truncated", "stream too small", "failed to read", "end of stream", "not enough image",
+          "reached eof")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +71,13 @@ class ImageMeta:
 
 
 @contextlib.contextmanager
-def named(name: str) -> Iterator[None]:
-    """Turn any error a library raises for a broken file into one line with the file's name."""
+def named(name: str, data: bytes) -> Iterator[None]:
+    """Turn any error a library raises for a broken file into one line with the file's name.
+
+    Args:
+        name: The name used in messages.
+        data: All bytes of the file, which tell a truncated one from others.
+    """
     try:
         yield
     except ImageError as error:
@@ -84,10 +93,11 @@ def named(name: str) -> Iterator[None]:
         ) from error
     except BROKEN as error:
         text = str(error)
-        short = ("truncated", "stream too small", "failed to read", "end of stream")
-        if any(words in text for words in short):
+        if any(words in text.lower() for words in _SHORT) or is_cut(data):
             message = "the file is truncated"
         else:
+            # Of the object that holds the bytes nobody knows.
+            text = re.sub(" <_io.BytesIO object at .*>", "", text)
             reason = " ".join(text.split())[:_REASON] or type(error).__name__
             message = f"the picture's data is broken ({reason})"
         raise ImageError(f"{name}: {message}. Copy or download it again.") from error
@@ -102,7 +112,7 @@ def open_reader(data: bytes, name: str, max_pixels: int) -> Reader:
         ImageError: If the format is not accepted, or the header is broken.
     """
     found = format_of(data[:HEAD], name)
-    with named(name):
+    with named(name, data):
         if found.name == "PNG":
             from adain.imaging.png import PngReader
 

@@ -64,7 +64,7 @@ class ImageFile:
         """
         check_pixels(self._reader.header, 1, self.name, self._max_pixels)
         finish = Finisher(self._reader.header, self.name, keep_depth)
-        with named(self.name):
+        with named(self.name, self._data):
             return finish(self._reader.first())
 
     def read_reduced(self, shorter_side: int) -> np.ndarray:
@@ -74,7 +74,7 @@ class ImageFile:
             ImageError: If it is too large, truncated or broken.
         """
         check_pixels(self._reader.header, 1, self.name, self._max_pixels)
-        with named(self.name):
+        with named(self.name, self._data):
             colors = reduced(self._reader, shorter_side)
         return self.read()[0] if colors is None else colors
 
@@ -89,7 +89,7 @@ class ImageFile:
         finish = Finisher(header, self.name, keep_depth)
         # From the beginning, however often it is called.
         reader = open_reader(self._data, self.name, self._max_pixels)
-        with named(self.name):
+        with named(self.name, self._data):
             for frame in reader.frames():
                 yield finish(frame)
 

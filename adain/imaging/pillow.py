@@ -24,6 +24,8 @@ BROKEN = (struct.error, OSError, SyntaxError, ValueError, EOFError, KeyError, In
           Image.DecompressionBombError)  # fmt: skip
 _PLUGINS = {"JPEG": "Jpeg", "WEBP": "WebP", "AVIF": "Avif", "GIF": "Gif", "BMP": "Bmp",
             "TGA": "Tga", "QOI": "Qoi", "PPM": "Ppm"}  # fmt: skip
+# Of the index of a JPEG of several pictures (CIPA DC-007).
+_MP_ENTRIES = 0xB002
 _OUTSIDE = "a frame lies outside the picture"
 _lock = threading.Lock()
 
@@ -74,7 +76,7 @@ class PillowReader:
             exif=info.get("exif") or b"",
             dpi=_dpi(info.get("dpi")),
             orientation=_orientation_of_xmp(info.get("xmp")) if not info.get("exif") else 0,
-            note="AVIF of more than 8 bits is read as 8" if _is_deep_avif(format, data) else "",
+            note=_note(picture, format, data),
         )  # fmt: skip
 
     def first(self) -> Frame:
@@ -212,6 +214,16 @@ def _bmp_alpha(data: bytes) -> np.ndarray | None:
     alpha = pixels.reshape(abs(height), width, 4)[..., 3]
     # Rows go upwards unless the height is negative.
     return alpha[:: -1 if height > 0 else 1].copy() if alpha.any() else None
+
+
+def _note(picture: Image.Image, format: str, data: bytes) -> str:
+    """What reading loses."""
+    if _is_deep_avif(format, data):
+        return "AVIF of more than 8 bits is read as 8"
+    # What is listed as previews, depth or gain maps belongs to the one picture.
+    listed = getattr(picture, "mpinfo", {}).get(_MP_ENTRIES, ())
+    views = sum("Multi-Frame" in str(item["Attribute"]["MPType"]) for item in listed)
+    return f"only the first of its {views} pictures is read" if views > 1 else ""
 
 
 def _is_deep_avif(format: str, data: bytes) -> bool:

@@ -15,6 +15,8 @@ from adain.imaging.formats import HEAD, ImageError, format_of
 Readable = str | os.PathLike | bytes | bytearray | memoryview | BinaryIO
 """What pictures are read from: a path, a file's bytes, or a binary file object."""
 
+STDIN_NAME = "standard input"
+
 _CHUNK = 1024**2
 # A picture without compression has up to 16 bytes per pixel: four channels of 32 bits.
 _BYTES_A_PIXEL, _MORE_BYTES = 16, 64 * 1024**2
@@ -26,7 +28,8 @@ def name_of(source: Readable) -> str:
         return os.fsdecode(source)
     if isinstance(source, bytes | bytearray | memoryview):
         return "<bytes>"
-    return str(getattr(source, "name", "<stream>"))
+    name = str(getattr(source, "name", "<stream>"))
+    return STDIN_NAME if name == "<stdin>" else name
 
 
 def most_bytes(max_pixels: int) -> int:
@@ -64,6 +67,8 @@ def read_bytes(source: Readable, max_pixels: int = MAX_PIXELS) -> tuple[bytes, s
         raise ImageError(f"{name}: is a folder. Name a picture in it.") from None
     except OSError as error:
         raise ImageError(f"{name}: cannot be read ({error.strerror or error}).") from error
+    if not data and name == STDIN_NAME:
+        raise ImageError(f"{name}: nothing came. Check the command before the pipe.")
     if not data:
         raise ImageError(f"{name}: the file is empty. Copy or download it again.")
     return data, name

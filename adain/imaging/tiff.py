@@ -6,17 +6,24 @@ Reference:
 
 from __future__ import annotations
 
+import contextlib
 import io
+import itertools
 import logging
 import struct
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from tifffile import TiffPages
 
 from adain.imaging import exif as exif_blocks
 from adain.imaging.exif import Exif
 from adain.imaging.formats import ImageError
 from adain.imaging.frames import Frame, Header
+from adain.imaging.pillow import BROKEN
 from adain.imaging.pixels import stretch
 
 logger = logging.getLogger(__name__)
@@ -41,7 +48,8 @@ class TiffReader:
         # tifffile also logs the errors it raises.
         logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
         self._data = data
-        self._page = page = tifffile.TiffFile(io.BytesIO(data)).pages[0]
+        pages = tifffile.TiffFile(io.BytesIO(data)).pages
+        self._page = page = pages[0]
         numbers = (page.imagelength, page.imagewidth, page.samplesperpixel, page.bitspersample)
         if not all(isinstance(number, int) for number in numbers):
             raise ImageError("the header is broken")
@@ -64,6 +72,7 @@ class TiffReader:
             exif=exif_blocks.without_resolution(block).tobytes(),
             dpi=dpi,
             orientation=turned if turned in range(1, 9) else 1,
+            note="only its first page is read" if _has_more(pages) else "",
         )  # fmt: skip
 
     def _dpi(self) -> tuple[float, float] | None:
@@ -160,6 +169,16 @@ class TiffReader:
         # Some programs store 8-bit values in the 16-bit palette.
         table = table if table.max() < 256 else table >> 8
         return table.T.astype(np.uint8)[np.minimum(indices, table.shape[1] - 1)]
+
+
+def _has_more(pages: TiffPages) -> bool:
+    """Whether another page follows; reduced copies of the first and masks are none."""
+    # A few, because a directory may say anything of where the next one is.
+    with contextlib.suppress(*BROKEN):
+        return any(
+            not page.is_reduced and not page.is_mask for page in itertools.islice(pages, 1, 4)
+        )
+    return False
 
 
 def _from_lab(colors: np.ndarray, signed: bool, bits: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from adain.imaging.formats import FORMATS, HEAD, ImageError
 from adain.imaging.pillow import BROKEN, jpeg_is_whole, scan_gif
@@ -24,6 +25,22 @@ def is_whole(data: bytes) -> bool:
     head = data[:HEAD]
     name = next((item.name for item in FORMATS.values() if item.starts(head)), "")
     return bool(data) and (name not in _CHECKS or _CHECKS[name](data))
+
+
+def is_cut(data: bytes) -> bool:
+    """Whether a file that cannot be read ends too early."""
+    if not data.startswith((b"II", b"MM")):
+        return not is_whole(data)
+    # The readers tell of TIFF's samples; here that the first directory is not all there.
+    order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(data[at : at + size], order)
+
+    big = number(2, 2) == 43
+    start = number(8, 8) if big else number(4, 4)
+    count, width, entry = (number(start, 8), 8, 20) if big else (number(start, 2), 2, 12)
+    return start + width + count * entry > len(data)
 
 
 def _png(data: bytes) -> bool:

@@ -127,7 +127,17 @@ def find_cards(config: ListStylesConfig | ShowStylesConfig) -> FoundCards:
         config.style_path or tuple(library), cards=True, library=library
     )
     found = []
-    for source in filter(is_card, sources):
+    cards = [source for source in sources if is_card(source)]
+    problems += [
+        f"{source}: is not a style card. Make one of it with `adain styles save`"
+        for source in sources
+        if not source.found and not is_card(source)
+    ]
+    if config.style_path and not (cards or problems):
+        problems.append(f"{' '.join(config.style_path)}: no style cards there")
+    if not config.style_path and not cards:
+        notes.append(f"{config.checkpoint} has no style cards")
+    for source in cards:
         try:
             code = StyleCode.load(source.path)
         except (ValueError, OSError) as error:

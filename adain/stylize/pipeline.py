@@ -75,10 +75,23 @@ class StylizePipeline:
             from adain.engines.registry import load_stylizer
 
             stylizer = load_stylizer(self.options.checkpoint, self.options.engine, pictures)
+            self._check_memory()
         self.stylizer = stylizer
         self._networks = _lock_of(stylizer)
         self._styles = Styles(self.options, stylizer, self._networks)
         self._told: set[Hashable] = set()
+
+    def _check_memory(self) -> None:
+        """Tell of a limit that is passed before there is any picture."""
+        import psutil
+
+        taken = psutil.Process().memory_info().rss
+        if (self.options.memory_limit or taken) < taken:
+            logger.warning(
+                "max_memory %s is less than the %d MiB of the networks alone; tiles are the "
+                "smallest, and the limit is passed",
+                self.options.max_memory, taken / 2**20,
+            )  # fmt: skip
 
     def __reduce__(self):
         return _rebuild, (self.options, self.stylizer)
