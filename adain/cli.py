@@ -8,13 +8,14 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
+from typing import Any
 
 from adain import __version__, extras
 from adain.console import FAILED, INTERRUPTED, USAGE, complain
 from adain.extras import MissingExtra
 from adain.files import describe, read_toml
-from adain.options import UsageError, choices_of, load
+from adain.options import UsageError, check_value, choices_of, load
 
 
 def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
@@ -161,27 +162,51 @@ def _with_config_file(words: list[str]) -> list[str]:
         UsageError: If the file cannot be read, or holds anything but flags.
     """
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    finder.add_argument("--config")
+    # Without a value the command's own parser complains.
+    finder.add_argument("--config", nargs="?")
     path = finder.parse_known_args(words)[0].config
     if path is None:
         return words
-    try:
-        table = read_toml(path)
-    except ValueError as error:
-        raise UsageError(f"--config {path}: {error}") from error
-    more: list[str] = []
-    for key, value in table.items():
-        flag = "--" + key.replace("_", "-")
-        values = value if isinstance(value, list) else [value]
-        if flag == "--config" or not all(isinstance(v, str | int | float) for v in values):
-            raise UsageError(f"--config {path}: {key} must be a flag's value. Received: {value!r}")
-        if isinstance(value, bool):
-            more.append(flag if value else flag.replace("--", "--no-", 1))
-        else:
-            more += [flag, *map(str, values)]
     # After the names of the command, and of its action.
     names = 2 if words[0] in GROUPS else 1
+    name = " ".join(words[:names])
+    more: list[str] = []
+    try:
+        table = read_toml(path)
+        known = _flags_of(COMMANDS[name]) if name in COMMANDS else {}
+        for key, value in table.items():
+            item = known.get(key.replace("-", "_"))
+            if item is None:
+                raise ValueError(f"{key} is not a flag of adain {name}")
+            more += _to_words(key.replace("_", "-"), value, item)
+    except ValueError as error:
+        raise UsageError(f"--config {path}: {error}") from error
     return [*words[:names], *more, *words[names:]]
+
+
+def _flags_of(command: Command) -> dict[str, Field]:
+    """The fields of a command's settings that are flags, by all their names in a file."""
+    found = {}
+    for item in fields(load(command.config)) if command.config else ():
+        how = item.metadata["how"]
+        if not how.get("place"):
+            found[item.name] = found[how.get("short", "").strip("-")] = item
+    return found
+
+
+def _to_words(key: str, value: Any, item: Field) -> list[str]:
+    """A value of a file as words of the command line."""
+    values = list(value) if isinstance(value, list) else [value]
+    if not all(isinstance(one, str | int | float) for one in values):
+        raise UsageError(f"{key} must be a flag's value. Received: {value!r}")
+    if value is True and "const" in item.metadata["how"]:
+        return [f"--{key}"]
+    if item.metadata["how"].get("type", type(item.default)) in (str, tuple):
+        values = [one if isinstance(one, bool) else str(one) for one in values]
+    check_value(item, values if isinstance(item.default, tuple) or len(values) != 1 else values[0])
+    if isinstance(item.default, bool):
+        return [f"--{key}" if value else f"--no-{key}"]
+    return [f"--{key}", *map(str, values)] if values else []
 
 
 @dataclass(frozen=True)

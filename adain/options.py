@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
+from types import SimpleNamespace
 from typing import Any
 
 from adain.constants import MAX_PIXELS
@@ -200,29 +201,46 @@ def check(config: Any) -> None:
         UsageError: If one has another type, lies outside its limits, or is none of its choices.
     """
     for item in fields(config):
-        how = item.metadata["how"]
-        value = getattr(config, item.name)
-        if isinstance(item.default, tuple):
-            value = _to_tuple(value)
-            if how.get("required") or (how.get("place") and how.get("nargs") == "+"):
-                require(config, item.name, len(value) > 0, "at least one path")
-            parts = tuple(_to_type(config, item, how.get("type", str), part) for part in value)
-            object.__setattr__(config, item.name, parts)
-            require(config, item.name, "" not in parts, "paths that are not empty")
-        elif value is not None or item.default is not None:
-            kind = how.get("type") or type(item.default)
-            parts = (_to_type(config, item, kind, value),)
-            object.__setattr__(config, item.name, parts[0])
-            # An empty default stands for something else; such a flag may be given so too.
-            empty = kind is str and parts == ("",) and item.default != ""
-            require(config, item.name, not empty, "text or a path that is not empty")
-        else:
-            continue
-        _check_limits(config, item, parts)
-        choices = choices_of(item)
-        # A flag that may be left out has an empty default.
-        if choices and not all(part in choices or part == item.default for part in parts):
-            require(config, item.name, False, "one of " + ", ".join(choices))
+        _check_field(config, item)
+
+
+def check_value(item: Any, value: Any) -> None:
+    """`check` of one flag alone.
+
+    Args:
+        item: Its field.
+        value: What is given for it.
+
+    Raises:
+        UsageError: As in `check`.
+    """
+    _check_field(SimpleNamespace(**{item.name: value}), item)
+
+
+def _check_field(config: Any, item: Any) -> None:
+    how = item.metadata["how"]
+    value = getattr(config, item.name)
+    if isinstance(item.default, tuple):
+        value = _to_tuple(value)
+        if how.get("required") or (how.get("place") and how.get("nargs") == "+"):
+            require(config, item.name, len(value) > 0, "at least one path")
+        parts = tuple(_to_type(config, item, how.get("type", str), part) for part in value)
+        object.__setattr__(config, item.name, parts)
+        require(config, item.name, "" not in parts, "paths that are not empty")
+    elif value is not None or item.default is not None:
+        kind = how.get("type") or type(item.default)
+        parts = (_to_type(config, item, kind, value),)
+        object.__setattr__(config, item.name, parts[0])
+        # An empty default stands for something else; such a flag may be given so too.
+        empty = kind is str and parts == ("",) and item.default != ""
+        require(config, item.name, not empty, "text or a path that is not empty")
+    else:
+        return
+    _check_limits(config, item, parts)
+    choices = choices_of(item)
+    # A flag that may be left out has an empty default.
+    if choices and not all(part in choices or part == item.default for part in parts):
+        require(config, item.name, False, "one of " + ", ".join(choices))
 
 
 def _check_limits(config: Any, item: Any, parts: Iterable) -> None:

@@ -403,16 +403,47 @@ def test_flags_from_a_file(place, tmp_path, capsys):
         file.write_text(file.read_text(encoding), "utf-8")
     file.write_text("style = 1\n[table]\n")
     assert cli.main(["stylize", "--config", str(file)]) == 2
-    assert "table must be a flag's value" in capsys.readouterr().err
+    assert "table is not a flag of adain stylize" in capsys.readouterr().err
     file.write_text("colour = 1\n")
     assert place.run("--config", file) == 2
-    assert "unrecognized arguments: --colour 1" in capsys.readouterr().err
+    assert f"--config {file}: colour is not a flag of adain stylize" in capsys.readouterr().err
     file.write_text("= 1")
     assert place.run("--config", file) == 2
     assert "run.toml: Invalid statement" in capsys.readouterr().err
     file.write_text("alpha = " + 5000 * "[")
     assert place.run("--config", file) == 2
     assert "run.toml: maximum recursion depth exceeded" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("alpha = 'x'", "`alpha` must be a number. Received: alpha='x'"),
+        ("alpha = [0.5, true]", "`alpha` must be a number. Received: alpha=[0.5, True]"),
+        ("alpha = {a = 1}", "alpha must be a flag's value"),
+        ("alpha = -1", "`alpha` must be 0 or more. Received: alpha=-1"),
+        ("content-size = 1.5", "`content_size` must be a whole number"),
+        ("content-size = [1, 2]", "`content_size` must be a whole number"),
+        ("quiet = 'yes'", "`quiet` must be True or False"),
+        ("sheet = 'rows'", "`sheet` must be one of alpha, mix, styles"),
+        ("checkpoint = true", "`checkpoint` must be text or a path"),
+        ("content-path = []", "`content_path` must be at least one path"),
+        ("config = 'a.toml'", "config is not a flag of adain stylize"),
+    ],
+)
+def test_what_is_wrong_in_a_file_of_flags_is_told_with_its_name(tmp_path, capsys, text, message):
+    file = tmp_path / "run.toml"
+    file.write_text(text)
+    assert cli.main(["stylize", "--config", str(file)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: --config {file}: {message}") and error.count("\n") == 1
+
+
+def test_numbers_may_stand_for_text_in_a_file_of_flags(place, tmp_path):
+    (tmp_path / "run.toml").write_text("keep-colors = true\nmask = []\nengine = 'auto'\n")
+    assert place.run("--dry-run", "--config", tmp_path / "run.toml") == 0
+    (tmp_path / "size.toml").write_text("size = 32\nsteps = 1\nstyle-path = 'none.png'")
+    assert cli.main(["optimize", "--config", str(tmp_path / "size.toml")]) == 1
 
 
 # === Bad input: one line each, before any work ===
