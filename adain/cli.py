@@ -202,8 +202,9 @@ def _to_words(key: str, value: Any, item: Field) -> list[str]:
     if value is True and "const" in item.metadata["how"]:
         return [f"--{key}"]
     if item.metadata["how"].get("type", type(item.default)) in (str, tuple):
+        # Numbers may be names of files, and sizes.
         values = [one if isinstance(one, bool) else str(one) for one in values]
-    check_value(item, values if isinstance(item.default, tuple) or len(values) != 1 else values[0])
+    check_value(item, values if isinstance(value, list) else values[0])
     if isinstance(item.default, bool):
         return [f"--{key}" if value else f"--no-{key}"]
     return [f"--{key}", *map(str, values)] if values else []

@@ -112,7 +112,7 @@ def report(outcome, write, *, as_json: bool) -> bool:
             "error": outcome.error,
             "milliseconds": round(1000 * outcome.seconds, 1),
         }
-        for name in ("losses", "cells", "settings"):
+        for name in ("losses", "cells", "settings", "skipped"):
             if found := getattr(outcome, name):
                 record[name] = found
         sys.stdout.write(json.dumps(record) + "\n")

@@ -26,6 +26,8 @@ class Outcome:
     """Of stylised pictures: the settings they were made with."""
     reported: bool = False
     """Whether the error has been reported before, for another result."""
+    skipped: bool = False
+    """Whether it was finished before."""
 
 
 class NotTriedError(Exception):

@@ -53,6 +53,15 @@ def test_what_is_no_card_is_told(gallery, tiny_preset, capsys, action):
         assert not told.out and told.err.startswith(f"error: {path}: {reason}")
 
 
+def test_titles_do_not_steer_the_terminal(gallery, save, tmp_path, capsys, tiny_preset):
+    _, styles = gallery
+    assert save(styles / "x.png", tmp_path / "a.npz", "--name", "a\n\x1b[31mb") == 0
+    for action in ("list", "show"):
+        words = ["styles", action, str(tmp_path / "a.npz"), "--checkpoint", str(tiny_preset)]
+        assert cli.main(words) == 0
+        assert "a \\x1b[31mb" in capsys.readouterr().out
+
+
 def test_cards_are_not_written_over(save, gallery, tmp_path, capsys):
     _, styles = gallery
     card = tmp_path / "card.npz"

@@ -281,6 +281,10 @@ def test_json_tells_each_file(place, capsys):
     assert "bad.png" in records[1]["error"]
     assert records[0]["output"].endswith("a_stylized_x.png")
     assert records[0]["milliseconds"] > 0
+    assert place.run("--json", style=place.style / "x.png") == 1
+    again = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [record.get("skipped", False) for record in again] == [True, True, False]
+    assert again[0]["ok"] and again[0]["output"] == records[0]["output"]
 
 
 def test_animations_stay_animated(place, picture):

@@ -675,6 +675,25 @@ def test_nothing_from_standard_input(monkeypatch):
         image.load_image(Pipe())
 
 
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("", "a picture's path must not be empty"),
+        ("a\0b", r"'a\\x00b': cannot be read"),
+        (io.StringIO("text"), "is open as text. Open it with mode 'rb'"),
+    ],
+    ids=str,
+)
+def test_what_can_be_no_file(source, reason):
+    with pytest.raises(ImageError, match=reason):
+        image.load_image(source)
+
+
+def test_what_cannot_be_written_to():
+    with pytest.raises(ImageError, match="`target` must be a path or a binary file"):
+        image.save_image(None, photo())
+
+
 def test_pages_that_are_not_read_are_told(caplog):
     file = io.BytesIO()
     pages = [Image.fromarray(photo()) for _ in range(3)]

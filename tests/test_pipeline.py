@@ -272,6 +272,14 @@ def test_pictures_of_every_form(place, exact_pipeline):
     np.testing.assert_array_equal(pipeline.run(Where(), style), pipeline.run(place.photo, style))
 
 
+def test_grey_pictures_multiplied_by_their_opacity(place, exact_pipeline):
+    photo = Image.fromarray(place.photo).convert("LA")
+    expected, found = (
+        exact_pipeline().run(picture, place.styles[0]) for picture in (photo, photo.convert("La"))
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_transparency_is_kept_and_cut_as_the_photo_is(place, preset, exact_pipeline):
     alpha = np.linspace(0, 255, SIZE[1]).astype("uint8") * np.ones((SIZE[0], 1), "uint8")
     rgba = np.dstack([place.photo, alpha])
@@ -315,6 +323,11 @@ def test_transparency_is_kept_and_cut_as_the_photo_is(place, preset, exact_pipel
         ({"style": None, "regions": ["BLACK"]}, "something inside"),
         ({"style": None, "regions": ["HIGH"]}, r"numbers in \[0, 1\]"),
         ({"style": None, "regions": ["LARGE"]}, "integers 0 and 1"),
+        ({"style": None, "regions": ["EMPTY"]}, r"must have pixels. Received: shape=\(0, 0\)"),
+        ({"style": None, "regions": ["INK"]}, "Received: black on transparency; white counts"),
+        ({"style": ""}, "`style` must be a picture's path, or a style's name"),
+        ({"progress": 5}, "`progress` must be callable. Received: progress=5"),
+        ({"photo": ""}, "`photo` must be a picture's path. Received: an empty one"),
         ({"photo": None}, "`photo` must be an array"),
         ({"photo": np.zeros((0, 4, 3), "uint8")}, r"shape=\(0, 4, 3\)"),
     ],
@@ -330,6 +343,8 @@ def test_what_does_not_fit_is_told_in_one_line_before_any_work(
         "WHOLE": adain.Region(None, style),
         "BLACK": adain.Region(np.zeros(SIZE, "uint8"), style),
         "HIGH": adain.Region(np.full(SIZE, 255.0), style),
+        "EMPTY": adain.Region(np.zeros((0, 0)), style),
+        "INK": adain.Region(Image.new("LA", SIZE[::-1], (0, 200)), style),
         "LARGE": adain.Region(np.full(SIZE, 1000), style),
     }
     arguments = {"photo": place.photo, "style": style} | arguments
@@ -385,7 +400,8 @@ def test_masks_of_every_form(place, exact_pipeline, caplog):
     np.testing.assert_array_equal(expected[~inside], place.photo[~inside])
     labels = inside.astype("uint8")
     for mask in (
-        inside, inside.astype(float), labels, inside.astype(int), labels.astype("uint16"),
+        inside, inside.astype(float), inside.astype(float)[..., None], labels,
+        inside.astype(int), labels.astype("uint16"),
         place.left.astype("uint16") * 257, np.dstack([place.left] * 3), np.dstack([labels] * 3),
         Image.fromarray(place.left), Image.fromarray(inside), place.path("left.png"),
         np.dstack([np.full((*SIZE, 3), 255, "uint8"), place.left]),
@@ -526,6 +542,9 @@ def test_threads_share_a_pipeline(place, exact_pipeline, encoded):
 def test_options_are_checked_and_changed():
     with pytest.raises(ValueError, match="`passes` must be a whole number. Received: passes=None"):
         adain.StylizeOptions(passes=None)
+    for wrong in (-1, 5e9, "0"):
+        with pytest.raises(ValueError, match="`max_memory` must be a size such as 3GiB"):
+            adain.StylizePipeline(max_memory=wrong)
     with pytest.raises(ValueError, match="`keep_colors` must be one of"):
         adain.StylizePipeline(keep_colors="sepia")
 

@@ -630,6 +630,9 @@ def test_json(video, make_clip, tmp_path, capsys):
     (line,) = capsys.readouterr().out.splitlines()
     record = json.loads(line)
     assert record["ok"] and record["frames"] == 3 and record["seconds"] > 0
+    assert video(clip, "-o", tmp_path / "out", "--json") == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["ok"] and again["skipped"] and again["output"] == record["output"]
 
 
 # === What is broken ===

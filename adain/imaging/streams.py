@@ -52,6 +52,9 @@ def read_bytes(source: Readable, max_pixels: int = MAX_PIXELS) -> tuple[bytes, s
         if isinstance(source, bytes | bytearray | memoryview):
             data = bytes(source)
         elif isinstance(source, str | os.PathLike):
+            # Path("") is the current folder.
+            if not os.fspath(source):
+                raise ImageError("a picture's path must not be empty.")
             with open(source, "rb") as file:
                 data = _read(file, name, limit)
         elif hasattr(source, "read"):
@@ -67,6 +70,11 @@ def read_bytes(source: Readable, max_pixels: int = MAX_PIXELS) -> tuple[bytes, s
         raise ImageError(f"{name}: is a folder. Name a picture in it.") from None
     except OSError as error:
         raise ImageError(f"{name}: cannot be read ({error.strerror or error}).") from error
+    except ValueError as error:
+        if isinstance(error, ImageError):
+            raise
+        # A null character in a path, or a file object that is closed.
+        raise ImageError(f"{name!r}: cannot be read ({error}).") from error
     if not data and name == STDIN_NAME:
         raise ImageError(f"{name}: nothing came. Check the command before the pipe.")
     if not data:
@@ -77,6 +85,8 @@ def read_bytes(source: Readable, max_pixels: int = MAX_PIXELS) -> tuple[bytes, s
 def _read(file: BinaryIO, name: str, limit: int) -> bytes:
     head = b""
     while len(head) < HEAD and (more := file.read(HEAD - len(head))):
+        if isinstance(more, str):
+            raise ImageError(f"{name}: is open as text. Open it with mode 'rb'.")
         head += more
     if not head:
         return b""
@@ -106,6 +116,11 @@ def written_whole(target: str | os.PathLike | BinaryIO) -> Iterator[Any]:
         ImageError: If it cannot be written; what was there before stays.
     """
     if not isinstance(target, str | os.PathLike):
+        if not hasattr(target, "write"):
+            raise ImageError(
+                "`target` must be a path or a binary file open for writing. "
+                f"Received: {type(target).__name__}"
+            )
         import shutil
         import tempfile
 

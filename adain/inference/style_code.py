@@ -132,6 +132,8 @@ class StyleCode:
         arrays, about = npz.load(path, limit=_MAX_BYTES)
         if about.pop("format", None) != "adain style card 1":
             raise ValueError(f"{path} is not a style card. Make one with `StyleCode.save`.")
+        if unknown := sorted(about.keys() - {*_ABOUT}):
+            raise ValueError(f"{path} is a damaged style card (unknown entry {unknown[0]!r}).")
         levels = range(sum(key.startswith("mean_") for key in arrays))
         try:
             means, stds = ([arrays[f"{key}_{i}"] for i in levels] for key in ("mean", "std"))

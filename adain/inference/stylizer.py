@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -287,7 +287,7 @@ class Stylizer(ABC):
 
 
 def _check_tile(tile: int) -> None:
-    if tile < 0 or tile % tiling.MULTIPLE:
+    if not isinstance(tile, Integral) or tile < 0 or tile % tiling.MULTIPLE:
         raise ValueError(
-            f"`tile` must be 0 or a multiple of {tiling.MULTIPLE}. Received: tile={tile}"
+            f"`tile` must be 0 or a multiple of {tiling.MULTIPLE}. Received: tile={tile!r}"
         )

@@ -90,12 +90,22 @@ def load(
         if content is None:
             content = read_bytes(path, limit)
         arrays = _unpack(content, limit)
-        about = dict(json.loads(arrays.pop(_ABOUT).tobytes())) if _ABOUT in arrays else {}
+        about = _to_about(arrays.pop(_ABOUT).tobytes()) if _ABOUT in arrays else {}
     except FileNotFoundError:
         raise
     except _DAMAGED as error:
         raise ValueError(f"{path} is not a readable .npz file ({error}).") from error
     return arrays, about
+
+
+def _to_about(data: bytes) -> dict:
+    try:
+        about = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{_ABOUT} is not JSON") from error
+    if not isinstance(about, dict):
+        raise ValueError(f"{_ABOUT} is not an object")
+    return about
 
 
 def _too_large(limit: int) -> ValueError:

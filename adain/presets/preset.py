@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -265,6 +266,10 @@ def find_preset(name: str | Path) -> Path:
     Raises:
         PresetError: If there is none; the message lists the names.
     """
+    if not isinstance(name, str | os.PathLike):
+        raise PresetError(
+            f"Weights must be a preset's name or a folder. Received: {type(name).__name__}"
+        )
     for folder in (_root() / name, Path(name), Path(name) / DEFAULT_PRESET):
         if (folder / CONFIG).is_file():
             return folder

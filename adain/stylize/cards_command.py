@@ -12,6 +12,7 @@ from adain.console import (
     NoProgress,
     complain,
     load_backend,
+    one_line,
     report,
     shorten,
     tell,
@@ -42,7 +43,9 @@ def save_styles(config: SaveStylesConfig) -> int:
 
 
 def list_styles(config: ListStylesConfig) -> int:
-    return _tell_styles(config, lambda card: "\t".join(card[key] for key in _CARD_COLUMNS))
+    return _tell_styles(
+        config, lambda card: "\t".join(one_line(card[key]) for key in _CARD_COLUMNS)
+    )
 
 
 def show_styles(config: ShowStylesConfig) -> int:
@@ -52,7 +55,7 @@ def show_styles(config: ShowStylesConfig) -> int:
         if palette:
             shown = f"{palette['mean']}, deviations {palette['deviations']}"
         lines = (card | {"palette": shown}).items()
-        return "\n".join(f"{key:10}{value}" for key, value in lines) + "\n"
+        return "\n".join(f"{key:10}{one_line(str(value))}" for key, value in lines) + "\n"
 
     return _tell_styles(config, form)
 

@@ -11,6 +11,7 @@ from adain.console import (
     DONE,
     FAILED,
     USAGE,
+    NoProgress,
     PictureBar,
     complain,
     finish,
@@ -20,6 +21,7 @@ from adain.console import (
     tell,
 )
 from adain.files import remove_leftovers
+from adain.outcomes import Outcome
 from adain.stylize.config import StylizeConfig
 
 
@@ -48,6 +50,8 @@ def stylize(config: StylizeConfig) -> int:
         for result in planned:
             _tell(config, result)
         return FAILED if failed else DONE
+    for result in plan.finished:
+        report(_skipped(result), NoProgress.write, as_json=config.json)
     remove_leftovers(r.output.parent for r in [*planned, *plan.finished] if r.output is not None)
     made = 0
     if planned:
@@ -61,6 +65,11 @@ def stylize(config: StylizeConfig) -> int:
                 failed += report(outcome, bar.write, as_json=config.json)
                 made += not outcome.error
     return finish(config, made, failed)
+
+
+def _skipped(result) -> Outcome:
+    styles = " + ".join(map(str, result.styles))
+    return Outcome(str(result.content), styles, str(result.output), "", 0.0, skipped=True)
 
 
 def _tell(config: StylizeConfig, result) -> None:

@@ -30,7 +30,9 @@ class StylizeOptions:
     # The decoder was trained on styles of about this size: larger ones give coarser strokes.
     style_size: int = shared("style_size")
     crop_size: int = flag(
-        0, "cut a square of this side from the middle of both (0: no)", limits=NOT_NEGATIVE
+        0,
+        "cut a square of this side from the middle of both, as far as they reach (0: no)",
+        limits=NOT_NEGATIVE,
     )
     keep_colors: str = flag(
         "",
@@ -75,10 +77,11 @@ class StylizeOptions:
     max_pixels: int = shared("max_pixels")
 
     def __post_init__(self) -> None:
+        size = "a size such as 3GiB or 800MiB"
+        require(self, "max_memory", isinstance(self.max_memory, str), size)
         check(self)
         limit = self.memory_limit
-        good = limit is None or 0 < limit < math.inf
-        require(self, "max_memory", good, "a size such as 3GiB or 800MiB")
+        require(self, "max_memory", limit is None or 0 < limit < math.inf, size)
 
     @property
     def memory_limit(self) -> float | None:

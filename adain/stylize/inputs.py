@@ -122,6 +122,8 @@ def to_planes(value: Any, name: str, max_pixels: int) -> Planes:
         ValueError: If it is none of these.
     """
     name = name if name.startswith("`") else f"`{name}`"
+    if isinstance(value, _PATHS) and not os.fspath(value):
+        raise ValueError(f"{name} must be a picture's path. Received: an empty one")
     if isinstance(value, Image.Image):
         value = _from_pillow(value, name)
     if isinstance(value, _PATHS):
@@ -157,6 +159,8 @@ def _from_pillow(picture: Image.Image, name: str) -> np.ndarray | bytes:
             "whose range is not known"
         )
     picture = ImageOps.exif_transpose(picture)
+    if picture.mode == "La":  # Colours times opacity, which Pillow converts to LA alone.
+        picture = picture.convert("LA")
     profile = picture.info.get("icc_profile")
     if picture.mode.startswith("I;16"):
         return np.asarray(picture).astype(np.uint16)
@@ -185,7 +189,12 @@ def to_mask(value: Any, name: str, max_pixels: int) -> np.ndarray:
     Raises:
         ValueError: If it is none of these, or has nothing inside.
     """
+    if isinstance(value, np.ndarray) and value.ndim == 3 and value.shape[2] == 1:
+        value = value[..., 0]
     if isinstance(value, np.ndarray) and value.ndim == 2:
+        if not value.size:
+            raise ValueError(f"{name} must have pixels. Received: shape={value.shape}")
+        alpha = None
         mask = check_mask(value, value.shape, name)
         if mask.dtype.kind == "f":
             mask = np.rint(255 * mask).astype("uint8")
@@ -197,7 +206,10 @@ def to_mask(value: Any, name: str, max_pixels: int) -> np.ndarray:
             mask = mask * (alpha / np.float32(np.iinfo(alpha.dtype).max))
         mask = np.rint(mask).astype("uint8")
     if not mask.any():
-        raise ValueError(f"{name} must have something white inside. Received: all black")
+        found = "all black"
+        if alpha is not None and alpha.any():
+            found = "black on transparency; white counts, and what is transparent does not"
+        raise ValueError(f"{name} must have something white inside. Received: {found}")
     if mask.max() < _FAINT:
         _tell_faint(name, int(mask.max()))
     return mask
@@ -259,6 +271,8 @@ def to_parts(
 def _from_path(
     value: str | os.PathLike, name: str, max_pixels: int, library: Mapping[str, Path]
 ) -> Lazy:
+    if not os.fspath(value):
+        raise ValueError(f"`{name}` must be a picture's path, or a style's name. Received: ''")
     path = Path(value)
     if not path.exists() and str(value) in library:
         path = library[str(value)]

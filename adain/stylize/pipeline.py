@@ -23,7 +23,7 @@ from adain.inference.style_code import StyleCode
 from adain.inference.stylizer import Stylizer
 from adain.stylize.config import StylizeOptions
 from adain.stylize.inputs import Lazy, Planes, fit, fit_mask, to_planes
-from adain.stylize.sheets import SHEET_SIZE, Cell
+from adain.stylize.sheets import SHEET_SIZE, Cell, check_rows
 from adain.stylize.styles import OF_STYLES, PreparedRegion, Styles, seen
 
 Progress = Callable[[float], None]
@@ -162,6 +162,7 @@ class StylizePipeline:
             steady: What this frame of a clip shares with the ones before; None: a single photo.
             name: What errors call the photo.
         """
+        _check_progress(progress)
         prepared = self._styles.prepare(regions)
         colors = self._fit(cover_hidden(photo.colors, photo.alpha), name)
         calls = _Progress(progress, self._count_calls(colors.shape[:2]))
@@ -194,6 +195,8 @@ class StylizePipeline:
         Raises:
             ValueError, ImageError: As in `run`.
         """
+        check_rows(rows)
+        _check_progress(progress)
         photo, alpha = to_planes(photo, "photo", self.options.max_pixels)
         shorter = self.options.content_size or min(SHEET_SIZE, *photo.shape[:2])
         pipeline = self.with_options(content_size=shorter)
@@ -394,6 +397,11 @@ def _without_hidden(
     shown = (alpha > 0).view(np.uint8) * np.uint8(255)
     seen = [shown if mask is None else np.minimum(mask, shown) for mask in masks]
     return [part if part.any() else mask for part, mask in zip(seen, masks, strict=True)]
+
+
+def _check_progress(progress: Any) -> None:
+    if progress is not None and not callable(progress):
+        raise ValueError(f"`progress` must be callable. Received: progress={progress!r}")
 
 
 class _Progress:

@@ -29,6 +29,17 @@ class Cell:
 Rows = tuple[tuple[Cell, ...], ...]
 
 
+def check_rows(rows: Any) -> None:
+    """Check that these are rows of cells.
+
+    Raises:
+        ValueError: If not.
+    """
+    good = isinstance(rows, Sequence) and all(isinstance(row, Sequence) for row in rows)
+    if not good or not any(rows) or not all(isinstance(cell, Cell) for row in rows for cell in row):
+        raise ValueError(f"`rows` must be rows of Cell. Received: {rows!r}")
+
+
 def alpha_steps(
     options: Iterable[tuple[str, Sequence[Any]]], steps: int = 5, alphas: Sequence[float] = ()
 ) -> Rows:

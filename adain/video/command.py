@@ -30,7 +30,7 @@ def video(config) -> int:
     from adain.presets.preset import Preset
     from adain.stylize.history import History
     from adain.video.plan import plan_clips
-    from adain.video.run import render_clips
+    from adain.video.run import render_clips, skipped
 
     history = History(config, Preset.load(config.checkpoint))
     plan = plan_clips(config, history)
@@ -45,6 +45,8 @@ def video(config) -> int:
         for clip in plan.ready:
             sys.stdout.write(f"{clip} -> {clip.output}\n")
         return FAILED if failed else DONE
+    for clip in plan.finished if config.json else ():
+        _write_record(skipped(clip))
     if not plan.ready:
         return FAILED if failed else DONE
     if config.refine:
@@ -92,18 +94,7 @@ def _report(config, outcome) -> None:
         named = one_line(outcome.content) in one_line(line) or outcome.output in line
         complain(line if named else f"{outcome.content}: {line}")
     if config.json:
-        record = {
-            "content": outcome.content,
-            "style": outcome.style,
-            "output": outcome.output,
-            "ok": not lines,
-            "error": " ".join(lines),
-            "frames": outcome.frames,
-            "seconds": round(outcome.seconds, 3),
-            "network_seconds": round(outcome.network, 3),
-        }
-        sys.stdout.write(json.dumps(record) + "\n")
-        sys.stdout.flush()
+        _write_record(outcome)
     if not outcome.error and not config.quiet:
         rate = outcome.frames / max(outcome.seconds, 1e-9)
         tell(
@@ -149,3 +140,19 @@ def as_video(config: StylizeConfig, clips: tuple[str, ...]):
 def _with(config: StylizeConfig, **changes) -> StylizeConfig:
     values = {item.name: getattr(config, item.name) for item in fields(config)}
     return StylizeConfig(**(values | changes))
+
+
+def _write_record(outcome) -> None:
+    lines = [outcome.error] if outcome.error else list(outcome.problems)
+    record = {
+        "content": outcome.content,
+        "style": outcome.style,
+        "output": outcome.output,
+        "ok": not lines,
+        "error": " ".join(lines),
+        "frames": outcome.frames,
+        "seconds": round(outcome.seconds, 3),
+        "network_seconds": round(outcome.network, 3),
+    } | ({"skipped": True} if outcome.skipped else {})
+    sys.stdout.write(json.dumps(record) + "\n")
+    sys.stdout.flush()

@@ -52,6 +52,18 @@ class ClipOutcome:
     """Why there is no result."""
     problems: tuple[str, ...] = ()
     """What could not be read or copied; the result holds the rest."""
+    skipped: bool = False
+    """Whether the result was finished before."""
+
+
+def skipped(clip: PlannedClip) -> ClipOutcome:
+    """The outcome of a result that was finished before."""
+    return replace(_outcome(clip), skipped=True)
+
+
+def _outcome(clip: PlannedClip) -> ClipOutcome:
+    styles = " + ".join(map(str, clip.result.styles))
+    return ClipOutcome(str(clip.content), styles, str(clip.output))
 
 
 def render_clips(
@@ -76,9 +88,7 @@ def render_clips(
     options = {item: getattr(config, item) for item in _OPTIONS}
     pipeline = StylizePipeline(stylizer=stylizer or _load_networks(config), **options)
     for clip in planned:
-        outcome = ClipOutcome(
-            str(clip.content), " + ".join(map(str, clip.result.styles)), str(clip.output)
-        )
+        outcome = _outcome(clip)
         job = _Job(config, pipeline, clip, history, tell, outcome)
         outcome.error = reason_of(lambda job=job: job.run(watch))
         yield outcome
