@@ -85,6 +85,13 @@ def test_sizes_are_even(pipeline, picture, tmp_path):
     assert session.frame(picture(91, 123)).shape == (40, 54, 3)
 
 
+def test_frames_have_no_more_pixels_than_pictures(pipeline, picture, tmp_path):
+    styles = [NamedStyle("a", picture(32, 32))]
+    session = LiveSession(pipeline, styles, size=10**7, stability=0.5, folder=tmp_path)
+    with pytest.raises(VideoError, match="--content-size 10000000: frames of .* more than"):
+        session.frame(picture(91, 123))
+
+
 def test_snapshots_and_recordings(session, picture):
     session.key("s")  # Nothing was shown yet.
     shown = session.frame(picture(48, 64))
@@ -200,6 +207,30 @@ def test_the_loop(monkeypatch, make_clip, tmp_path, capsys, gallery):
     assert shown and shown[0].shape == (48, 64, 3)
     assert len(list((tmp_path / "out").glob("*.png"))) == 1
     assert "frames shown" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("frames", "told"), [(3, "the file is truncated"), (0, "no frame was")])
+def test_what_could_not_be_shown_is_told(
+    monkeypatch, tmp_path, capsys, gallery, picture, frames, told
+):
+    import cv2
+
+    for name in ("namedWindow", "resizeWindow", "destroyAllWindows", "imshow"):
+        monkeypatch.setattr(cv2, name, lambda *parts: None)
+    monkeypatch.setattr(cv2, "getWindowProperty", lambda *parts: 1.0)
+    monkeypatch.setattr(cv2, "waitKey", lambda milliseconds: time.sleep(0.005) or -1)
+    monkeypatch.setattr(live_command, "check_window", lambda: None)
+    clip = tmp_path / "cut.gif"
+    shown = [(picture(32, 48, seed=number), imaging.ImageMeta(duration=40)) for number in range(4)]
+    imaging.save_frames(clip, shown)
+    if frames:
+        clip.write_bytes(clip.read_bytes()[:-40])
+    else:
+        monkeypatch.setattr(LiveSession, "frame", lambda self, colors: time.sleep(1))
+    words = ["live", str(clip), "--style", str(gallery[1]), "--content-size", "48"]
+    assert cli.main([*words, "--quiet", "--duration", "9" if frames else "0.1"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and told in line
 
 
 @pytest.mark.slow

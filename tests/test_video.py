@@ -745,6 +745,8 @@ def test_a_full_disk(video, make_clip, tmp_path, capsys, monkeypatch):
         (["-o", "out.mp4", "--pixel-format", "pink"], "does not take 64 x 48"),
         (["-o", "f_%d_%d.png"], "numbered pictures are called as"),
         (["-o", "out.mp4", "--start", "5", "--end", "2"], "--end must be after"),
+        (["-o", "out.mp4", "--start", "nan"], "--start must be a time such as"),
+        (["-o", "out.mp4", "--end", "0"], "--end must be after --start. Received: 0 and 0"),
         (["-o", "out.mp4", "--rate", "0"], "frames a second"),
         (["-o", "out.mp4", "--start", "99"], "the chosen part of the clip is empty"),
         (["-o", "clip.mp4"], "is an input"),

@@ -125,8 +125,10 @@ class VideoConfig(StylizeOptions, Inputs):
         require(self, "out_path", self.out_path not in ("", "-"), "a file or a folder")
         if bool(self.style_path) == bool(self.style_at):
             raise UsageError("Give either --style or --style-at. Received: both or neither")
-        if self.end_time is not None and self.end_time <= self.start_time:
-            raise UsageError(f"--end must be after --start. Received: {self.end} and {self.start}")
+        start = self.start_time
+        if self.end_time is not None and self.end_time <= start:
+            shown = self.start or "0"
+            raise UsageError(f"--end must be after --start. Received: {self.end} and {shown}")
         self.frame_rate  # noqa: B018, checked here
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -114,7 +115,11 @@ def camera_frames(number: int) -> Iterator[np.ndarray]:
     """
     import cv2
 
+    # What it says otherwise of a missing camera are ten lines about its parts.
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     camera = cv2.VideoCapture(number)
+    cv2.utils.logging.setLogLevel(level)
     try:
         if not camera.isOpened():
             raise VideoError(f"camera {number}: cannot be opened. Is it connected, and not in use?")
@@ -218,6 +223,12 @@ class LiveSession:
         # Even, for the encoder.
         scale = self._size / shorter
         size = tuple(max(2, 2 * round(side * scale / 2)) for side in colors.shape[:2])
+        most = self._pipeline.options.max_pixels
+        if math.prod(size) > most:
+            raise VideoError(
+                f"--content-size {self._size}: frames of {size[0]} x {size[1]} have more than "
+                f"{most} pixels. Use a smaller one."
+            )
         return imaging.resize_image(colors, size)
 
     def _renew(self) -> None:

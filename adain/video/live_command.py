@@ -9,7 +9,7 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
-from adain.console import DONE, FAILED, tell
+from adain.console import DONE, FAILED, complain, tell
 from adain.extras import MissingExtra
 from adain.options import UsageError
 from adain.video.live_config import LiveConfig
@@ -40,6 +40,7 @@ def live(config: LiveConfig) -> int:
     )
     if config.source.isdigit():
         frames = camera_frames(int(config.source))
+        clip = None
     else:
         path = Path(config.source)
         clip = open_clip(
@@ -59,7 +60,12 @@ def live(config: LiveConfig) -> int:
     if not config.quiet:
         tell(f"{window.shown} frames shown, {session.rate:.1f} a second at the end, "
              f"{newest.dropped} dropped")  # fmt: skip
-    return DONE if window.shown else FAILED
+    # Of a clip that is cut off; notes are of what reading changes.
+    problems = [*clip.problems] if clip is not None else []
+    if not window.shown:
+        problems = problems or [f"{config.source}: no frame was shown in the time that it had."]
+    complain(*problems)
+    return FAILED if problems else DONE
 
 
 def check_window() -> None:
