@@ -50,6 +50,8 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     # It advises against pictures of many sizes, which is what people have.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    # It tells of each kind of accelerator that is not there.
+    logging.getLogger("jax").setLevel(logging.WARNING)
     # Before Keras is imported: it fixes the backend. TensorFlow greets in many lines otherwise.
     os.environ.setdefault("KERAS_BACKEND", extras.choose_backend())
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

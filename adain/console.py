@@ -131,13 +131,21 @@ def finish(config, done: int, failed: int) -> int:
     return FAILED if failed else DONE
 
 
-def load_backend() -> None:
-    """Import Keras without TensorFlow's greeting, which no setting of its own turns off."""
+def load_backend(*, seeds: bool = False) -> None:
+    """Import Keras without TensorFlow's greeting, which no setting of its own turns off.
+
+    Args:
+        seeds: Whether seeds are going to be set, for which Keras loads TensorFlow, where there is
+            one, on every backend.
+    """
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
-        import keras  # noqa: F401
+        import keras
+
+        if seeds:
+            keras.utils.set_random_seed(0)
     finally:
         os.dup2(kept, 2)
         os.close(kept)

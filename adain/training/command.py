@@ -17,7 +17,7 @@ from adain.training.tune_config import TuneConfig
 
 
 def run(config: TrainConfig) -> int:
-    load_backend()
+    load_backend(seeds=True)
     from adain.training.loop import train
 
     train(config)
@@ -34,7 +34,7 @@ def tune(config: TuneConfig) -> int:
         raise UsageError(f"{config.out_path} is there already. Use --overwrite to replace it.")
     find_preset(config.checkpoint)
     make_writable(Path(config.out_path).parent)
-    load_backend()
+    load_backend(seeds=True)
     from adain.training.tune import tune
 
     tuned = tune(config)
