@@ -127,24 +127,18 @@ class AdaINTrainer(keras.Model):
         self.palette = palette
         self.style_loss = STYLE_LOSSES[style_loss]
         self.alpha = alpha
-        # Attributes, not an override of `metrics`: that would drop `loss` from the logs.
-        self.content_tracker = keras.metrics.Mean(name="content_loss")
-        self.style_tracker = keras.metrics.Mean(name="style_loss")
-        self.tv_tracker = keras.metrics.Mean(name="tv_loss")
-        if coarse_weight:
-            self.coarse_tracker = keras.metrics.Mean(name="coarse_loss")
-        if identity_weight:
-            self.identity_tracker = keras.metrics.Mean(name="identity_loss")
-        if gram_weight:
-            self.gram_tracker = keras.metrics.Mean(name="gram_loss")
-        if range_weight:
-            self.range_tracker = keras.metrics.Mean(name="range_loss")
-        if stability_weight:
-            self.stability_tracker = keras.metrics.Mean(name="stability_loss")
-        if smoothness_weight:
-            self.smoothness_tracker = keras.metrics.Mean(name="smoothness_loss")
-        if teacher_weight:
-            self.teacher_tracker = keras.metrics.Mean(name="teacher_loss")
+        weights = {
+            "content": 1.0, "style": 1.0, "tv": 1.0, "coarse": coarse_weight,
+            "identity": identity_weight, "gram": gram_weight, "range": range_weight,
+            "smoothness": smoothness_weight, "stability": stability_weight,
+            "teacher": teacher_weight,
+        }  # fmt: skip
+        # An attribute, not an override of `metrics`: that would drop `loss` from the logs.
+        self.trackers = {
+            name: keras.metrics.Mean(name=f"{name}_loss")
+            for name, weight in weights.items()
+            if weight
+        }
         self.built = True
 
     @property
@@ -264,46 +258,41 @@ class AdaINTrainer(keras.Model):
 
         style = compare(0)
         variation = losses.total_variation_loss(image)
-        self.content_tracker.update_state(content)
-        self.style_tracker.update_state(style)
-        self.tv_tracker.update_state(variation)
-        total = (
-            self.content_weight * content + self.style_weight * style + self.tv_weight * variation
-        )
+        total = self._weigh("content", content, self.content_weight)
+        total = total + self._weigh("style", style, self.style_weight)
+        total = total + self._weigh("tv", variation, self.tv_weight)
         if self.coarse_weight:
             coarse = sum(compare(view) for view in range(1, len(taps)))
-            self.coarse_tracker.update_state(coarse)
-            total = total + self.style_weight * self.coarse_weight * coarse
+            total = total + self._weigh("coarse", coarse, self.style_weight * self.coarse_weight)
         if self.identity_weight:
             identity = losses.identity_loss(y_pred["identity"], y_pred["own"])
-            self.identity_tracker.update_state(identity)
-            total = total + self.identity_weight * identity
+            total = total + self._weigh("identity", identity, self.identity_weight)
         if self.gram_weight:
             gram = sum(
                 losses.relative_gram_loss(self._compared(view)[-2:], grams)
                 for view, grams in zip(taps, y_pred["grams"], strict=False)
             )
-            self.gram_tracker.update_state(gram)
-            total = total + self.gram_weight * gram
+            total = total + self._weigh("gram", gram, self.gram_weight)
         if self.range_weight:
             over = losses.range_loss(image)
-            self.range_tracker.update_state(over)
-            total = total + self.range_weight * over
+            total = total + self._weigh("range", over, self.range_weight)
         if self.stability_weight:
             unstable = losses.stability_loss(y_pred["first"], y_pred["again"])
-            self.stability_tracker.update_state(unstable)
-            total = total + self.stability_weight * unstable
+            total = total + self._weigh("stability", unstable, self.stability_weight)
         if self.smoothness_weight:
             uneven = losses.smoothness_loss(seen, y_pred["photo"])
-            self.smoothness_tracker.update_state(uneven)
-            total = total + self.smoothness_weight * uneven
+            total = total + self._weigh("smoothness", uneven, self.smoothness_weight)
         if self.teacher_weight:
             target = y_pred["target"]
             features = self.encoder(self.views.content(target))[-1]
             distance = losses.teacher_loss(seen, target, deepest[0], features)
-            self.teacher_tracker.update_state(distance)
-            total = total + self.teacher_weight * distance
+            total = total + self._weigh("teacher", distance, self.teacher_weight)
         return devices.share(total)
+
+    def _weigh(self, name, loss, weight):
+        """A term of the loss, which is also shown without its weight."""
+        self.trackers[name].update_state(loss)
+        return weight * loss
 
     def _split(self, statistics):
         views, start = [], 0
