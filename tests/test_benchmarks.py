@@ -50,6 +50,26 @@ def test_report(root, tiny_preset, tmp_path):
     assert report["training"]["steps_per_second"] > 0
 
 
+def test_batch(root, tiny_preset, tmp_path, write_pictures):
+    write_pictures(tmp_path / "photos", 3)
+    out = tmp_path / "batch.json"
+    command = [sys.executable, str(root / "benchmarks/batch.py"), "--preset", str(tiny_preset)]
+    command += [
+        "--content-path",
+        str(tmp_path / "photos"),
+        "--style-path",
+        str(tmp_path / "photos"),
+    ]
+    command += ["--workers", "1", "--seconds", "0.1", "--skip", "0", "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(out.read_text())
+    assert min(report["networks"].values()) > 0
+    (run,) = report["runs"]
+    assert (run["workers"], run["pictures"]) == (1, 3)
+    assert run["steady"] >= run["whole"] > 0 and run["share"] > 0
+
+
 @pytest.mark.parametrize("call", ["encode", "decode", "stylize_code"])
 def test_each_call(speed, tiny_preset, call):
     options = speed.parse(["--preset", str(tiny_preset), "--repeats", "3"])

@@ -85,11 +85,14 @@ class RayPool:
 
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
+        # It tells of each execution, and that there are no bars.
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         # What fails with its process is named here; the others go on.
         context.max_errored_blocks = -1
         resources = ray.cluster_resources()
         gpus = self.job.engine == "keras" and resources.get("GPU", 0) > 0
         count = int(resources.get("GPU" if gpus else "CPU", 1))
+        workers = max(1, min(self.most or count, count, len(tasks)))
         rows = ray.data.from_items(
             [{"index": index} for index in range(len(tasks))],
             override_num_blocks=min(len(tasks), _BLOCKS),
@@ -97,7 +100,14 @@ class RayPool:
             RayWorker,
             fn_constructor_args=(with_full_paths(self.job), list(map(_full_task, tasks))),
             batch_size=1,
-            concurrency=(1, max(1, min(self.most or count, count, len(tasks)))),
+            compute=ray.data.ActorPoolStrategy(
+                min_size=1,
+                max_size=workers,
+                # All at once; otherwise one after another, when tasks are found to wait.
+                initial_size=workers,
+                # One more than it does: at the end no worker waits while others have a queue.
+                max_tasks_in_flight_per_actor=2,
+            ),
             num_cpus=1,
             num_gpus=1 if gpus else None,
         )
