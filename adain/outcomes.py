@@ -87,7 +87,7 @@ def reason_of(action: Callable[[], None]) -> str:
     try:
         action()
     except MemoryError:
-        return "not enough memory; use a smaller --content-size (or --tile)"
+        return "not enough memory; use a smaller --content-size, --size or --tile"
     except OSError as error:
         return files.describe(error)
     except Exception as error:

@@ -45,7 +45,7 @@ def batch(config: BatchConfig) -> int:
     tell(*shorten(index.notes))
     complain(*shorten([reason for _, reason in index.problems]))
     pictures = sum(unit.count for unit in index.units)
-    if len(styles) > pictures * config.draws * config.mix:
+    if 0 < pictures * config.draws * config.mix < len(styles):
         tell(f"{len(styles)} styles for {pictures} pictures: not all of them are used")
     engine = engines.resolve(config.engine, preset.architecture, max(pictures, engines.MANY))
     job = Job(config, found.form, engine, tuple(styles))

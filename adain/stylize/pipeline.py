@@ -88,7 +88,7 @@ class StylizePipeline:
         taken = psutil.Process().memory_info().rss
         if (self.options.memory_limit or taken) < taken:
             logger.warning(
-                "max_memory %s is less than the %d MiB of the networks alone; tiles are the "
+                "max_memory %s is less than the %d MiB of the program alone; tiles are the "
                 "smallest, and the limit is passed",
                 self.options.max_memory, taken / 2**20,
             )  # fmt: skip
