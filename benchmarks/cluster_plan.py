@@ -9,7 +9,7 @@ and some that are lost, whose units are done again; then it joins shards. Where 
 are too few or too large.
 
 Times are those that `adain batch --plan` measured; the defaults are adain_fast with OpenVINO at
-512 x 512 on two cores, files and all (README, "Speed").
+512 x 512 on two cores, files and all (docs/batch.md, "Speed").
 """
 
 from __future__ import annotations
