@@ -232,6 +232,13 @@ def test_nothing_is_called_written_where_no_pair_could_be_read(place, capsys):
     assert "written: " not in capsys.readouterr().err and not place.out.exists()
 
 
+def test_where_nothing_can_be_written_is_told_before_the_work(place, capsys):
+    (place.folder / "file").touch()
+    place.out = place.folder / "file" / "report"
+    assert place.run() == 2
+    assert "file is not a folder. Choose another." in capsys.readouterr().err
+
+
 def outputs(place, names, size=(128, 128)):
     folder = place.folder / "outputs"
     folder.mkdir(exist_ok=True)

@@ -15,7 +15,7 @@ from adain.constants import MAX_PIXELS
 from adain.evaluation.config import EvaluateConfig
 from adain.imaging import io as imaging
 from adain.options import UsageError
-from adain.outputs import check_out_folder
+from adain.outputs import check_folder, check_out_folder
 from adain.presets import lpips_file, npz
 from adain.presets.preset import find_preset
 from adain.sources import Source, check_streams, find_sources, read_source
@@ -56,7 +56,8 @@ def plan_pairs(config: EvaluateConfig) -> EvaluationPlan:
 
     Raises:
         UsageError: If two methods or pictures have one name, the list of pairs is not
-            understood, or a folder of outputs has no picture of any pair.
+            understood, a folder of outputs has no picture of any pair, or nothing can be written
+            into `out_path`.
         ImageError, ArchiveError, PresetError: If a folder of outputs,
             the weights of LPIPS or a preset are not there.
         ValueError: If there are no pairs.
@@ -64,6 +65,8 @@ def plan_pairs(config: EvaluateConfig) -> EvaluationPlan:
     check_out_folder("--out-path", config.out_path, "report.md, report.json and sheet.png")
     if config.write_pairs:
         check_out_folder("--write-pairs", config.write_pairs, "the squares")
+    if reason := check_folder(Path(config.write_pairs or config.out_path)):
+        raise UsageError(reason)
     if config.pairs:
         pairs, problems, notes = _read_pairs(Path(config.pairs)), [], []
     else:

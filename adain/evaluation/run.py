@@ -20,7 +20,7 @@ from tqdm import tqdm
 from adain.evaluation import report
 from adain.evaluation.config import EvaluateConfig
 from adain.evaluation.pairs import PHOTO, STYLE, EvaluationPlan, Pair, Squares, optimize_name
-from adain.files import make_writable, read_text
+from adain.files import read_text
 from adain.imaging import io as imaging
 from adain.presets import npz
 from adain.presets.preset import FULL_WIDTH_PRESET, Preset
@@ -163,13 +163,11 @@ def measure(config: EvaluateConfig, planned: EvaluationPlan) -> tuple[dict, list
 
     Raises:
         ValueError: If no pair could be measured.
-        WriteError: If `out_path` takes no files.
     """
     from adain.engines.registry import load_stylizer
     from adain.evaluation.metrics import Evaluator, Perceptual
     from adain.networks.model import load_loss_network
 
-    make_writable(config.out_path)
     encoder = load_loss_network()
     judge = Evaluator(encoder, Perceptual(config.lpips_weights))
     squares = Squares(config.size)
