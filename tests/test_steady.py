@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -153,6 +154,32 @@ def test_what_enters_a_frame_does_not_change_the_rest(make_pipeline, picture):
             results.append(planes.colors.astype(int))
         jumps[window] = np.abs(results[-1] - results[-2])[:, 256:].mean()
     assert jumps[8] < 0.6 * jumps[0]
+
+
+def test_a_frame_waits_for_no_palette_before_its_networks(any_model, picture):
+    """One in a few frames takes the result's palette, at its very end; the next ones need it then."""
+    code, steady = any_model.encode_style(picture(48, 48, seed=5)), Steady(8)
+    frames, finished = [steady.next_frame() for _ in range(4)], threading.Event()
+
+    def run(number, progress=None):
+        how = {"palette": 1.0, "steady": frames[number], "progress": progress}
+        with frames[number]:
+            return any_model.stylize(picture(64, 96, seed=number), code, **how)
+
+    def last(step, steps):
+        if step == steps:
+            finished.set()
+
+    def runs_the_next(step, steps):
+        if step == steps:
+            later.append(pool.submit(run, 3, last))
+            assert finished.wait(20)
+
+    later = []
+    with ThreadPoolExecutor(1) as pool:
+        for number, progress in enumerate([None, None, runs_the_next]):
+            run(number, progress)
+        assert later[0].result(20).shape == (64, 96, 3)
 
 
 def _planes(photo):

@@ -87,7 +87,8 @@ class Pass:
         fixes = normalized and (cuts or masks is not None or large or steady.window > 0)
         measures = fixes and steady.due("decoder")
         takes = moved and steady.due("palette")
-        recolors_copy = takes and pixels * len(parts) > ONE_PASS
+        in_one_pass = pixels * len(parts) <= ONE_PASS
+        recolors_copy = takes and not in_one_pass
         copy, palettes = None, None
         if recolors_copy or (measures and (cuts or large)):
             small = normalized and not large
@@ -100,8 +101,8 @@ class Pass:
                 copied = self._fix(copied, copy if measures else None)
             if recolors_copy:
                 palettes = self._take_palettes(copy, copy.pictures(copied))
-        elif moved and not takes:
-            palettes = [Palette(*steady.held("palette", number)) for number in range(len(parts))]
+        elif moved and not takes and not in_one_pass:
+            palettes = self._held_palettes(parts)
         looks = self._look(photo, parts, "content")
         if normalized and not fixes and self._is_flat(looks):
             fixes = measures = True
@@ -112,7 +113,8 @@ class Pass:
         if not moved:
             return photo.stylize(looks)
         pictures = photo.pictures(looks)
-        palettes = self._take_palettes(photo, pictures)
+        # Last of all: the frame that takes them, in another thread, has them when it is finished.
+        palettes = self._take_palettes(photo, pictures) if takes else self._held_palettes(parts)
         return photo.compose(pictures, _recolored(looks, palettes, parts))
 
     def _is_flat(self, looks: Sequence[Look]) -> bool:
@@ -138,6 +140,9 @@ class Pass:
     def _take_palettes(self, photo: Photo, pictures: Sequence[np.ndarray]) -> list[Palette]:
         found = [(own.mean, own.covariance) for own in photo.palettes(pictures)]
         return [Palette(*self._steady.hold("palette", *pair)) for pair in enumerate(found)]
+
+    def _held_palettes(self, parts: Sequence[Part]) -> list[Palette]:
+        return [Palette(*self._steady.held("palette", number)) for number in range(len(parts))]
 
 
 def _recolored(
