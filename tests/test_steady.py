@@ -157,7 +157,7 @@ def test_what_enters_a_frame_does_not_change_the_rest(make_pipeline, picture):
 
 
 def test_a_frame_waits_for_no_palette_before_its_networks(any_model, picture):
-    """One in a few frames takes the result's palette, at its very end; the next ones need it then."""
+    """One in a few frames takes the result's palette, at its end; others need it at theirs."""
     code, steady = any_model.encode_style(picture(48, 48, seed=5)), Steady(8)
     frames, finished = [steady.next_frame() for _ in range(4)], threading.Event()
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from adain.video.motion import Motion, points_of
+from adain.video.motion import Motion
 
 _GROWTH = 3
 """By how many frames a point's age grows in each; 1 would make it the plain mean, which has less
@@ -47,25 +47,17 @@ class Follower:
             self._age = np.full(now.shape[:2], self._oldest)
             self._last = now
             return result
-        height, width = now.shape[:2]
-        flow, trust = motion.flow, motion.trust
-        if flow.shape[:2] != (height, width):
-            rows, columns = flow.shape[:2]
-            scale = np.array([width / columns, height / rows], "float32")
-            flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR) * scale
-            trust = cv2.resize(trust, (width, height), interpolation=cv2.INTER_LINEAR)
-        places = [*map(np.add, cv2.split(flow), points_of(height, width))]
+        places, trust = motion.places(*now.shape[:2])
         border = {"borderMode": cv2.BORDER_REPLICATE}
         # Sharp: what is moved from frame to frame is interpolated again and again.
-        moved = cv2.remap(self._last, *places, cv2.INTER_LANCZOS4, **border)
-        age = cv2.remap(self._age, *places, cv2.INTER_LINEAR, **border) * trust
+        moved = cv2.remap(self._last, places, None, cv2.INTER_LANCZOS4, **border)
+        age = cv2.remap(self._age, places, None, cv2.INTER_LINEAR, **border) * trust
         share = age / (age + 1)
         blended = cv2.blendLinear(moved, now, share, 1 - share)
         self._age = np.minimum(age + _GROWTH, self._oldest)
         # Interpolation overshoots.
         self._last = np.clip(blended, 0, white, out=blended)
-        shown = np.clip(_with_detail(blended, now, white), 0, white)
-        return np.rint(shown, out=shown).astype(result.dtype)
+        return _with_detail(blended, now, result.dtype)
 
     def state(self) -> dict[str, np.ndarray]:
         """All that the next frame needs."""
@@ -76,7 +68,7 @@ class Follower:
         self._last, self._age = state["last"], state["age"]
 
 
-def _with_detail(blended: np.ndarray, now: np.ndarray, white: int) -> np.ndarray:
+def _with_detail(blended: np.ndarray, now: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """A mean of moved frames, its finest details as strong as they are in a single one.
 
     Means of strokes that do not lie on top of each other lose contrast, and so does what is
@@ -85,7 +77,7 @@ def _with_detail(blended: np.ndarray, now: np.ndarray, white: int) -> np.ndarray
 
     Args:
         blended, now: HWC float32, the mean and the newest frame.
-        white: The largest value.
+        dtype: uint8 or uint16, that of the result.
     """
     import cv2
 
@@ -94,13 +86,16 @@ def _with_detail(blended: np.ndarray, now: np.ndarray, white: int) -> np.ndarray
     for grey in greys:
         fine = _blur(grey, 0)
         strengths.append((cv2.norm(grey, fine), cv2.norm(fine, _blur(fine, 1))))
-    least = 1e-3 * white * greys[0].size ** 0.5
+    least = 1e-3 * np.iinfo(dtype).max * greys[0].size ** 0.5
     fine, coarse = (
         min(max(new / max(old, least), 1), _MOST_GAIN) for old, new in zip(*strengths, strict=True)
     )
     smooth = _blur(blended, 0)
-    result = cv2.addWeighted(blended, fine, smooth, coarse - fine, 0)
-    return cv2.addWeighted(result, 1, _blur(smooth, 1), 1 - coarse, 0, dst=result)
+    rough = _blur(smooth, 1)
+    cv2.addWeighted(blended, fine, smooth, coarse - fine, 0, dst=smooth)
+    # Rounded, and within the type's range.
+    depth = cv2.CV_8U if dtype == np.uint8 else cv2.CV_16U
+    return cv2.addWeighted(smooth, 1, rough, 1 - coarse, 0, dtype=depth)
 
 
 def _blur(picture: np.ndarray, level: int) -> np.ndarray:
