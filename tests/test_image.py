@@ -682,7 +682,7 @@ def test_nothing_from_standard_input(monkeypatch):
         ("a\0b", r"'a\\x00b': cannot be read"),
         (io.StringIO("text"), "is open as text. Open it with mode 'rb'"),
     ],
-    ids=str,
+    ids=["empty", "null", "text"],
 )
 def test_what_can_be_no_file(source, reason):
     with pytest.raises(ImageError, match=reason):

@@ -254,7 +254,7 @@ def test_what_a_format_cannot_do_is_said(settings, message):
 def test_bad_folders(tiny_preset, tmp_path, capsys):
     words = ["export", "--checkpoint", str(tiny_preset), "--format", "mnn"]
     (tmp_path / "file").write_text("")
-    assert cli.main([*words, "--out-path", str(tmp_path / "file")]) == 1
+    assert cli.main([*words, "--out-path", str(tmp_path / "file")]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert str(tmp_path / "file") in line
     assert cli.main(["export", "--checkpoint", str(tmp_path / "none"), "--format", "mnn"]) == 1

@@ -485,7 +485,8 @@ def test_it_is_the_pipeline(video, make_clip, tmp_path, tiny_preset, gallery):
     clip = make_clip(tmp_path / "clip.mp4", 4)
     flags = ["--keep-colors", "luma", "--alpha", 0.7, "--stability", 0]
     assert video(clip, "-o", tmp_path / "out_%d.png", *flags) == 0
-    pipeline = StylizePipeline(checkpoint=str(tiny_preset), keep_colors="luma", pictures=1000)
+    how = {"keep_colors": "luma", "supersample": 0}
+    pipeline = StylizePipeline(checkpoint=str(tiny_preset), **how, pictures=1000)
     frames = list(VideoClip(clip, max_pixels=10**6).frames())
     for number, frame in enumerate(frames, start=1):
         expected = pipeline.run(frame.colors, gallery[1] / "x.png", alpha=0.7)
@@ -524,14 +525,19 @@ def test_finished_results_are_skipped(video, make_clip, tmp_path, capsys):
     assert [p for p in os.listdir(tmp_path) if p.endswith(("adain-video", ".part"))] == []
 
 
+# Not libx264: with AVX-512, on a busy virtual machine, it now and then makes other bits of the same
+# frames.
+LOSSLESS = ("--codec", "png")
+
+
 def test_a_run_that_stops_goes_on(video, make_clip, tmp_path, monkeypatch):
     """The result is that of a run that was not stopped, to the bit."""
     from adain.video import render
 
     monkeypatch.setattr(render, "SEGMENT", 0)
     clip = make_clip(tmp_path / "clip.mp4", 30, sound=("stereo",))
-    for output in ("out.mp4", "out_%03d.png"):
-        assert video(clip, "-o", tmp_path / "whole" / output) == 0
+    for output, flags in (("out.mov", LOSSLESS), ("out_%03d.png", ())):
+        assert video(clip, "-o", tmp_path / "whole" / output, *flags) == 0
         plain, count = render.Renderer._stylize, []
 
         def stop(self, work, plain=plain, count=count):
@@ -541,9 +547,9 @@ def test_a_run_that_stops_goes_on(video, make_clip, tmp_path, monkeypatch):
             return plain(self, work)
 
         monkeypatch.setattr(render.Renderer, "_stylize", stop)
-        status = video(clip, "-o", tmp_path / output)
+        status = video(clip, "-o", tmp_path / output, *flags)
         assert status == 130
-        assert not (tmp_path / "out.mp4").exists() or "%" in output
+        assert not (tmp_path / "out.mov").exists() or "%" in output
         seen: list[int] = []
 
         def note(self, work, plain=plain, seen=seen):
@@ -551,10 +557,10 @@ def test_a_run_that_stops_goes_on(video, make_clip, tmp_path, monkeypatch):
             return plain(self, work)
 
         monkeypatch.setattr(render.Renderer, "_stylize", note)
-        assert video(clip, "-o", tmp_path / output) == 0
+        assert video(clip, "-o", tmp_path / output, *flags) == 0
         assert seen == list(range(16, 30))
         monkeypatch.setattr(render.Renderer, "_stylize", plain)
-    assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole/out.mp4").read_bytes()
+    assert (tmp_path / "out.mov").read_bytes() == (tmp_path / "whole/out.mov").read_bytes()
     for path in (tmp_path / "whole").glob("*.png"):
         np.testing.assert_array_equal(
             imaging.load_image(tmp_path / path.name), imaging.load_image(path)
@@ -575,9 +581,9 @@ def test_frames_side_by_side_give_what_they_give_one_by_one(
     for cores in (1, 3):
         monkeypatch.setattr(engine, "count_cores", lambda cores=cores: cores)
         words = [clip, "--style", gallery[1] / "x.png", "--checkpoint", tmp_path / "preset"]
-        words += ["-o", tmp_path / f"{cores}.mp4", "--quiet", "--palette", "1"]
+        words += ["-o", tmp_path / f"{cores}.mov", *LOSSLESS, "--quiet", "--palette", "1"]
         assert cli.main(["video", *map(str, words)]) == 0
-        found.append((tmp_path / f"{cores}.mp4").read_bytes())
+        found.append((tmp_path / f"{cores}.mov").read_bytes())
     assert found[0] == found[1]
 
 

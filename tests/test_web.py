@@ -141,7 +141,7 @@ def download(page, folder):
 def stylize(photo, made, *words):
     done = cli.main(
         ["stylize", "--content-path", str(photo), "--checkpoint", "adain_fast", "--quiet",
-         "--out-path", str(made), *map(str, words)]
+         "--supersample", "0", "--out-path", str(made), *map(str, words)]
     )  # fmt: skip
     assert done == 0
     return imaging.load_image(made).astype(int)
