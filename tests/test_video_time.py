@@ -146,7 +146,7 @@ def test_results_follow(moving, photo):
     assert moving.warping_error(clip, found, 1) < 0.4 * moving.warping_error(clip, noisy, 1)
     assert moving.warping_error(clip, found, 5) < 0.6 * moving.warping_error(clip, noisy, 5)
     gap = np.abs(found[-1].astype(float) - clip.frames[-1]).mean()
-    assert gap < 0.7 * np.abs(noisy[-1].astype(float) - clip.frames[-1]).mean()
+    assert gap < 0.8 * np.abs(noisy[-1].astype(float) - clip.frames[-1]).mean()
 
 
 def test_a_cut_begins_anew(picture):
@@ -172,11 +172,38 @@ def test_means_keep_their_details(kind):
     still = Motion(False, np.zeros((64, 96, 2), "float32"), np.ones((64, 96), "float32"))
     follower = Follower(0.8)
     follower.next(first, Motion(True))
-    np.testing.assert_array_equal(follower.next(first, still), first)
+    rounding = 0 if kind == "uint8" else 1
+    np.testing.assert_allclose(follower.next(first, still), first, rtol=0, atol=rounding)
     found = follower.next(second, still)
     faded = np.rint(follower.state()["last"])
     assert faded.std() < 0.85 * second.std()
-    assert abs(found.std() / second.std() - 1) < 0.05
+    # White noise, without outlines, gets a little more than it had.
+    assert 0.97 < found.std() / second.std() < 1.25
+    plain = np.full((64, 96, 3), white // 3, kind)
+    follower.next(plain, Motion(True))
+    np.testing.assert_allclose(follower.next(plain, still), plain, rtol=0, atol=rounding)
+
+
+def test_colors_go_with_the_newest_results(picture):
+    """Slowly, all points alike; the mean that goes on to the next frame does not change by that."""
+    first = picture(64, 96)
+    tinted = (first * (0.6, 0.9, 0.8) + 20).astype("uint8")
+    still = Motion(False, np.zeros((64, 96, 2), "float32"), np.ones((64, 96), "float32"))
+    follower = Follower(0.999)
+    follower.next(first, Motion(True))
+    gaps = []
+    for _ in range(20):
+        found = follower.next(tinted, still)
+        gaps.append(np.abs(found.astype(float) - tinted).mean())
+    start = np.abs(first.astype(float) - tinted).mean()
+    assert 0.4 * start < gaps[0] < 0.6 * start and gaps[-1] < 0.1 * start
+    np.testing.assert_allclose(follower.state()["last"], first, atol=2)
+    # A run that is resumed goes on with them, and a cut begins anew.
+    other = Follower(0.999)
+    other.restore(follower.state())
+    np.testing.assert_array_equal(other.next(tinted, still), follower.next(tinted, still))
+    follower.next(first, Motion(True))
+    assert np.abs(follower.next(first, still).astype(float) - first).max() <= 1
 
 
 def test_deep_frames_follow_too(picture):

@@ -12,13 +12,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from adain.imaging.palette import Palette, transport
 from adain.video.motion import Motion
 
 _GROWTH = 3
 """By how many frames a point's age grows in each; 1 would make it the plain mean, which has less
 contrast."""
-_MOST_GAIN = 1.35
+_POWER = 2
+"""Power of what a mean's details have lost by which they are enlarged: few strong outlines, which
+lose little, hide what many weak strokes lose."""
+_MOST_GAIN = 1.5
 """By what details are enlarged at most: a clip's own noise, which means take away, stays away."""
+_CALM = 0.5
+"""Share of the last frame's map of colours in the next one's."""
 
 
 class Follower:
@@ -36,6 +42,7 @@ class Follower:
         self._oldest = np.float32(strength / (1 - strength))
         self._last: np.ndarray | None = None
         self._age: np.ndarray | None = None
+        self._colors = np.eye(3, 4)
 
     def next(self, result: np.ndarray, motion: Motion) -> np.ndarray:
         """A result, HWC uint8 or uint16, blended with the one before, moved; the same type."""
@@ -46,6 +53,7 @@ class Follower:
         if motion.flow is None or self._last is None or self._last.shape != now.shape:
             self._age = np.full(now.shape[:2], self._oldest)
             self._last = now
+            self._colors = np.eye(3, 4)
             return result
         places, trust = motion.places(*now.shape[:2])
         border = {"borderMode": cv2.BORDER_REPLICATE}
@@ -57,15 +65,42 @@ class Follower:
         self._age = np.minimum(age + _GROWTH, self._oldest)
         # Interpolation overshoots.
         self._last = np.clip(blended, 0, white, out=blended)
-        return _with_detail(blended, now, result.dtype)
+        newest = _colors_of(blended, now, white)
+        self._colors = _CALM * self._colors + (1 - _CALM) * newest
+        return _with_detail(cv2.transform(blended, self._colors), now, result.dtype)
 
     def state(self) -> dict[str, np.ndarray]:
         """All that the next frame needs."""
-        return {"last": self._last, "age": self._age}
+        return {"last": self._last, "age": self._age, "colors": self._colors}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Go on from what `state` gave."""
-        self._last, self._age = state["last"], state["age"]
+        self._last, self._age, self._colors = state["last"], state["age"], state["colors"]
+
+
+def _colors_of(blended: np.ndarray, now: np.ndarray, white: int) -> np.ndarray:
+    """The map that gives a mean of moved frames the newest frame's mean and covariance of colours.
+
+    Where the camera goes on to other things, the networks give each of them colours by what else is
+    there; what is moved along would keep those of a frame that is gone. All points change alike,
+    slowly, and the mean itself, which the next frame continues, stays as it is.
+
+    Args:
+        blended, now: HWC float32, the mean and the newest frame.
+        white: The largest value.
+
+    Returns:
+        `(3, 4)`: the matrix, and the offset as its last column.
+    """
+    import cv2
+
+    # Of areas: noise and strokes are of no account.
+    size = tuple(max(side // 8, 1) for side in now.shape[1::-1])
+    small = (cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in (blended, now))
+    old, new = (Palette.of(picture / white) for picture in small)
+    matrix = transport(old, new)
+    matrix[:, 3] *= white
+    return matrix
 
 
 def _with_detail(blended: np.ndarray, now: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -88,7 +123,8 @@ def _with_detail(blended: np.ndarray, now: np.ndarray, dtype: np.dtype) -> np.nd
         strengths.append((cv2.norm(grey, fine), cv2.norm(fine, _blur(fine, 1))))
     least = 1e-3 * np.iinfo(dtype).max * greys[0].size ** 0.5
     fine, coarse = (
-        min(max(new / max(old, least), 1), _MOST_GAIN) for old, new in zip(*strengths, strict=True)
+        min(max(new / max(old, least), 1) ** _POWER, _MOST_GAIN)
+        for old, new in zip(*strengths, strict=True)
     )
     smooth = _blur(blended, 0)
     rough = _blur(smooth, 1)
