@@ -56,15 +56,26 @@ def test_settings_given_at_their_default_take_precedence():
     # Positions count as well, and what is not given is the recipe's.
     positional = TrainConfig(("photos",), ("paintings",), "adain_fast")
     assert positional.given == {"content_path", "style_path", "recipe"}
-    assert {run.ema for run in recipes.stages(positional)} == {0.999}
+    assert [run.ema for run in recipes.stages(positional)] == [0.999, 0.999, 0.995, 0.99, 0.999]
+
+
+def test_a_share_of_the_start_goes_to_stages_that_have_one(tmp_path):
+    given = {**FOLDERS, "init_share": 0.25}
+    runs = recipes.stages(TrainConfig(**given, recipe="adain_fast"))
+    assert [run.init_share for run in runs] == [0, 0.25, 0.25, 0.25, 0.25]
+    runs = recipes.stages(TrainConfig(**given, recipe="adain_fast", init="a"))
+    assert [run.init_share for run in runs] == [0.25] * 5
+    (tmp_path / "one.toml").write_text("init-share = 0.5")
+    with pytest.raises(UsageError, match="`init_share` must be 0 without --init"):
+        recipes.stages(TrainConfig(**FOLDERS, recipe=str(tmp_path / "one.toml")))
 
 
 def test_settings_are_checked_with_the_recipes():
     """Those that go with its network and losses, not with the default ones."""
     given = {"detail_size": 96, "crop_size": 160, "style_crop_size": 192}
     runs = recipes.stages(TrainConfig(**FOLDERS, recipe="adain_fast", **given))
-    assert [(run.network, run.detail_size) for run in runs] == [("compact", 96)] * 2
-    assert [run.coarse_weight for run in runs] == [2.5, 0.6]
+    assert [(run.network, run.detail_size) for run in runs] == [("compact", 96)] * 5
+    assert [run.coarse_weight for run in runs] == [2.5, 0.6, 0.6, 0.6, 0.6]
     for wrong, message in (
         ({"crop_size": 100}, "a multiple of 32"),
         ({"cache_contents": 1}, "0 without --cache-styles"),
@@ -83,12 +94,12 @@ def test_wrong_settings_beside_a_recipe_exit_with_2(capsys):
 @pytest.mark.parametrize(
     ("file", "words", "expected"),
     [
-        ("", [], (0.999, True, "relative")),
+        ("", [], (None, True, "relative")),
         ("", ["--ema", "0", "--style-loss", "sum"], (0.0, True, "sum")),
-        ("", ["--no-normalized-content"], (0.999, False, "relative")),
+        ("", ["--no-normalized-content"], (None, False, "relative")),
         ("ema = 0.0\nnormalized_content = false", [], (0.0, False, "relative")),
         ("ema = 0.5\nnormalized_content = false", ["--ema", "0"], (0.0, False, "relative")),
-        ("normalized_content = false", ["--normalized-content"], (0.999, True, "relative")),
+        ("normalized_content = false", ["--normalized-content"], (None, True, "relative")),
     ],
 )
 def test_flags_given_at_their_default_take_precedence(tmp_path, monkeypatch, file, words, expected):
@@ -98,8 +109,12 @@ def test_flags_given_at_their_default_take_precedence(tmp_path, monkeypatch, fil
     path.write_text(file)
     flags = ["--content-path", "a", "--style-path", "b", "--recipe", "adain_fast"]
     assert cli.main(["train", *flags, "--config", str(path), *words]) == 0
-    for run in recipes.stages(found[0]):
-        assert (run.ema, run.normalized_content, run.style_loss) == expected
+    ema, *losses = expected
+    shipped = [stage["ema"] for stage in recipes.RECIPES["adain_fast"]]
+    for run, own in zip(recipes.stages(found[0]), shipped, strict=True):
+        # None: what the stage says.
+        assert run.ema == (own if ema is None else ema)
+        assert [run.normalized_content, run.style_loss] == losses
 
 
 # === Files ===
@@ -205,6 +220,12 @@ def test_the_last_stages_are_the_runs_on_a_gpu():
     )  # fmt: skip
     assert not (fast.stability_weight or fast.teacher or full.stability_weight or full.teacher)
     assert finer.init and finer.pretrain_iter == 0
+    *_, nearer, even, long = recipes.stages(TrainConfig(**FOLDERS, recipe="adain_fast"))
+    assert (nearer.batch_size, nearer.max_iter, nearer.smoothness_weight) == (6, 2000, 0.0)
+    assert (even.batch_size, even.max_iter, even.smoothness_weight) == (6, 700, 150.0)
+    assert (nearer.identity_weight, even.identity_weight) == (600.0, 2500.0)
+    assert (long.batch_size, long.max_iter, long.smoothness_weight) == (16, 22_300, 150.0)
+    assert (long.init_share, long.identity_weight, long.content_weight) == (0.5, 1500.0, 1.9)
     for run in (full, fast):
         # 4 at full size, 10 at half and at a quarter; crops of pictures at 240 to 561 pixels.
         assert run.style_weight * run.coarse_weight == 10

@@ -420,6 +420,14 @@ def test_weights_of_another_architecture_start_no_run(make_config, tiny_preset):
         (COMPACT | {"cache_styles": 0}, "`cache_contents` must be 0 without --cache-styles"),
         (COMPACT | {"cache_contents": -1}, "`cache_contents` must be 0 or more"),
         (COMPACT | {"style_loss": "gram"}, "`cache_styles` must be 0 with --style-loss gram"),
+        ({"init_share": 0.5}, "`init_share` must be 0 without --init"),
+        (
+            {"init_share": 0.5, "init": "a", "checkpoint": "./a"},
+            "`init_share` must be 0 where --checkpoint writes over --init",
+        ),
+        ({"init_share": 1.0, "init": "a"}, "`init_share` must be 0 or more, and less than 1"),
+        ({"init_share": -0.1, "init": "a"}, "`init_share` must be 0 or more, and less than 1"),
+        ({"init_share": math.nan, "init": "a"}, "`init_share` must be 0 or more, and less than 1"),
     ],
 )
 def test_settings_that_cannot_be(make_config, settings, message):
@@ -608,6 +616,39 @@ def test_moving_average_is_saved_and_returned(make_config, tmp_path):
         np.testing.assert_array_equal(raw[name], array)
         np.testing.assert_allclose(get_arrays(saved)[name], returned[name], rtol=1e-3, atol=1e-4)
     assert any(np.abs(returned[name] - raw[name]).max() > 1e-4 for name in raw)
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.5])
+def test_part_of_the_start_is_saved(make_config, tiny_preset, tmp_path, ema):
+    """A quarter of the way back to where it started from; the run itself knows nothing of it."""
+    how = {"init": str(tiny_preset), "ema": ema, "learning_rate": 0.01, "save_iter": 1}
+    learnt = get_arrays(train(make_config(**how, checkpoint=str(tmp_path / "a"))).decoder)
+    mixed = train(make_config(**how, checkpoint=str(tmp_path / "b"), init_share=0.25))
+    start = StyleTransfer.from_preset(tiny_preset).decoder
+    saved = get_arrays(StyleTransfer.from_preset(tmp_path / "b").decoder)
+    returned = get_arrays(mixed.decoder)
+    for name, first in get_arrays(start).items():
+        expected = 0.75 * learnt[name] + 0.25 * first
+        np.testing.assert_allclose(returned[name], expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(saved[name], expected, rtol=1e-3, atol=1e-4)
+    assert any(np.abs(returned[name] - learnt[name]).max() > 1e-3 for name in learnt)
+    states = [npz.load(tmp_path / name / "state.npz")[0] for name in "ab"]
+    for name, array in states[0].items():
+        np.testing.assert_array_equal(states[1][name], array)
+
+
+def test_a_run_that_goes_on_keeps_its_first_start(make_config, tiny_preset, tmp_path):
+    how = {"init": str(tiny_preset), "learning_rate": 0.01, "init_share": 0.5}
+    whole = train(make_config(**how, checkpoint=str(tmp_path / "a"), max_iter=4))
+    train(make_config(**how, checkpoint=str(tmp_path / "b"), max_iter=2))
+    resumed = train(make_config(**how, checkpoint=str(tmp_path / "b"), max_iter=4))
+    for name, array in get_arrays(whole.decoder).items():
+        np.testing.assert_allclose(get_arrays(resumed.decoder)[name], array, rtol=1e-5, atol=1e-6)
+    # What is finished is given back as it was saved.
+    again = train(make_config(**how, checkpoint=str(tmp_path / "b"), max_iter=4))
+    saved = get_arrays(StyleTransfer.from_preset(tmp_path / "b").decoder)
+    for name, array in get_arrays(again.decoder).items():
+        np.testing.assert_array_equal(array, saved[name])
 
 
 def test_a_run_may_stop_before_its_schedule_ends(make_config, tmp_path):

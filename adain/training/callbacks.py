@@ -159,8 +159,9 @@ class Checkpoint(RunCallback):
 
 
 @contextlib.contextmanager
-def averaged_weights(trainer: keras.Model, step: int) -> Iterator[None]:
-    """Give the model its moving average, which is what presets get; training continues without."""
+def averaged_weights(trainer: AdaINTrainer, step: int) -> Iterator[None]:
+    """Give the model its moving average, mixed with its start, which is what presets get; training
+    continues without."""
     variables = trainer.trainable_variables
     kept = [read(variable) for variable in variables]
     if step:
@@ -169,6 +170,9 @@ def averaged_weights(trainer: keras.Model, step: int) -> Iterator[None]:
         # model's away to be overwritten.
         for variable in variables:
             variable.assign(read(variable))
-    yield
-    for variable, value in zip(variables, kept, strict=True):
-        variable.assign(value)
+        trainer.mix_with_start()
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)

@@ -52,6 +52,12 @@ class TrainConfig(Given):
         ("tensorboard",), "what records the run", nargs="*", choices=LOGGERS
     )
     init: str = flag("", "preset or folder whose weights a new run starts from (default: none)")
+    init_share: float = flag(
+        0.0,
+        "save weights this share of the way back from the learnt ones to those of INIT, in [0, 1): "
+        "their mean, at 0.5, keeps more of what INIT did well (0: the learnt ones)",
+        limits=Range(least=0, below=1),
+    )
     vgg_path: str = flag(
         "adain_vgg19",
         "the loss network, which is also the full-width encoder: a preset, `imagenet` (Keras "

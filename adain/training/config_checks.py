@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adain.networks.style_losses import STYLE_LOSSES
@@ -28,6 +29,12 @@ def check_together(config: TrainConfig) -> None:
     require(
         config, "val_content_path", not config.val_content_path or config.val_pairs > 0,
         "left out without --val-pairs",
+    )  # fmt: skip
+    require(config, "init_share", not config.init_share or bool(config.init), "0 without --init")
+    same = Path(config.init).absolute() == Path(config.checkpoint).absolute()
+    require(
+        config, "init_share", not (config.init_share and config.init and same),
+        "0 where --checkpoint writes over --init",
     )  # fmt: skip
     for name in ("batch_size", "val_pairs"):
         size = min(getattr(config, name), config.batch_size)

@@ -81,6 +81,8 @@ def _train(config: TrainConfig, loggers: Sequence[RunLogger], quiet: bool) -> St
     with devices.variables():
         trainer = AdaINTrainer(transfer, loss_network, teacher=load_teacher(config), **losses)
         compile_trainer(trainer, config)
+        if config.init_share:
+            trainer.keep_start(config.init_share)
     remove_leftovers([state.parent])
     if state.exists():
         start, before = load_state(trainer, state)
@@ -104,7 +106,7 @@ def _train(config: TrainConfig, loggers: Sequence[RunLogger], quiet: bool) -> St
                 Checkpoint(config, 0, transfer).save(trainer, 0)
     if start >= config.max_iter:
         logger.info("nothing to do: %s is at step %d", config.checkpoint, start)
-        return transfer
+        return StyleTransfer.from_preset(config.checkpoint)
     batches = dataset
     if config.cache_styles:
         batches = FeatureCache(
@@ -214,6 +216,7 @@ def fit(
             verbose=0,
             callbacks=[StopOnNaN(config, start), summaries, Checkpoint(config, start, transfer)],
         )
+        trainer.mix_with_start()
         if transfer is not None:
             folder = Path(config.checkpoint)
             weights = (file for file in folder.glob("*.npz") if file.name != STATE)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 from keras import ops
 
 from adain.networks import losses
@@ -19,6 +20,7 @@ from adain.training.optimizer import state_of
 from adain.training.palette import recolor
 from adain.training.scales import LossScales
 from adain.training.teacher import paint_target
+from adain.training.watch import read
 
 
 @keras.saving.register_keras_serializable("adain")
@@ -127,6 +129,8 @@ class AdaINTrainer(keras.Model):
         self.palette = palette
         self.style_loss = STYLE_LOSSES[style_loss]
         self.alpha = alpha
+        self.first_weights: list[np.ndarray] = []
+        self.first_share = 0.0
         weights = {
             "content": 1.0, "style": 1.0, "tv": 1.0, "coarse": coarse_weight,
             "identity": identity_weight, "gram": gram_weight, "range": range_weight,
@@ -148,6 +152,27 @@ class AdaINTrainer(keras.Model):
         if not self.shares_encoder:
             parts["encoder"] = self.stylizer.encoder.variables
         return parts
+
+    def keep_start(self, share: float) -> None:
+        """Take what the weights are now as the start for `mix_with_start`.
+
+        Args:
+            share: The start's, in [0, 1).
+        """
+        self.first_weights = [read(variable) for variable in self.trainable_variables]
+        self.first_share = share
+
+    def mix_with_start(self) -> None:
+        """Move the weights back to their start, as far as `keep_start` said.
+
+        Reference:
+            Wortsman et al., "Robust Fine-Tuning of Zero-Shot Models", CVPR 2022, section 3.
+        """
+        if not self.first_weights:
+            return
+        share = self.first_share
+        for variable, first in zip(self.trainable_variables, self.first_weights, strict=True):
+            variable.assign((1 - share) * read(variable) + share * first)
 
     def call(self, inputs):
         photo = _to_unit(inputs["content"])

@@ -50,6 +50,13 @@ The weights on content of the first runs were found by a search in the first hal
 held the loss at relu4_1 near 1.1.
 """
 
+_FINER = _GPU | {
+    "network": "compact", "style_weight": 14.0, "coarse_weight": 0.6, "gram_weight": 0.4,
+    "palette": 0.5, "random_scale": 1.45, "batch_size": 6, "learning_rate": 2e-4,
+    "pretrain_iter": 0,
+}  # fmt: skip
+"""What the compact network's later runs have in common: two on two cores, then one on a GPU."""
+
 RECIPES: dict[str, tuple[dict[str, Any], ...]] = {
     # Huang & Belongie, ICCV 2017, and the authors' code.
     "paper": (
@@ -96,8 +103,9 @@ RECIPES: dict[str, tuple[dict[str, Any], ...]] = {
             "learning_rate": 3e-4, "pretrain_iter": 0, "max_iter": 13_679,
         },
     ),
-    # The compact weights, from nothing, and then with more weight on fine strokes and on results
-    # that stay the same from frame to frame. MODEL_CARD.md tells what the second run did otherwise.
+    # The compact weights: from nothing; with more weight on fine strokes and on results that stay
+    # the same from frame to frame; on two cores once more nearer to styles; with even areas; and
+    # half the way of a long run with both. MODEL_CARD.md tells what the second run did otherwise.
     "adain_fast": (
         _GPU | {
             "network": "compact", "batch_size": 16, "content_weight": 4.1, "learning_rate": 1e-3,
@@ -109,6 +117,21 @@ RECIPES: dict[str, tuple[dict[str, Any], ...]] = {
             "gram_weight": 0.4, "palette": 0.5, "identity_weight": 300.0, "stability_weight": 150.0,
             "teacher": "adain_vgg19", "teacher_weight": 2.0, "learning_rate": 7e-4,
             "pretrain_iter": 0, "max_iter": 18_440,
+        },
+        _FINER | {
+            "image_size": 330, "content_weight": 1.8, "identity_weight": 600.0, "ema": 0.995,
+            "warmup_iter": 150, "max_iter": 2000, "seed": 61,
+        },
+        _FINER | {
+            "image_size": 300, "content_weight": 2.3, "identity_weight": 2500.0, "ema": 0.99,
+            "stability_weight": 100.0, "smoothness_weight": 150.0, "warmup_iter": 60,
+            "max_iter": 700, "seed": 72,
+        },
+        _FINER | {
+            "batch_size": 16, "image_size": 340, "random_scale": 1.5, "content_weight": 1.9,
+            "identity_weight": 1500.0, "gram_weight": 0.5, "stability_weight": 150.0,
+            "smoothness_weight": 150.0, "learning_rate": 6e-4, "ema": 0.999, "warmup_iter": 300,
+            "max_iter": 22_300, "init_share": 0.5, "seed": 81,
         },
     ),
 }  # fmt: skip
@@ -135,12 +158,15 @@ def stages(config: TrainConfig) -> list[TrainConfig]:
     source = "" if config.recipe in RECIPES else f"--recipe {config.recipe}: "
     runs: list[TrainConfig] = []
     for number, settings in enumerate(recipe, start=1):
+        chosen = settings | given
+        if runs:
+            chosen["init"] = runs[-1].checkpoint
+        elif len(recipe) > 1 and not chosen.get("init"):
+            chosen.pop("init_share", None)  # Which stages that start from weights may have.
         try:
-            run = replace(TrainConfig(**settings | given), recipe="")
+            run = replace(TrainConfig(**chosen), recipe="")
         except UsageError as error:
             raise UsageError(f"{source}{error}") from error
-        if runs:
-            run = replace(run, init=runs[-1].checkpoint)
         if number < len(recipe):
             run = replace(run, checkpoint=str(folder / f"stage{number}"))
         runs.append(run)
