@@ -156,6 +156,13 @@ SHARED = {
     "style_size": flag(
         512, "resize the style's shorter side to this (0: keep its size)", limits=NOT_NEGATIVE
     ),
+    "supersample": flag(
+        512,
+        "paint photos of a smaller shorter side enlarged to this, twice at most, and make the "
+        "result small again: finer strokes, sharper outlines (0: paint them as they are, up to 4 "
+        "times as fast)",
+        limits=NOT_NEGATIVE,
+    ),
     "quality": flag(
         95, "quality of JPEG and WebP results, 1 to 100", limits=Range(least=1, most=100)
     ),

@@ -169,7 +169,7 @@ def test_report_has_every_method_and_the_baselines(place, capsys):
     assert -1 < ours["ssim_alpha_0"] < 1 and "ssim_alpha_0" not in photo
     text = (place.out / "report.md").read_text(encoding="utf-8")
     assert "| unchanged photo | 4 | 0.000 | 0.000 | 1.000 |" in text
-    assert "squares of 128 pixels, alpha 1." in text.lower()
+    assert "Squares of 128 pixels, alpha 1, painted at 256 pixels by our own weights." in text
     # The table is also what the command prints.
     assert report.to_table(place.report()["rows"]) == capsys.readouterr().out
     assert load_image(place.out / "sheet.png").shape == (22 + 4 * 196 - 4, 3 * 196 - 4, 3)
@@ -200,7 +200,8 @@ def test_our_own_pictures_measure_like_the_preset(place):
     assert len((squares / "pairs.csv").read_text().splitlines()) == 4
     assert not place.out.exists()
     assert load_image(squares / "content" / "a.png").shape == (128, 128, 3)
-    made_by = ["--checkpoint", place.preset, "--style-size", "0", "--out-path", str(made)]
+    # Styles as large as photos are painted.
+    made_by = ["--checkpoint", place.preset, "--style-size", "256", "--out-path", str(made)]
     paths = ["--content-path", str(squares / "content"), "--style-path", str(squares / "style")]
     assert cli.main(["stylize", *paths, *made_by, "--quiet"]) == 0
     (made / "milliseconds.json").write_text(json.dumps({"a_stylized_x.png": 7, "b.png": 9}))

@@ -179,7 +179,8 @@ def test_engine(register, stylize, monkeypatch):
     plain = stylize("--engine", "onnxruntime", "--palette", "0")
     register(ENGINES, "negative", Engine(f"{HERE}:Negative", ("onnxruntime",), "onnxruntime"))
     found = stylize("--engine", "negative", "--palette", "0")
-    assert np.abs(found.astype(int) - (255 - plain)).max() <= 1
+    # Rounded when painted, and when made small again.
+    assert np.abs(found.astype(int) - (255 - plain)).max() <= 2
 
 
 def test_color_mode(register, stylize, gallery):

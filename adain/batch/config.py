@@ -95,6 +95,7 @@ class BatchConfig:
     keep_colors: str = _same("keep_colors")
     palette: float | None = _same("palette")
     stroke: int = _same("stroke")
+    supersample: int = _same("supersample")
     passes: int = _same("passes")
     tile: int = flag(
         TILE,

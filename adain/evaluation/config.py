@@ -35,6 +35,7 @@ class EvaluateConfig:
     )
     alpha: float = flag(1.0, "strength of the style", limits=NOT_NEGATIVE)
     palette: float | None = shared("palette")
+    supersample: int = shared("supersample")
     engine: str = shared("engine")
     optimize_steps: int = flag(
         300, "steps of the slow baseline, which optimises the photo itself", limits=COUNT

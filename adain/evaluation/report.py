@@ -16,6 +16,7 @@ import numpy as np
 from adain import __version__
 from adain.imaging import contact_sheet as sheets
 from adain.imaging import io as imaging
+from adain.inference.supersample import painted_size
 from adain.presets import npz
 
 MEASURES = {
@@ -151,7 +152,7 @@ def to_markdown(report: Mapping) -> str:
     backend = machine["backend"]
     parts = [
         "# Report\n",
-        f"Squares of {settings['size']} pixels, alpha {settings['alpha']:g}.\n",
+        f"Squares of {settings['size']} pixels, alpha {settings['alpha']:g}{_painted(settings)}.\n",
         to_tables(report),
         ABOUT,
         f"Measured on {machine['cores']} cores of {machine['cpu']}, Keras {machine['keras']}, "
@@ -165,6 +166,12 @@ def to_markdown(report: Mapping) -> str:
 
 
 # === Contact sheet ===
+
+
+def _painted(settings: Mapping) -> str:
+    size = settings["size"]
+    (side, _) = painted_size(size, size, settings["supersample"])
+    return "" if side == size else f", painted at {side} pixels by our own weights"
 
 
 def thumbnail(picture: np.ndarray) -> np.ndarray:

@@ -22,6 +22,8 @@ from adain.evaluation.config import EvaluateConfig
 from adain.evaluation.pairs import PHOTO, STYLE, EvaluationPlan, Pair, Squares, optimize_name
 from adain.files import read_text
 from adain.imaging import io as imaging
+from adain.inference.style_code import StyleCode
+from adain.inference.supersample import painted_size, stylize_enlarged
 from adain.presets import npz
 from adain.presets.preset import FULL_WIDTH_PRESET, Preset
 from adain.sources import Source
@@ -41,36 +43,42 @@ class _Preset:
     """Our own weights; milliseconds with the graph built and the style encoded before."""
 
     def __init__(self, stylizer, config: EvaluateConfig):
-        self._stylizer = stylizer
-        self._alpha, self._palette = config.alpha, config.palette
+        self._stylizer, self._config = stylizer, config
         blank = np.zeros((config.size, config.size, 3), "uint8")
         # The first call builds the graph.
-        stylizer.stylize(blank, stylizer.encode_style(blank, tile=TILE), tile=TILE)
+        self._stylize(blank, self._encode(blank), 1.0)
         self._codes: dict[Source, tuple] = {}
         self._patterns: dict[Source, dict[str, float]] = {}
         self._plain: dict[Source, float] = {}
 
+    def _encode(self, style: np.ndarray) -> StyleCode:
+        """A style as large as photos are painted."""
+        size = painted_size(*style.shape[:2], self._config.supersample)
+        return self._stylizer.encode_style(imaging.resize_image(style, size), tile=TILE)
+
+    def _stylize(self, content: np.ndarray, code: StyleCode, alpha: float) -> np.ndarray:
+        def stylize(picture: np.ndarray) -> np.ndarray:
+            return self._stylizer.stylize(
+                picture, code, alpha, palette=self._config.palette, tile=TILE
+            )
+
+        return stylize_enlarged(stylize, content, self._config.supersample)
+
     def paint(self, pair: Pair, content: np.ndarray, style: np.ndarray):
         from adain.evaluation.metrics import pattern, ssim
 
+        alpha = self._config.alpha
         if pair.style not in self._codes:
-            self._codes[pair.style] = _timed(lambda: self._stylizer.encode_style(style, tile=TILE))
+            self._codes[pair.style] = _timed(lambda: self._encode(style))
         code, encoding = self._codes[pair.style]
-        picture, painting = _timed(
-            lambda: self._stylizer.stylize(
-                content, code, self._alpha, palette=self._palette, tile=TILE
-            )
-        )
+        picture, painting = _timed(lambda: self._stylize(content, code, alpha))
         if pair.content not in self._plain:
-            same = self._stylizer.stylize(content, code, 0.0, tile=TILE)
-            self._plain[pair.content] = ssim(same, content)
+            self._plain[pair.content] = ssim(self._stylize(content, code, 0.0), content)
         if pair.style not in self._patterns:
             # Beside a photo, to have something to normalise with, and where its strokes do not
             # reach.
             beside = np.hstack([np.full_like(content, 128), content])
-            flat = self._stylizer.stylize(
-                beside, code, self._alpha, palette=self._palette, tile=TILE
-            )[:, : content.shape[1] // 3]
+            flat = self._stylize(beside, code, alpha)[:, : content.shape[1] // 3]
             self._patterns[pair.style] = {
                 f"pattern_{period}": pattern(flat, period) for period in PERIODS
             }

@@ -14,6 +14,7 @@ import numpy as np
 from adain.imaging.io import resize_image, resize_mask
 from adain.imaging.pixels import to_unit
 from adain.inference.regions import Shares
+from adain.inference.supersample import keep_untouched
 
 _BAND = 256
 
@@ -90,16 +91,11 @@ def stylize_region_octaves(
     shares = Shares(masks)
     strengths = np.minimum(np.float32(alphas), 1)
     keep = np.empty(content.shape[:2], "uint8")
-    untouched = np.empty(content.shape[:2], bool)
     for top in range(0, len(keep), _BAND):
         rows = slice(top, top + _BAND)
-        parts = shares(rows, slice(None))
-        keep[rows] = np.rint(255 * (1 - np.tensordot(strengths, parts, 1)))
-        untouched[rows] = ~parts.any(axis=0)
-    result = stylize_octaves(stylize, content, shorter, keep)
-    # Enlarging leaves its traces where nothing is stylised, too.
-    result[untouched] = content[untouched]
-    return result
+        covered = np.tensordot(strengths, shares(rows, slice(None)), 1)
+        keep[rows] = np.rint(255 * (1 - covered))
+    return keep_untouched(stylize_octaves(stylize, content, shorter, keep), content, masks)
 
 
 def _add_detail(

@@ -216,7 +216,13 @@ class Painter:
         colors = config.keep_colors
         if colors not in self._pipelines:
             self._pipelines[colors] = self._pipeline.with_options(keep_colors=colors)
-        return self._pipelines[colors].with_options(palette=config.palette, stroke=config.stroke)
+        # As `full` has it: frames of clips are painted as they are.
+        clip = is_clip(config.content_path[0])
+        return self._pipelines[colors].with_options(
+            palette=config.palette,
+            stroke=config.stroke,
+            supersample=0 if clip else config.supersample,
+        )
 
 
 def _planned(config: StylizeConfig, folder: Path) -> PlannedResult:

@@ -6,7 +6,17 @@ import math
 from dataclasses import dataclass
 
 from adain.imaging.color_methods import COLOR_METHODS
-from adain.options import COUNT, NOT_NEGATIVE, Range, UsageError, check, flag, require, shared
+from adain.options import (
+    COUNT,
+    NOT_NEGATIVE,
+    Given,
+    Range,
+    UsageError,
+    check,
+    flag,
+    require,
+    shared,
+)
 
 STYLES = "pictures, style cards (.npz), folders, globs, or names that `adain styles list` gives"
 """What `--style` takes, in every command that stylises."""
@@ -48,6 +58,7 @@ class StylizeOptions:
         "size and the final picture look alike (0: strokes of the same pixels at any size)",
         limits=Range(least=64, zero=True),
     )
+    supersample: int = shared("supersample")
     passes: int = flag(1, "stylise the result again, this many times in all", limits=COUNT)
     refine: int = flag(
         0,
@@ -146,7 +157,7 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class StylizeConfig(StylizeOptions, Inputs):
+class StylizeConfig(StylizeOptions, Inputs, Given):
     """Settings of one stylising run: `StylizeOptions` and files, the flags of `stylize.py`."""
 
     random: int = flag(

@@ -21,6 +21,7 @@ from adain.inference.regions import Region
 from adain.inference.steady import SteadyFrame
 from adain.inference.style_code import StyleCode
 from adain.inference.stylizer import Stylizer
+from adain.inference.supersample import enlarge_mask, keep_untouched, stylize_enlarged
 from adain.stylize.config import StylizeOptions
 from adain.stylize.inputs import Lazy, Planes, fit, fit_mask, to_planes
 from adain.stylize.sheets import SHEET_SIZE, Cell, check_rows
@@ -297,7 +298,9 @@ class StylizePipeline:
             }
             with self._networks:
                 if masked:
-                    sized = [imaging.resize_mask(mask, picture.shape[:2]) for mask in inside]
+                    larger = picture.shape[0] > photo.shape[0]
+                    resize = enlarge_mask if larger else imaging.resize_mask
+                    sized = [resize(mask, picture.shape[:2]) for mask in inside]
                     parts = list(map(Region, sized, codes, alphas))
                     image = self.stylizer.stylize_regions(picture, parts, **how)
                 else:
@@ -307,12 +310,15 @@ class StylizePipeline:
                 steady.next_call()
             return image
 
+        def paint(picture: np.ndarray) -> np.ndarray:
+            return stylize_enlarged(stylize, picture, self.options.supersample)
+
         stroke = self.options.stroke
         if not stroke:
-            return stylize(photo)
+            return keep_untouched(paint(photo), photo, inside)
         if masked:
-            return stylize_region_octaves(stylize, photo, stroke, inside, alphas)
-        return stylize_octaves(stylize, photo, stroke, 1 - min(alphas[0], 1))
+            return stylize_region_octaves(paint, photo, stroke, inside, alphas)
+        return stylize_octaves(paint, photo, stroke, 1 - min(alphas[0], 1))
 
     def _mask(self, region: PreparedRegion, original: tuple[int, int]) -> np.ndarray | None:
         """A region's mask, as large as the photo is now."""

@@ -134,11 +134,13 @@ def as_video(config: StylizeConfig, clips: tuple[str, ...]):
     known = {item.name for item in fields(VideoConfig)}
     shared = {item.name: getattr(config, item.name) for item in fields(config)}
     values = {name: value for name, value in shared.items() if name in known}
+    if "supersample" not in config.given:
+        del values["supersample"]  # Clips have a default of their own.
     return VideoConfig(**(values | {"content_path": clips}))
 
 
 def _with(config: StylizeConfig, **changes) -> StylizeConfig:
-    values = {item.name: getattr(config, item.name) for item in fields(config)}
+    values = {name: getattr(config, name) for name in config.given}
     return StylizeConfig(**(values | changes))
 
 

@@ -79,6 +79,13 @@ class VideoConfig(StylizeOptions, Inputs):
         "how much frames follow the ones before: 0 each on its own, 1 most",
         limits=Range(least=0, most=1),
     )
+    # As many frames a second as networks can count more there.
+    supersample: int = flag(
+        0,
+        "paint frames of a smaller shorter side enlarged to this, twice at most, and make the "
+        "result small again: finer strokes (0: paint them as they are)",
+        limits=NOT_NEGATIVE,
+    )
     start: str = flag("", "leave out what comes before this time, such as 12.5s or 1:30")
     end: str = flag("", "leave out what comes after this time")
     every: int = flag(1, "only every so many-th frame, shown as long as all of them", limits=COUNT)

@@ -55,4 +55,6 @@ class LiveConfig:
     def options(self) -> StylizeOptions:
         """Those of the pipeline; frames are resized before."""
         names = ("checkpoint", "engine", "style_size", "keep_colors", "palette", "max_pixels")
-        return replace(StylizeOptions(), **{name: getattr(self, name) for name in names})
+        # Frames come faster painted at their own size.
+        plain = StylizeOptions(supersample=0)
+        return replace(plain, **{name: getattr(self, name) for name in names})

@@ -95,8 +95,8 @@ def render_clips(
 
 
 _OPTIONS = (
-    "checkpoint", "engine", "style_size", "crop_size", "keep_colors", "palette", "stroke", "passes",
-    "refine", "feather", "tile", "max_memory", "max_pixels",
+    "checkpoint", "engine", "style_size", "crop_size", "keep_colors", "palette", "stroke",
+    "supersample", "passes", "refine", "feather", "tile", "max_memory", "max_pixels",
 )  # fmt: skip
 """Options of the pipeline; the others concern pictures' sizes, and are ours."""
 _MOST_LANES = 8
