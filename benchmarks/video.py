@@ -106,7 +106,8 @@ def measure_steady(options: argparse.Namespace, folder: Path) -> dict:
 
     from adain.stylize.pipeline import StylizePipeline
 
-    pipeline = StylizePipeline(checkpoint=options.preset, engine=options.engine)
+    # Frames as large as `adain video` paints them.
+    pipeline = StylizePipeline(checkpoint=options.preset, engine=options.engine, supersample=0)
     distance = StyleMeter()
     report = {}
     for kind in options.kinds:
@@ -248,7 +249,8 @@ def measure_speed(options: argparse.Namespace, folder: Path) -> dict:
     size = tuple(options.size)
     clip = folder / "clip.mp4"
     write_clip(clip, size, options.count)
-    pipeline = StylizePipeline(checkpoint=options.preset, engine=options.engine)
+    # Frames as large as `adain video` paints them.
+    pipeline = StylizePipeline(checkpoint=options.preset, engine=options.engine, supersample=0)
     frames = MovingClip("pan", photo("temple"), photo("cat"), size, 25).frames
     pipeline.run(frames[0], "blue-river")
     rates: dict[str, list[float]] = {"network": [], "plain": [], "steady": []}
