@@ -122,17 +122,14 @@ def test_colours_are_kept_for_each_style_of_a_mix(place):
 # === Masks ===
 
 
-NEAR, FAR = 27, 33
-"""Columns beside the masks' edge, farther than making small again reaches."""
-
-
 def test_each_mask_takes_its_style(place):
     photo = load_image(place.photo)
-    both = place.result("--mask", *place.masks[:2], "--alpha", 1, 0.4)
-    left = place.result("--mask", place.masks[0], styles=place.styles[:1])
-    right = place.result("--mask", place.masks[1], "--alpha", 0.4, styles=place.styles[1:2])
-    np.testing.assert_array_equal(both[:, :NEAR], left[:, :NEAR])
-    np.testing.assert_array_equal(both[:, FAR:], right[:, FAR:])
+    plain = ("--supersample", 0)
+    both = place.result(*plain, "--mask", *place.masks[:2], "--alpha", 1, 0.4)
+    left = place.result(*plain, "--mask", place.masks[0], styles=place.styles[:1])
+    right = place.result(*plain, "--mask", place.masks[1], "--alpha", 0.4, styles=place.styles[1:2])
+    np.testing.assert_array_equal(both[:, :30], left[:, :30])
+    np.testing.assert_array_equal(both[:, 30:], right[:, 30:])
     np.testing.assert_array_equal(left[:, 30:], photo[:, 30:])
 
 
@@ -153,12 +150,13 @@ def test_a_photo_may_have_masks_of_its_own(place):
 
 
 def test_a_mix_for_each_mask(place):
-    flags = ["--mask", *place.masks[:2], "--style-interp-weights"]
+    plain = ["--supersample", 0, "--mask"]
+    flags = [*plain, *place.masks[:2], "--style-interp-weights"]
     rows = place.result(*flags, 1, 0, 0.5, 0.5)
-    left = place.result("--mask", place.masks[0], styles=place.styles[:1])
-    right = place.result("--mask", place.masks[1], "--style-mix")
-    np.testing.assert_array_equal(rows[:, :NEAR], left[:, :NEAR])
-    np.testing.assert_array_equal(rows[:, FAR:], right[:, FAR:])
+    left = place.result(*plain, place.masks[0], styles=place.styles[:1])
+    right = place.result(*plain, place.masks[1], "--style-mix")
+    np.testing.assert_array_equal(rows[:, :30], left[:, :30])
+    np.testing.assert_array_equal(rows[:, 30:], right[:, 30:])
     # One row is for all masks.
     same = place.result(*flags, 1, 0)
     assert not np.array_equal(same, rows)
@@ -573,10 +571,11 @@ def test_little_memory_changes_nothing_else(place, picture, caplog):
 
 def test_a_style_may_stand_for_several_masks(place):
     p, q = place.styles[:2]
-    masks = ["--mask", *place.masks]
+    plain = ["--supersample", 0, "--mask"]
+    masks = [*plain, *place.masks]
     found = place.result(*masks, styles=[p, q, p])
-    ends = place.result("--mask", place.masks[0], styles=[p])
-    np.testing.assert_array_equal(found[:, :NEAR], ends[:, :NEAR])
+    ends = place.result(*plain, place.masks[0], styles=[p])
+    np.testing.assert_array_equal(found[:, :30], ends[:, :30])
     swapped = place.result(*masks, styles=[q, p, q])
     assert not np.array_equal(found[:, :30], swapped[:, :30])
 
@@ -596,13 +595,10 @@ def test_the_same_style_twice_adds_its_weights(place):
 
 
 def test_the_same_mask_twice_blends_two_styles(place):
-    mask = place.masks[0]
-    both = place.result("--mask", mask, mask)
-    mean = np.mean(
-        [place.result("--mask", mask, styles=[style]) for style in place.styles[:2]], axis=0
-    )
-    # Rounded before and after it is made small again.
-    assert np.abs(both - mean).max() <= 2.5
+    mask, plain = place.masks[0], ("--supersample", 0)
+    both = place.result(*plain, "--mask", mask, mask)
+    alone = [place.result(*plain, "--mask", mask, styles=[style]) for style in place.styles[:2]]
+    assert np.abs(both - np.mean(alone, axis=0)).max() <= 1
 
 
 def test_what_a_folder_finds_besides_counts_once(place):

@@ -681,13 +681,13 @@ def test_forked_workers(place, preset, engine):
 def test_pipelines_can_be_pickled(place, preset, engine):
     if not engines.is_installed(engine):
         pytest.skip(f"{engine} is not installed")
-    pipeline = adain.StylizePipeline(checkpoint=str(preset), engine=engine, keep_colors="luma")
+    how = {"engine": engine, "keep_colors": "luma", "supersample": 0}
+    pipeline = adain.StylizePipeline(checkpoint=str(preset), **how)
     copy = pickle.loads(pickle.dumps(pipeline))
     assert copy.options == pipeline.options
     code = pipeline.encode(place.styles[0])
     found, expected = (each.run(place.photo, code) for each in (copy, pipeline))
-    # These random weights make much of what MNN rounds.
-    assert np.abs(found.astype(int) - expected).max() <= 3
+    assert np.abs(found.astype(int) - expected).max() <= 2
     # The other's codes are its own, by preset and checksum.
     assert copy.encode(place.styles[0]).encoder == code.encoder != ""
 

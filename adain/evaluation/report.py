@@ -165,13 +165,13 @@ def to_markdown(report: Mapping) -> str:
     return "\n".join(parts)
 
 
-# === Contact sheet ===
-
-
 def _painted(settings: Mapping) -> str:
     size = settings["size"]
     (side, _) = painted_size(size, size, settings["supersample"])
     return "" if side == size else f", painted at {side} pixels by our own weights"
+
+
+# === Contact sheet ===
 
 
 def thumbnail(picture: np.ndarray) -> np.ndarray:

@@ -39,7 +39,10 @@ def enlarge_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def stylize_enlarged(
-    stylize: Callable[[np.ndarray], np.ndarray], content: np.ndarray, shorter: int
+    stylize: Callable[[np.ndarray], np.ndarray],
+    content: np.ndarray,
+    shorter: int,
+    masks: Sequence[np.ndarray] = (),
 ) -> np.ndarray:
     """Stylise a small photo enlarged, and make the result as small as the photo.
 
@@ -47,6 +50,7 @@ def stylize_enlarged(
         stylize: HWC picture to one of the same size and dtype.
         content: HWC uint8 or uint16 sRGB.
         shorter: As in `painted_size`.
+        masks: As in `keep_untouched`.
 
     Returns:
         HWC sRGB, size and dtype of `content`.
@@ -55,7 +59,8 @@ def stylize_enlarged(
     painted = painted_size(*size, shorter)
     if painted == size:
         return stylize(content)
-    return resize_image(stylize(resize_image(content, painted)), size)
+    result = resize_image(stylize(resize_image(content, painted)), size)
+    return keep_untouched(result, content, masks)
 
 
 def keep_untouched(

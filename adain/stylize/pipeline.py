@@ -21,7 +21,7 @@ from adain.inference.regions import Region
 from adain.inference.steady import SteadyFrame
 from adain.inference.style_code import StyleCode
 from adain.inference.stylizer import Stylizer
-from adain.inference.supersample import enlarge_mask, keep_untouched, stylize_enlarged
+from adain.inference.supersample import enlarge_mask, stylize_enlarged
 from adain.stylize.config import StylizeOptions
 from adain.stylize.inputs import Lazy, Planes, fit, fit_mask, to_planes
 from adain.stylize.sheets import SHEET_SIZE, Cell, check_rows
@@ -310,12 +310,12 @@ class StylizePipeline:
                 steady.next_call()
             return image
 
-        def paint(picture: np.ndarray) -> np.ndarray:
-            return stylize_enlarged(stylize, picture, self.options.supersample)
+        def paint(picture: np.ndarray, masks: Sequence[np.ndarray] = ()) -> np.ndarray:
+            return stylize_enlarged(stylize, picture, self.options.supersample, masks)
 
         stroke = self.options.stroke
         if not stroke:
-            return keep_untouched(paint(photo), photo, inside)
+            return paint(photo, inside)
         if masked:
             return stylize_region_octaves(paint, photo, stroke, inside, alphas)
         return stylize_octaves(paint, photo, stroke, 1 - min(alphas[0], 1))

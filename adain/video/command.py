@@ -132,10 +132,8 @@ def as_video(config: StylizeConfig, clips: tuple[str, ...]):
         if getattr(config, name):
             raise UsageError(f"--{name} takes pictures. Received: {clips[0]}, a clip")
     known = {item.name for item in fields(VideoConfig)}
-    shared = {item.name: getattr(config, item.name) for item in fields(config)}
-    values = {name: value for name, value in shared.items() if name in known}
-    if "supersample" not in config.given:
-        del values["supersample"]  # Clips have a default of their own.
+    # What is not given is as `adain video` has it.
+    values = {name: getattr(config, name) for name in config.given & known}
     return VideoConfig(**(values | {"content_path": clips}))
 
 

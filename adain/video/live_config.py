@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from adain.options import NOT_NEGATIVE, Range, check, flag, require, shared
 from adain.stylize.config import StylizeOptions
@@ -56,5 +56,4 @@ class LiveConfig:
         """Those of the pipeline; frames are resized before."""
         names = ("checkpoint", "engine", "style_size", "keep_colors", "palette", "max_pixels")
         # Frames come faster painted at their own size.
-        plain = StylizeOptions(supersample=0)
-        return replace(plain, **{name: getattr(self, name) for name in names})
+        return StylizeOptions(supersample=0, **{name: getattr(self, name) for name in names})
