@@ -185,7 +185,12 @@ class Studio:
         config, folder = await run_in_threadpool(self.painter.full_config, session, wish)
 
         def work(job: Job) -> None:
-            session.keep(folder.name, self.painter.full(config, folder, job))
+            try:
+                session.keep(folder.name, self.painter.full(config, folder, job))
+            except BaseException:
+                # Before anybody is told of the end; `watch` does it for what has never begun.
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
 
         try:
             job = self.queue.submit(key, FULL, work)
