@@ -659,6 +659,10 @@ def clip(make_clip, tmp_path):
 
 
 def test_a_clip(tab, clip, tmp_path, monkeypatch, config):
+    from adain.video.codecs import CODECS
+
+    # Of libx264 other bits of the same frames have been seen on a busy machine.
+    monkeypatch.setitem(CODECS, "h264", CODECS["mpeg4"])
     answer = tab.send(clip, "holiday.mp4").json()
     assert (answer["size"], answer["frames"]) == ([64, 48], 8)
     asked = wish(area("000", alpha=0.8))
