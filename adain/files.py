@@ -66,7 +66,9 @@ def remedy(error: OSError) -> str:
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike, *, make_folder: bool = False) -> Iterator[BinaryIO]:
+def replacing(
+    path: str | os.PathLike, *, make_folder: bool = False, sync: bool = True
+) -> Iterator[BinaryIO]:
     """Open a file that replaces `path` at the end, once it is complete and synced to the disk.
 
     A reader, or a run that is killed and restarted, sees either the old file or the new one. While
@@ -76,6 +78,8 @@ def replacing(path: str | os.PathLike, *, make_folder: bool = False) -> Iterator
     Args:
         path: The file.
         make_folder: Whether to create its folder if it does not exist.
+        sync: Whether to bring it to the disk at once; otherwise `sync` does, for many files
+            together. Until then it may be lost, or empty, after a power failure, not after a kill.
 
     Yields:
         A binary file, open for reading and writing.
@@ -92,12 +96,14 @@ def replacing(path: str | os.PathLike, *, make_folder: bool = False) -> Iterator
         part, file = _create(path.parent)
         yield file
         file.flush()
-        os.fsync(file.fileno())
+        if sync:
+            os.fsync(file.fileno())
         if fcntl is None:  # Open files are not renamed there.
             file.close()
         os.replace(part, path)
         part = None
-        _sync_folder(path.parent)
+        if sync:
+            _sync_folder(path.parent)
     except Exception as error:
         cause = _cause(error)
         if cause is None:
@@ -111,6 +117,24 @@ def replacing(path: str | os.PathLike, *, make_folder: bool = False) -> Iterator
                 part.unlink(missing_ok=True)
             if file is not None:
                 file.close()
+
+
+def sync(paths: Iterable[Path]) -> None:
+    """Bring files and their names to the disk; those that are gone are passed over.
+
+    Args:
+        paths: What `replacing` wrote without syncing.
+
+    Raises:
+        WriteError: If the disk is full, or fails.
+    """
+    folders = set()
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError), open(path, "r+b") as file, naming(path):
+            os.fsync(file.fileno())
+        folders.add(path.parent)
+    for folder in folders:
+        _sync_folder(folder)
 
 
 def make_writable(folder: str | os.PathLike) -> None:

@@ -274,6 +274,43 @@ class Killing(Pool):
             yield event
 
 
+def test_results_are_on_the_disk_before_their_record(batch, sets, inline, tmp_path, monkeypatch):
+    """A power failure may take what was not synced; a record says that nothing is missing."""
+    monkeypatch.setattr("adain.batch.tree.UNIT", 4)
+    real, synced, recorded = (os.fsync, os.replace), set(), []
+
+    def fsync(descriptor):
+        synced.add(os.fstat(descriptor).st_ino)
+        real[0](descriptor)
+
+    def replace(source, target):
+        if "units" in target.parts:
+            made = [path for path in (tmp_path / "out").glob("[ab]/*.png")]
+            assert {path.stat().st_ino for path in made} <= synced
+            recorded.append(len(made))
+        real[1](source, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    assert batch(sets["tree"], "out") == 0
+    assert recorded == [4, 6]
+
+
+@pytest.mark.parametrize("form", ["tree", "tar", "parquet"])
+def test_what_killed_processes_left_is_removed(batch, sets, inline, form, tmp_path):
+    assert batch(sets[form], "out") == 0
+    before, out = contents(tmp_path / "out"), tmp_path / "out"
+    folders = [
+        out / "a" if form == "tree" else out,
+        out / "_adain",
+        *(out / "_adain/units").iterdir(),
+    ]
+    for folder in folders:
+        (folder / ".0123456789ab.part").write_bytes(b"half")
+    assert batch(sets[form], "out") == 0
+    assert list(out.rglob("*.part")) == [] and contents(out) == before
+
+
 @pytest.mark.parametrize("form", ["tree", pytest.param("tar", marks=pytest.mark.slow)])
 def test_a_worker_that_is_killed(batch, sets, form, tmp_path, monkeypatch, capfd):
     """Once: nothing is lost. Again and again: the picture is named, the others are made."""

@@ -77,6 +77,27 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     assert calls == ["fsync", "replace", "fsync"]
 
 
+def test_many_files_are_brought_to_the_disk_together(tmp_path, monkeypatch):
+    """Each has its name at once, and is synced once, and each folder once."""
+    synced, real = [], os.fsync
+    paths = [tmp_path / folder / name for folder in "ab" for name in "xyz"]
+
+    def fsync(descriptor):
+        synced.append(os.fstat(descriptor).st_ino)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for path in paths:
+        with files.replacing(path, make_folder=True, sync=False) as file:
+            file.write(b"new")
+        assert path.read_bytes() == b"new"
+    assert synced == []
+    paths[0].unlink()
+    files.sync(paths)
+    places = [*paths[1:], tmp_path / "a", tmp_path / "b"]
+    assert sorted(synced) == sorted(path.stat().st_ino for path in places)
+
+
 def test_folders_are_tried_before_long_work(tmp_path):
     folder = tmp_path / "a" / "b"
     files.make_writable(folder)

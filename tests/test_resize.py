@@ -11,6 +11,7 @@ from PIL import Image
 
 from adain.constants import MAX_PIXELS
 from adain.imaging import io as imaging
+from adain.imaging.halving import double, halve
 from adain.imaging.io import ImageError
 from adain.imaging.pixels import check_picture
 from adain.stylize.inputs import to_mask
@@ -115,3 +116,40 @@ def test_masks_of_png():
         read_mask(written(np.zeros((4, 4), np.uint8)))
     dark = np.full((4, 4), 3, np.uint8)
     assert np.array_equal(read_mask(written(dark)), dark)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 3), (2, 3, 3), (1, 7), (5, 1), (3, 2, 3), (7, 9, 3), (50, 33), (96, 64, 3)]
+)
+def test_twice_and_half_in_16_bits_are_pillows(shape):
+    height, width = shape[:2]
+    image = RNG.integers(0, 2**16, shape, dtype=np.uint16)
+    large = imaging.resample(image, (2 * height, 2 * width), Image.Resampling.BICUBIC)
+    assert (double(image).shape, double(image).dtype) == (large.shape, large.dtype)
+    assert np.abs(double(image).astype(int) - large).max() <= 1
+    image = RNG.integers(0, 2**16, large.shape, dtype=np.uint16)
+    small = imaging.resample(image, (height, width), Image.Resampling.LANCZOS)
+    assert (halve(image).shape, halve(image).dtype) == (shape, small.dtype)
+    assert np.abs(halve(image).astype(int) - small).max() <= 1
+
+
+def test_16_bits_are_resized_by_the_same_filters_at_any_size():
+    ramp = np.linspace(0, 65535, 64).astype(np.uint16)
+    image = np.dstack([np.tile(ramp, (48, 1))] * 3)
+    for size in ((96, 128), (24, 32), (95, 128), (25, 32), (96, 64), (24, 128)):
+        # Of 8 bits, both passes of Pillow are rounded.
+        expected = imaging.resize_image(imaging.to_depth(image, np.uint8), size)
+        found = imaging.resize_image(image, size)
+        assert found.dtype == np.uint16
+        assert np.abs(found / 257 - expected).max() < 1.6, size
+
+
+def test_16_bits_become_the_nearest_8():
+    levels = np.arange(65536).reshape(256, 256)
+    expected = np.rint(levels / 257)
+    for shape in ((256, 256), (64, 1024), (128, 256, 2), (65536, 1)):
+        found = imaging.to_depth(levels.reshape(shape).astype(np.uint16), np.uint8)
+        np.testing.assert_array_equal(found, expected.reshape(shape))
+        assert found.dtype == np.uint8
+    backward = levels.astype(np.uint16)[::-1, ::-3]
+    np.testing.assert_array_equal(imaging.to_depth(backward, np.uint8), expected[::-1, ::-3])

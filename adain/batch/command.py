@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,7 +88,7 @@ def _run(job: Job, index: Index, whole: bool) -> bool:
     units = take_part(index.units, config.part)
     shards = by_file(units)
     todo, ready = job.remaining(units, whole)
-    _clean(job, list(shards))
+    _clean(job, units)
     left = Counter(unit.file for unit in todo if unit.file is not None)
     failures: dict[str, str] = {}
     pool = _pool(job)
@@ -119,6 +120,8 @@ def _run(job: Job, index: Index, whole: bool) -> bool:
     if stopped is not None:
         complain(str(stopped))
         return False
+    # Of processes that were killed meanwhile.
+    _clean(job, units)
     problems = _of_part(index, list(shards), config.part)
     counts = write_manifest(job, units, problems, failures)
     return _report(job, counts, bar, index.units)
@@ -145,10 +148,13 @@ def _of_part(index: Index, files: Sequence[File], part: tuple[int, int]) -> list
     ]
 
 
-def _clean(job: Job, files: Sequence[File]) -> None:
-    """Remove half-written files of runs that were killed."""
+def _clean(job: Job, units: Sequence[Unit]) -> None:
+    """Remove half-written files of processes that were killed."""
     inner = [path for name in ("units", "parts") for path in (job.room / name).glob("*")]
-    outer = {(folder / file.name).parent for folder in job.folders() for file in files}
+    # A folder of a million files is listed once, and not for each unit.
+    files = (file for unit in units for file in unit.files or (unit.file,))
+    names = {posixpath.dirname(file.name) for file in files}
+    outer = [folder / name for folder in job.folders() for name in names]
     remove_leftovers([job.room, *inner, *outer])
 
 

@@ -41,7 +41,8 @@ _WARM = 256
 
 
 class BatchWorker:
-    """Does units, one after another, with one thread for the networks and one that writes.
+    """Does units, one after another, with one thread for the networks, one that reads and one that
+    writes.
 
     The same units give the same bytes in any order, in any process.
 
@@ -110,7 +111,8 @@ class BatchWorker:
                 for index, folder in enumerate(job.folders())
             ]
             writer = _Writer(stack.enter_context(ThreadPoolExecutor(1)), job.config.format)
-            for sample in self._form.read(unit):
+            reader = stack.enter_context(ThreadPoolExecutor(1))
+            for sample in _ahead(self._form.read(unit), reader):
                 if sample.data is None:
                     for part in parts:
                         writer.write(None, part, sample, None)
@@ -247,6 +249,14 @@ class _Named(io.BytesIO):
     def __init__(self, data: bytes, name: str):
         super().__init__(data)
         self.name = name
+
+
+def _ahead(samples: Iterator[Sample], thread: ThreadPoolExecutor) -> Iterator[Sample]:
+    """The same samples, each read while the one before is worked on."""
+    following = thread.submit(next, samples, None)
+    while (sample := following.result()) is not None:
+        following = thread.submit(next, samples, None)
+        yield sample
 
 
 class _Writer:

@@ -7,7 +7,7 @@ from functools import reduce
 
 import numpy as np
 
-from adain.imaging.io import resize_image
+from adain.imaging.io import resize_image, to_depth
 
 LEAST, MOST = 1.1, 2
 """A photo is enlarged so many times: with less resizing costs as much as it brings, and further the
@@ -46,8 +46,10 @@ def stylize_enlarged(
 ) -> np.ndarray:
     """Stylise a small photo enlarged, and make the result as small as the photo.
 
+    It is enlarged in 16 bits: networks make strokes of what rounding to 8 leaves between pixels.
+
     Args:
-        stylize: HWC picture to one of the same size and dtype.
+        stylize: HWC picture to one of the same size and dtype; of what is enlarged, uint16.
         content: HWC uint8 or uint16 sRGB.
         shorter: As in `painted_size`.
         masks: As in `keep_untouched`.
@@ -59,7 +61,8 @@ def stylize_enlarged(
     painted = painted_size(*size, shorter)
     if painted == size:
         return stylize(content)
-    result = resize_image(stylize(resize_image(content, painted)), size)
+    result = stylize(resize_image(to_depth(content, np.uint16), painted))
+    result = to_depth(resize_image(result, size), content.dtype.type)
     return keep_untouched(result, content, masks)
 
 

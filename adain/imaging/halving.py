@@ -1,0 +1,93 @@
+"""Pictures of 16 bits at twice and at half their size: what Pillow gives, in a third of the time.
+
+Twice and half are what small photos are enlarged to and made small again by. There each second row
+has the same weights, so that one filter makes all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+_Rows = Callable[[np.ndarray], np.ndarray]
+
+_ONE = np.ones(1, "float32")
+_EDGE = 3
+
+
+def _bicubic(x: np.ndarray) -> np.ndarray:
+    """Keys' kernel with a = -1/2."""
+    x = np.abs(x)
+    return np.where(x < 1, (1.5 * x - 2.5) * x**2 + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2)
+
+
+def _lanczos(x: np.ndarray) -> np.ndarray:
+    return np.sinc(x) * np.sinc(x / 3)
+
+
+# Distances of the rows that count to a row between them, in rows of the smaller picture.
+_NEAR = _bicubic(np.array([-1.75, -0.75, 0.25, 1.25])).astype("float32")
+_FAR = _lanczos((np.arange(12) - 5.5) / 2).astype("float32")
+_FAR /= _FAR.sum()
+
+
+def double(image: np.ndarray) -> np.ndarray:
+    """`resize_image` to twice the sides: bicubic.
+
+    Args:
+        image: HWC or HW uint16.
+    """
+    return _on_both_axes(image, _double_rows)
+
+
+def halve(image: np.ndarray) -> np.ndarray:
+    """`resize_image` to half the sides: Lanczos.
+
+    Args:
+        image: HWC or HW uint16, sides even.
+    """
+    return _on_both_axes(image, _halve_rows)
+
+
+def _on_both_axes(image: np.ndarray, resize: _Rows) -> np.ndarray:
+    import cv2
+
+    once = cv2.transpose(_whole(resize, image))
+    twice = _whole(resize, once.reshape(image.shape[1], -1, *image.shape[2:]))
+    # Rounds, and clips to 16 bits.
+    result = cv2.transpose(cv2.add(twice, 0, dtype=cv2.CV_16U))
+    return result.reshape(-1, twice.shape[0], *image.shape[2:])
+
+
+def _whole(resize: _Rows, image: np.ndarray) -> np.ndarray:
+    """Rows resized; at the edges those rows count that there are, and as much as all together."""
+    result = resize(image)
+    total = resize(np.ones((len(image), 1), "float32"))
+    edges = sorted({row % len(result) for row in range(-_EDGE, _EDGE)})
+    result[edges] /= total[edges].reshape(-1, *[1] * (result.ndim - 1))
+    return result
+
+
+def _double_rows(image: np.ndarray) -> np.ndarray:
+    result = np.empty((2 * len(image), *image.shape[1:]), "float32")
+    _filter(image, _NEAR, 2, result[0::2])
+    _filter(image, _NEAR[::-1].copy(), 1, result[1::2])
+    return result
+
+
+def _halve_rows(image: np.ndarray) -> np.ndarray:
+    result = _filter(image[0::2], _FAR[1::2].copy(), 2)
+    result += _filter(image[1::2], _FAR[0::2].copy(), 3)
+    return result
+
+
+def _filter(
+    image: np.ndarray, weights: np.ndarray, middle: int, result: np.ndarray | None = None
+) -> np.ndarray:
+    """Weighted sums of rows; `middle` is the weight of the row itself."""
+    import cv2
+
+    how = {"anchor": (0, middle), "borderType": cv2.BORDER_CONSTANT}
+    made = cv2.sepFilter2D(image, cv2.CV_32F, _ONE, weights, dst=result, **how)
+    return made.reshape(image.shape)
