@@ -27,19 +27,37 @@ TO_709 = np.array(
 """Linear BT.2020 to BT.709."""
 
 
+_MATRICES = {
+    int(Colorspace.ITU709), int(Colorspace.FCC), int(Colorspace.ITU601), 6,
+    int(Colorspace.SMPTE240M), int(Colorspace.BT2020),
+}  # fmt: skip
+"""YUV matrices that FFmpeg converts; 6 is BT.601 of 525 lines."""
+_NOT_OURS = {8: "YCgCo", 10: "BT.2020 of constant luminance", 14: "ICtCp", 15: "IPT-C2"}
+"""Matrices in use that it does not convert."""
+_BIG_ENDIAN = ("rgb555be", "bgr555be", "rgb565be", "bgr565be")
+
+
+class PixelFormatError(ValueError):
+    """Frames of a pixel format that nothing here converts."""
+
+
 def matrix_of(colorspace: int, height: int) -> int:
     """A frame's YUV matrix: what it says, or what players take for frames of its height."""
-    if colorspace in (0, _UNSPECIFIED):
+    if colorspace not in _MATRICES:
         return int(Colorspace.ITU709 if height >= _HD else Colorspace.ITU601)
     return colorspace
 
 
+def unknown_matrix(frame: av.VideoFrame) -> str:
+    """The name of a frame's matrix if it is one that is not converted here, or ""."""
+    return "" if frame.format.is_rgb else _NOT_OURS.get(int(frame.colorspace), "")
+
+
 def has_alpha(frame: av.VideoFrame) -> bool:
-    """Whether a frame's format has a plane of transparency."""
-    name = frame.format.name
-    return name.startswith(("yuva", "gbrap", "ya")) or name in (
-        "rgba", "bgra", "argb", "abgr", "pal8", "rgba64le", "rgba64be", "bgra64le", "bgra64be",
-    )  # fmt: skip
+    """Whether a frame's format has transparency; of a palette, whether it is made use of."""
+    if frame.format.name == "pal8":
+        return to_rgb(frame).shape[2] == 4
+    return any(part.is_alpha for part in frame.format.components)
 
 
 def to_rgb(frame: av.VideoFrame, deep: bool = False, peak: float = PEAK) -> np.ndarray:
@@ -51,22 +69,75 @@ def to_rgb(frame: av.VideoFrame, deep: bool = False, peak: float = PEAK) -> np.n
         peak: cd/m2 of the brightest highlights, of HDR.
 
     Returns:
-        HWC uint8, or uint16 if `deep`; four channels where the format has transparency.
+        HWC uint8, or uint16 if `deep`; four channels where the frame has transparency.
+
+    Raises:
+        PixelFormatError: If nothing converts the format.
     """
-    is_yuv = not frame.format.is_rgb and frame.format.name != "pal8"
-    if is_yuv and not frame.format.name.startswith(("gray", "ya")):
-        frame.colorspace = matrix_of(int(frame.colorspace), frame.height)
-    if is_yuv and int(frame.color_range) == 0:
+    format = frame.format.name
+    grey = format.startswith(("gray", "ya"))
+    hdr = HDR.get(int(frame.color_trc))
+    limited = int(frame.color_range) == int(ColorRange.MPEG)
+    if not frame.format.is_rgb and format != "pal8":
+        _complete_tags(frame, wide=bool(hdr))
+    if format == "pal8":
+        samples = _converted(frame, "rgba")
+        return samples if samples[..., 3].min() < 255 else samples[..., :3]
+    alpha = any(part.is_alpha for part in frame.format.components)
+    if hdr:
+        samples = _converted(frame, "rgba64le" if alpha else "rgb48le")
+        wide = int(frame.color_primaries) in (_UNSPECIFIED, int(ColorPrimaries.BT2020))
+        colors = tone_map(samples[..., :3], hdr, peak, wide=wide, deep=deep)
+        if not alpha:
+            return colors
+        return np.dstack([colors, samples[..., 3] if deep else samples[..., 3] // 257])
+    if format in _BIG_ENDIAN:
+        # FFmpeg takes them for little-endian ones.
+        frame = _swapped(frame)
+    names = ("rgba", "rgba64le") if alpha else ("rgb24", "rgb48le")
+    samples = _converted(frame, names[deep])
+    # FFmpeg takes all grey frames for full-range ones.
+    return _stretched(samples) if grey and limited else samples
+
+
+def _complete_tags(frame: av.VideoFrame, *, wide: bool) -> None:
+    """Matrix and range of a YUV frame as players take them, where it does not tell."""
+    matrix = int(frame.colorspace)
+    if wide and matrix not in _MATRICES:
+        matrix = int(Colorspace.BT2020)
+    frame.colorspace = matrix_of(matrix, frame.height)
+    if int(frame.color_range) not in (int(ColorRange.MPEG), int(ColorRange.JPEG)):
         full = frame.format.name.startswith("yuvj")
         frame.color_range = ColorRange.JPEG if full else ColorRange.MPEG
-    name = HDR.get(int(frame.color_trc))
-    if name:
-        samples = frame.to_ndarray(format="rgb48le")
-        wide = int(frame.color_primaries) in (_UNSPECIFIED, int(ColorPrimaries.BT2020))
-        return tone_map(samples, name, peak, wide=wide, deep=deep)
-    if has_alpha(frame):
-        return frame.to_ndarray(format="rgba64le" if deep else "rgba")
-    return frame.to_ndarray(format="rgb48le" if deep else "rgb24")
+
+
+def _converted(frame: av.VideoFrame, format: str) -> np.ndarray:
+    try:
+        return frame.to_ndarray(format=format)
+    except (OSError, ValueError) as error:
+        raise PixelFormatError(
+            f"frames of the pixel format {frame.format.name} cannot be converted here. Convert it "
+            "to H.264, for example with ffmpeg -i."
+        ) from error
+
+
+def _swapped(frame: av.VideoFrame) -> av.VideoFrame:
+    """A big-endian frame of 16 bits a pixel as the little-endian one."""
+    result = av.VideoFrame(frame.width, frame.height, frame.format.name.replace("be", "le"))
+    source, target = frame.planes[0], result.planes[0]
+    pixels = np.frombuffer(source, "<u2").reshape(frame.height, -1)[:, : frame.width]
+    rows = np.zeros((frame.height, target.line_size // 2), "<u2")
+    rows[:, : frame.width] = pixels.byteswap()
+    target.update(rows.tobytes())
+    return result
+
+
+def _stretched(samples: np.ndarray) -> np.ndarray:
+    """Limited range to full range; transparency has the full one anyway."""
+    unit = 1 if samples.dtype == np.uint8 else 256
+    colors = (samples[..., :3].astype("float32") - 16 * unit) / (219 * unit)
+    colors = np.rint(np.clip(colors, 0, 1) * np.iinfo(samples.dtype).max).astype(samples.dtype)
+    return np.dstack([colors, samples[..., 3:]])
 
 
 def tone_map(

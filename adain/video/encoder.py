@@ -20,6 +20,11 @@ from adain.video.color import matrix_of
 
 _SRGB_LIKE = (1, 1, 1)
 """Matrix, primaries and transfer of BT.709."""
+_MOST_TICKS = 2**16 - 1
+"""A second, in MPEG-4 part 2."""
+_UNSPECIFIED = 2
+_TAGS = {1, *range(4, 19), 22}
+"""Primaries and transfers that have a meaning."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +106,9 @@ class Encoding:
             known = f"in [0, {about.worst}]" if about.quality else "left out"
             raise UsageError(f"--crf must be {known} for {self.codec}. Received: {self.crf}")
         if not self.fits(suffix):
-            raise UsageError(
-                f"{suffix} cannot hold {self.codec}. Write .mkv, or use another --codec."
-            )
+            others = [each for each in (".mkv", ".mov", ".mp4") if self.fits(each)]
+            write = f"Write {others[0]}, or use" if others else "Use"
+            raise UsageError(f"{suffix} cannot hold {self.codec}. {write} another --codec.")
         try:
             self.open()
         except (av.error.FFmpegError, ValueError, OverflowError) as error:
@@ -136,7 +141,7 @@ class Encoding:
         about = self.about
         context.height, context.width = self.size
         context.pix_fmt = self.format
-        context.time_base, context.framerate = self.ticks, self.rate
+        context.time_base, context.framerate = self.clock, self.rate
         context.sample_aspect_ratio = self.pixel_aspect
         # In one place for all segments.
         context.flags |= Flags.global_header
@@ -155,13 +160,23 @@ class Encoding:
         context.color_range = ColorRange.MPEG if self.is_yuv else ColorRange.JPEG
 
     @property
+    def clock(self) -> Fraction:
+        """Seconds in which the encoder counts: ticks, or frames where it knows no such ticks."""
+        if self.about.encoder != "mpeg4" or self.ticks.denominator <= _MOST_TICKS:
+            return self.ticks
+        rate = self.rate if self.rate.numerator <= _MOST_TICKS else max(round(self.rate), 1)
+        return 1 / Fraction(rate)
+
+    @property
     def is_yuv(self) -> bool:
         return not av.VideoFormat(self.format).is_rgb
 
     @property
     def colors(self) -> tuple[int, int, int]:
         """Matrix, primaries and transfer that the file is tagged with."""
-        matrix, primaries, transfer = self.tags
+        matrix, *others = self.tags
+        # What is reserved is told to no player.
+        primaries, transfer = (tag if tag in _TAGS else _UNSPECIFIED for tag in others)
         if not self.is_yuv:
             return 0, primaries, transfer
         return matrix_of(matrix, self.size[0]), primaries, transfer
@@ -185,20 +200,35 @@ class Encoding:
             format=self.format,
             dst_colorspace=matrix if self.is_yuv else None,
             dst_color_range=ColorRange.MPEG if self.is_yuv else ColorRange.JPEG,
-            dst_color_primaries=primaries,
-            dst_color_trc=transfer,
         )
+        # Not told to `reformat`, which would convert from BT.709: samples are the source's.
+        result.color_primaries, result.color_trc = primaries, transfer
         result.time_base = self.ticks
         result.pts = round(frame.time / self.ticks)
         result.duration = max(1, round(frame.duration / self.ticks))
         return result
 
 
-def encode(context, frames: Iterator[av.VideoFrame]) -> Iterator[av.Packet]:
-    """Packets of frames, and at the end those that the encoder holds back."""
-    for frame in frames:
-        yield from context.encode(frame)
-    yield from context.encode(None)
+def encode(encoding: Encoding, context, frames: Iterator[av.VideoFrame]) -> Iterator[av.Packet]:
+    """Packets of frames, and at the end those that the encoder holds back; times are in ticks."""
+    if encoding.clock == encoding.ticks:
+        for frame in frames:
+            yield from context.encode(frame)
+        yield from context.encode(None)
+        return
+    times: list[tuple[int, int]] = []
+
+    def numbered() -> Iterator[av.VideoFrame | None]:
+        for frame in frames:
+            times.append((frame.pts, frame.duration))
+            frame.pts, frame.time_base = len(times) - 1, encoding.clock
+            yield frame
+        yield None
+
+    for frame in numbered():
+        for packet in context.encode(frame):
+            packet.pts, packet.duration = times[packet.pts]
+            yield packet
 
 
 def on_black(colors: np.ndarray, alpha: np.ndarray) -> np.ndarray:

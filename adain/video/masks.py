@@ -19,9 +19,13 @@ class MovingMask:
 
     Args:
         clip: White inside.
+
+    Attributes:
+        clip: The same.
     """
 
     def __init__(self, clip: Clip):
+        self.clip = clip
         self._name = clip.facts.name
         self._frames = clip.frames()
         self._next: Frame | None = next(self._frames, None)

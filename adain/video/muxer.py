@@ -3,82 +3,26 @@
 from __future__ import annotations
 
 import heapq
-import io
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
 
 import av
-from av.stream import Disposition
 
 from adain.video.clip import VideoError
 from adain.video.codecs import MUXERS
 from adain.video.encoder import Encoding
 from adain.video.packets import read_packets, read_times
-from adain.video.reader import open_container
+from adain.video.reader import open_container, video_stream
+from adain.video.timeline import Timeline, find_jumps
+from adain.video.tracks import COVERS, Tracks, is_cover
 
-_COPIED = ("audio", "subtitle", "attachment")
+_LAYOUTS = {
+    1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1",
+}  # fmt: skip
+"""Which channels so many are, where a file does not tell, as FFmpeg takes them."""
 _NOT_OURS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
 """Metadata that the writer of a file makes itself."""
-
-
-class Tracks(NamedTuple):
-    """What a result takes over from its source besides the picture."""
-
-    path: Path
-    streams: tuple[int, ...]
-    """Indices of the streams that are copied."""
-    start: Fraction
-    """Seconds of the source's time at which the result begins."""
-    end: Fraction | None
-    """Seconds after its beginning at which the result ends; None: all that there is."""
-    whole: bool
-    """Whether chapters fit, because all of the clip is used."""
-
-
-def find_tracks(
-    path: Path, suffix: str, start: Fraction, end: Fraction | None, whole: bool
-) -> tuple[Tracks, list[str]]:
-    """The sound, subtitles and attachments of a source that a result can hold.
-
-    Args:
-        path: The source.
-        suffix: Of the result.
-        start, end: Seconds from the source's beginning.
-        whole: Whether all of it is used.
-
-    Returns:
-        The tracks, and a line for each one that is left out.
-
-    Raises:
-        VideoError: If a sound track cannot be held.
-    """
-    kept, left = [], []
-    with open_container(path) as source, av.open(io.BytesIO(), "w", format=MUXERS[suffix]) as out:
-        begin = Fraction(source.start_time or 0, av.time_base)
-        for stream in source.streams:
-            cover = stream.type == "video" and stream.disposition & Disposition.attached_pic
-            if stream.type not in _COPIED and not cover:
-                continue
-            codec = getattr(stream.codec_context, "name", None) or "an unknown codec"
-            try:
-                out.add_stream_from_template(stream)
-            except (av.error.FFmpegError, ValueError, AttributeError, KeyError):
-                holds = False
-            else:
-                holds = True
-            if holds:
-                kept.append(stream.index)
-            elif stream.type == "audio":
-                raise VideoError(
-                    f"{path}: {suffix} cannot hold its sound ({codec}) as it is. Write .mkv, which "
-                    "holds any, or use --no-sound."
-                )
-            else:
-                kind = {"video": "cover picture"}.get(stream.type, stream.type)
-                left.append(f"{path}: its {kind} ({codec}) is left out, which {suffix} cannot hold")
-    return Tracks(path, tuple(kept), begin + start, end, whole), left
 
 
 def join(
@@ -101,7 +45,28 @@ def join(
 
     Returns:
         A line for each thing of the source that could not be copied.
+
+    Raises:
+        VideoError: If FFmpeg refuses what is to be written.
     """  # fmt: skip
+    try:
+        return _join(target, suffix, encoding, segments, end, tracks)
+    except av.error.FFmpegError as error:
+        # A disk that is full is told by its own error.
+        if isinstance(error, OSError):
+            raise
+        remedy = " Try --no-sound, or another format." if tracks and tracks.streams else ""
+        raise VideoError(f"{suffix} does not take it ({error.strerror}).{remedy}") from error
+
+
+def _join(
+    target: Path,
+    suffix: str,
+    encoding: Encoding,
+    segments: Sequence[Path],
+    end: Fraction,
+    tracks: Tracks | None,
+) -> list[str]:
     problems: list[str] = []
     options = {}
     if MUXERS[suffix] in ("mp4", "mov"):
@@ -121,7 +86,7 @@ def join(
                 out.mux(packet)
             return problems
         with open_container(tracks.path) as source:
-            copies = _copy_streams(source, out, tracks)
+            copies = _copy_streams(source, out, tracks, MUXERS[suffix])
             _copy_texts(source, out, stream, tracks)
             out.start_encoding()
             video = ((_time(p), 0, p) for p in _video(segments, encoding, end, stream))
@@ -165,21 +130,34 @@ def _video(
                 yield packet
 
 
-def _copy_streams(source, out, tracks: Tracks) -> dict:
+def _copy_streams(source, out, tracks: Tracks, muxer: str) -> dict:
     copies = {}
     for stream in source.streams:
-        if stream.index in tracks.streams:
-            copy = out.add_stream_from_template(stream)
-            copy.disposition = stream.disposition
-            copy.metadata.update(_texts(stream.metadata))
-            copies[stream.index] = copy
+        if stream.index not in tracks.streams:
+            continue
+        if is_cover(stream) and muxer == "matroska":
+            # As a stream it would be another video there.
+            picture = next((bytes(p) for p in _packets(tracks.path, stream.index)), b"")
+            out.add_attachment(*COVERS[stream.codec_context.name], picture)
+            continue
+        copy = out.add_stream_from_template(stream)
+        layout = stream.codec_context.layout if stream.type == "audio" else None
+        if layout is not None and layout.name == f"{layout.nb_channels} channels":
+            # AVI does not tell which they are, and MP4 must.
+            copy.codec_context.layout = _LAYOUTS.get(layout.nb_channels, layout)
+        copy.disposition = stream.disposition
+        copy.metadata.update(_texts(stream.metadata))
+        copies[stream.index] = copy
     return copies
+
+
+def _packets(path: Path, index: int) -> Iterator[av.Packet]:
+    with open_container(path) as source:
+        yield from (p for p in source.demux(source.streams[index]) if p.size)
 
 
 def _copy_texts(source, out, stream, tracks: Tracks) -> None:
     """Titles, places, times, languages and chapters."""
-    from adain.video.reader import video_stream
-
     out.metadata.update(_texts(source.metadata))
     stream.metadata.update(_texts(video_stream(source, str(tracks.path)).metadata))
     chapters = source.chapters()
@@ -198,7 +176,11 @@ def _copied(
     streams = [source.streams[index] for index in copies if copies[index].type != "attachment"]
     if not streams:
         return
-    if tracks.start > 0 and not tracks.whole:
+    with open_container(tracks.path) as again:
+        jumps = find_jumps(again, video_stream(again, str(tracks.path)))
+    timelines = {stream.index: Timeline(stream, jumps) for stream in streams}
+    last: dict[int, int] = {}
+    if tracks.start > 0 and not tracks.whole and not jumps:
         source.seek(int(tracks.start * av.time_base), backward=True)
     packets = source.demux(streams)
     while True:
@@ -210,14 +192,15 @@ def _copied(
             return
         if packet is None:
             return
-        cover = packet.stream.type == "video"
-        if cover and packet.size:
-            packet.stream = copies[packet.stream.index]
+        index = packet.stream.index
+        if packet.stream.type == "video" and packet.size:
+            packet.stream = copies[index]
             packet.pts = packet.dts = 0
             yield Fraction(0), 1, packet
             continue
         if not packet.size or packet.pts is None:
             continue
+        packet = timelines[index].fit(packet)
         base = packet.time_base
         time = packet.pts * base - tracks.start
         if not tracks.whole:
@@ -227,7 +210,12 @@ def _copied(
                 continue
         # Exact: a packet's time is a whole number of its own ticks, the shift need not be.
         shift = round(tracks.start / base)
-        packet.stream = copies[packet.stream.index]
+        packet.stream = copies[index]
         packet.pts -= shift
         packet.dts = packet.pts if packet.dts is None else packet.dts - shift
+        if packet.stream.type == "audio":
+            # Files hold times that grow, and those of broken ones may not.
+            packet.dts = max(packet.dts, last.get(index, packet.dts - 1) + 1)
+            packet.pts = max(packet.pts, packet.dts)
+            last[index] = packet.dts
         yield _time(packet), 1, packet

@@ -18,10 +18,11 @@ from adain.imaging.formats import written_format
 from adain.video.checkpoint import Checkpoint, Reached
 from adain.video.clip import Frame, VideoError
 from adain.video.encoder import Encoding, encode
-from adain.video.muxer import Tracks, join
+from adain.video.muxer import join
 from adain.video.packets import write_packets
 from adain.video.sequences import name_of
 from adain.video.stages import Clock
+from adain.video.tracks import Tracks
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class VideoOutput:
         checkpoint: Holds the segments.
         keep: Records how the file was made.
         clock: Told how long encoding takes.
+        tell: Called with notices.
     """
 
     def __init__(
@@ -75,10 +77,12 @@ class VideoOutput:
         checkpoint: Checkpoint,
         keep: Keep,
         clock: Clock,
+        tell: Callable[[str], None] = lambda text: None,
     ):
         self.problems: list[str] = []
         self._target, self._encoding, self._tracks = target, encoding, tracks
         self._checkpoint, self._keep, self._clock = checkpoint, keep, clock
+        self._tell, self._told = tell, encoding.keeps_alpha
         self._reached = checkpoint.reached()
 
     def reached(self) -> Reached:
@@ -87,6 +91,7 @@ class VideoOutput:
 
     def write(self, frames: Iterator[Finished]) -> int:
         """See `Output`."""
+        frames = map(self._looked_at, frames)
         first = self._reached.frames
         for item in frames:
             with self._clock("encoding"):
@@ -94,7 +99,7 @@ class VideoOutput:
             segment = _Segment(chain([item], frames), self._encoding, self._clock)
             path = self._checkpoint.segment(self._reached.segments)
             with replacing(path) as file:
-                write_packets(file, self._timed(encode(context, segment.frames())))
+                write_packets(file, self._timed(encode(self._encoding, context, segment.frames())))
             self._reached = Reached(
                 self._reached.frames + segment.count,
                 self._reached.segments + 1,
@@ -118,6 +123,17 @@ class VideoOutput:
             )
             self._keep(self._target, file)
         return self._reached.frames - first
+
+    def _looked_at(self, item: Finished) -> Finished:
+        """The same; the first one that loses its transparency is told."""
+        if not self._told and item.frame.alpha is not None:
+            self._told = bool(item.frame.alpha.min() < np.iinfo(item.frame.alpha.dtype).max)
+            if self._told:
+                self._tell(
+                    f"{self._target}: transparent parts become black; --codec prores or png in "
+                    ".mov, or ffv1 in .mkv, keep them"
+                )
+        return item
 
     def _timed(self, packets: Iterator) -> Iterator:
         while True:

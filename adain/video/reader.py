@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +11,10 @@ import numpy as np
 from av.stream import Disposition
 
 from adain.video.clip import Facts, Frame, VideoError
-from adain.video.color import HDR, PEAK, has_alpha, to_rgb
+from adain.video.color import HDR, PixelFormatError, has_alpha, to_rgb, unknown_matrix
+from adain.video.containers import is_cut_off
+from adain.video.frames import display_turn, fit_into, peak_of, turn
+from adain.video.timeline import Timeline, find_jumps
 
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg", "flv", "asf", "ogg",
@@ -65,8 +68,8 @@ def video_stream(container, name: str):
         if not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails)
     ]
     if not streams:
-        kinds = sorted({stream.type for stream in container.streams}) or ["nothing"]
-        raise VideoError(f"{name}: has no video stream, only {', '.join(kinds)}.")
+        kinds = ", ".join(sorted({stream.type for stream in container.streams}))
+        raise VideoError(f"{name}: has no video stream{kinds and f', only {kinds}'}.")
     first = [stream for stream in streams if stream.disposition & Disposition.default]
     stream = (first or streams)[0]
     if stream.codec_context is None:
@@ -112,23 +115,22 @@ class VideoClip:
             self.problems.clear()
             self._begin = _begin(container, stream)
             self._turn = display_turn(first)
-            self._peak = _peak(first)
+            self._peak = peak_of(first)
             height, width = first.height, first.width
             self.is_deep = max(part.bits for part in first.format.components) > 8
-            self.has_alpha = has_alpha(first)
             self.tags = int(first.colorspace), int(first.color_primaries), int(first.color_trc)
+            if name := unknown_matrix(first):
+                self.notes.append(f"{path}: its matrix ({name}) is not known here; colours are off")
             if name := HDR.get(int(first.color_trc)):
                 self.notes.append(f"{path}: HDR ({name}) is tone-mapped to standard range")
                 self.tags = (1, 1, 1)
+            self._converted(first)
+            self.has_alpha = has_alpha(first)
             ratio = stream.sample_aspect_ratio or Fraction(1)
             turned = self._turn[0] % 2 == 1
             self.pixel_aspect = 1 / ratio if turned and ratio else ratio
             rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
-            length = Fraction(0)
-            if stream.duration:
-                length = stream.duration * stream.time_base
-            elif container.duration:
-                length = Fraction(container.duration, av.time_base)
+            length, self._sure = _length(container, stream)
             self.facts = Facts(
                 str(path),
                 (width, height) if turned else (height, width),
@@ -146,7 +148,8 @@ class VideoClip:
         with open_container(self.path) as container:
             stream = video_stream(container, str(self.path))
             stream.thread_type = "AUTO"
-            if start > 0:
+            # By times that are there twice nothing is found.
+            if start > 0 and not self._jumps():
                 place = int((start + self._begin) / stream.time_base)
                 container.seek(max(place, 0), stream=stream, backward=True)
             for frame in self._decode(container, stream):
@@ -166,7 +169,7 @@ class VideoClip:
                 if time + 4 * length < start:
                     # Decoded for those that follow; not worth a conversion.
                     continue
-                samples = turn(to_rgb(frame, self._deep and self.is_deep, self._peak), *self._turn)
+                samples = self._converted(frame)
                 if samples.shape[:2] != size:
                     if not told:
                         self.notes.append(
@@ -179,12 +182,34 @@ class VideoClip:
                 waiting = samples, time, length
             if waiting is not None:
                 yield from self._shown(*waiting, until=waiting[1] + waiting[2], start=start)
-        end = last + (waiting[2] if waiting else 0)
-        missing = self.facts.length - end
-        if not self.problems and self.facts.length and missing > max(1, self.facts.length / 50):
-            self.problems.append(
-                f"{self.path}: ends after {float(end):.1f} s of {float(self.facts.length):.1f} s"
-            )
+        self._look_at_end(last + (waiting[2] if waiting else 0))
+
+    def _converted(self, frame: av.VideoFrame) -> np.ndarray:
+        """Upright samples.
+
+        Raises:
+            VideoError: If nothing converts the pixel format.
+        """
+        try:
+            return turn(to_rgb(frame, self._deep and self.is_deep, self._peak), *self._turn)
+        except PixelFormatError as error:
+            raise VideoError(f"{self.path}: {error}") from error
+
+    def _jumps(self) -> tuple[Fraction, ...]:
+        with open_container(self.path) as container:
+            return find_jumps(container, video_stream(container, str(self.path)))
+
+    def _look_at_end(self, end: Fraction) -> None:
+        """Say so where a file is cut off."""
+        length = self.facts.length
+        cut = is_cut_off(self.path)
+        if cut is None:
+            cut = self._sure and length - end > max(1, length / 50) and not self.problems
+        if cut:
+            whole = f" of {float(length):.1f} s" if self._sure and length > end else ""
+            others = [line.removeprefix(f"{self.path}: ") for line in self.problems]
+            ends = f"is cut off, and ends after {float(end):.1f} s{whole}"
+            self.problems[:] = [f"{self.path}: {'; '.join([ends, *others])}"]
 
     @staticmethod
     def _shown(samples, time, length, *, until, start) -> Iterator[Frame]:
@@ -196,6 +221,7 @@ class VideoClip:
         """All frames that can be decoded; the others are counted and reported."""
         lost = row = damaged = 0
         packets = container.demux(stream)
+        timeline, decode = Timeline(stream), _decoder(stream)
         while True:
             try:
                 packet = next(packets, None)
@@ -205,7 +231,7 @@ class VideoClip:
             if packet is None:
                 break
             try:
-                found = packet.decode()
+                found = decode(timeline.fit(packet))
                 row = 0
             except av.error.FFmpegError as error:
                 lost, row = lost + 1, row + 1
@@ -234,50 +260,27 @@ def _begin(container, stream) -> Fraction:
     return (stream.start_time or 0) * stream.time_base
 
 
-def _peak(frame: av.VideoFrame) -> float:
-    """cd/m2 of the brightest highlights, by the frame's metadata."""
-    data = frame.side_data.get("CONTENT_LIGHT_LEVEL")
-    if data is not None and len(bytes(data)) >= 4:
-        most = int.from_bytes(bytes(data)[:4], "little")
-        if 300 <= most <= 10000:
-            return float(most)
-    return PEAK
+def _length(container, stream) -> tuple[Fraction, bool]:
+    """Seconds that the picture lasts, 0 if not known; and whether no other stream has a say."""
+    if stream.duration:
+        return stream.duration * stream.time_base, True
+    length = Fraction(container.duration or 0, av.time_base)
+    if container.format.name == "matroska,webm":
+        # There it is the time of the end.
+        length -= _begin(container, stream)
+    others = [each for each in container.streams if each.type in ("audio", "video")]
+    return max(length, Fraction(0)), len(others) == 1
 
 
-def display_turn(frame: av.VideoFrame) -> tuple[int, bool]:
-    """How a frame is turned to be shown: quarters anticlockwise, and whether mirrored before."""
-    data = frame.side_data.get("DISPLAYMATRIX")
-    if data is None:
-        return 0, False
-    a, b, _, c, d = np.frombuffer(bytes(data)[:36], "<i4")[:5] / 65536
-    mirrored = a * d - b * c < 0
-    if mirrored:
-        a, b = -a, -b
-    # The matrix takes (x, y) to (a x + c y, b x + d y), y downwards.
-    quarters = round(np.degrees(np.arctan2(-b, a)) / 90) % 4
-    return quarters, bool(mirrored)
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""Decoders that read the transparency of WebM files; FFmpeg's own do not."""
 
 
-def turn(samples: np.ndarray, quarters: int, mirrored: bool) -> np.ndarray:
-    """Samples as they are shown; see `display_turn`."""
-    if mirrored:
-        samples = samples[:, ::-1]
-    return np.rot90(samples, quarters) if quarters else samples
-
-
-def fit_into(samples: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Samples resized to fit into `(height, width)`, in the middle of black."""
-    from adain.imaging.io import resize_image
-
-    height, width = size
-    scale = min(height / samples.shape[0], width / samples.shape[1])
-    rows, columns = (max(1, round(side * scale)) for side in samples.shape[:2])
-    rows, columns = min(rows, height), min(columns, width)
-    result = np.zeros((*size, samples.shape[2]), samples.dtype)
-    top, left = (height - rows) // 2, (width - columns) // 2
-    colors = resize_image(np.ascontiguousarray(samples[..., :3]), (rows, columns))
-    result[top : top + rows, left : left + columns, :3] = colors
-    if samples.shape[2] == 4:
-        alpha = resize_image(np.ascontiguousarray(samples[..., 3]), (rows, columns))
-        result[top : top + rows, left : left + columns, 3] = alpha
-    return result
+def _decoder(stream) -> Callable[[av.Packet], list[av.VideoFrame]]:
+    """What decodes a stream's packets."""
+    name = _WITH_ALPHA.get(stream.codec_context.name)
+    if name is None or stream.metadata.get("alpha_mode") != "1":
+        return lambda packet: packet.decode()
+    context = av.CodecContext.create(name, "r")
+    context.thread_count = stream.codec_context.thread_count
+    return context.decode

@@ -23,7 +23,6 @@ from adain.video.codecs import CONTAINERS
 from adain.video.config import VideoConfig
 from adain.video.encoder import Encoding
 from adain.video.masks import MaskAt, MovingMask
-from adain.video.muxer import find_tracks
 from adain.video.outputs import AnimationOutput, Output, PicturesOutput, VideoOutput
 from adain.video.plan import PlannedClip, first_number
 from adain.video.reader import VideoClip
@@ -32,6 +31,7 @@ from adain.video.sequences import AnimationClip, is_pattern
 from adain.video.sources import ClipSource, open_clip
 from adain.video.stages import Clock
 from adain.video.styles import Schedule
+from adain.video.tracks import find_tracks
 
 
 @dataclass
@@ -129,6 +129,7 @@ class _Job:
     ):
         self._config, self._pipeline, self._planned = config, pipeline, clip
         self._history, self._tell, self._outcome = history, tell, outcome
+        self._masks: list[MovingMask] = []
 
     def run(self, watch: Callable[[PlannedClip, int, int], Callable[[int], None]]) -> None:
         config, planned = self._config, self._planned
@@ -143,11 +144,6 @@ class _Job:
             clip = self._open(planned.content, deep=True)
         for note in clip.notes:
             self._tell(note)
-        if video and alpha and not encoding.keeps_alpha:
-            self._tell(
-                f"{planned.output}: transparent parts become black; --codec prores, ffv1 or png in "
-                ".mov or .mkv keep them"
-            )
         if (
             encoding is not None
             and encoding.format.startswith("yuv444")
@@ -186,7 +182,8 @@ class _Job:
             self._outcome.frames = renderer.run(clip, part, output, on_frame)
             for note in clip.notes[told:]:
                 self._tell(note)
-            self._outcome.problems = (*clip.problems, *output.problems)
+            masks = [f"--mask {line}" for mask in self._masks for line in mask.clip.problems]
+            self._outcome.problems = (*clip.problems, *masks, *output.problems)
             finished = True
         finally:
             self._outcome.seconds = clock.elapsed
@@ -260,7 +257,7 @@ class _Job:
                 tracks, left = found
                 for line in left:
                     self._tell(line)
-            return VideoOutput(target, encoding, tracks, checkpoint, keep, clock)
+            return VideoOutput(target, encoding, tracks, checkpoint, keep, clock, self._tell)
         if checkpoint is not None:
             first = first_number(self._planned)
             return PicturesOutput(target, first, config.quality, text, keep, checkpoint, clock)
@@ -288,7 +285,8 @@ class _Job:
         if source is None:
             return None
         if isinstance(source, ClipSource):
-            return MovingMask(self._open(source, deep=False)).at
+            self._masks.append(MovingMask(self._open(source, deep=False)))
+            return self._masks[-1].at
         mask = Lazy(source, lambda: picture, str(source))
         picture = read_mask(source, self._config.max_pixels)
         return lambda time: mask

@@ -96,7 +96,7 @@ class SequenceClip:
 
     def frames(self, start: Fraction = Fraction(0)) -> Iterator[Frame]:
         """See `Clip`."""
-        from adain.video.reader import fit_into
+        from adain.video.frames import fit_into
 
         duration, size = self.facts.ticks, self.facts.size
         told = False

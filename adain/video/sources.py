@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from adain import folders
 from adain.imaging import io as imaging
+from adain.imaging.formats import HEAD, format_of
 from adain.options import UsageError
 from adain.sources import Source
 from adain.video.clip import Clip, VideoError
@@ -28,11 +30,20 @@ class ClipSource(Source):
 
     @property
     def is_animation(self) -> bool:
-        return (
-            self.path is not None
-            and not self.is_sequence
-            and self.path.suffix.lower() in imaging.ANIMATED_SUFFIXES
-        )
+        """Whether it is a picture file, by its content, or else by its name."""
+        if self.path is None or self.is_sequence:
+            return False
+        head = b""
+        with contextlib.suppress(OSError), open(self.path, "rb") as file:
+            head = file.read(HEAD)
+        try:
+            if format_of(head, str(self.path)).animated:
+                return True
+        except imaging.ImageError:
+            # Many a clip is called .gif.
+            if head[4:8] == b"ftyp" or head.startswith(b"\x1aE\xdf\xa3"):
+                return False
+        return self.path.suffix.lower() in imaging.ANIMATED_SUFFIXES
 
     def digest(self, max_pixels: int = 0) -> str:
         """SHA-256 of all its bytes, whatever its size.

@@ -1,0 +1,532 @@
+"""`adain video`: pixel formats, colour tags, containers that are damaged, joined or mislabelled."""
+
+from __future__ import annotations
+
+import shutil
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+av = pytest.importorskip("av")
+
+from av.stream import Disposition  # noqa: E402
+
+from adain import cli  # noqa: E402
+from adain.imaging import io as imaging  # noqa: E402
+from adain.video.clip import Frame  # noqa: E402
+from adain.video.color import to_rgb  # noqa: E402
+from adain.video.containers import is_cut_off  # noqa: E402
+from adain.video.encoder import Encoding  # noqa: E402
+from adain.video.reader import VideoClip  # noqa: E402
+
+SIZE = HEIGHT, WIDTH = 48, 64
+
+
+@pytest.fixture
+def video(tiny_preset, gallery, exact):
+    """`video(clip, ..., *flags)`: runs the command without stabilisation; returns its status."""
+    words = ["--style", gallery[1] / "x.png", "--checkpoint", tiny_preset, "--quiet"]
+    words += ["--stability", 0]
+    return lambda *flags: cli.main(["video", *map(str, [*flags, *words])])
+
+
+@pytest.fixture
+def one_line(capsys):
+    """`one_line(*texts)`: standard error is a single line with all of them."""
+
+    def check(*texts):
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and all(text in error for text in texts), error
+
+    return check
+
+
+def smooth() -> np.ndarray:
+    """`(48, 64, 4)`: colours that no subsampling blurs, half of it transparent to three fifths."""
+    ramp = np.linspace(30, 220, WIDTH).astype("uint8")
+    wide = np.tile(ramp, (HEIGHT, 1))
+    colors = [wide, np.full(SIZE, 90, "uint8"), wide[:, ::-1]]
+    alpha = np.full(SIZE, 255, "uint8")
+    alpha[: HEIGHT // 2] = 102
+    return np.dstack([*colors, alpha])
+
+
+def grey_of(colors: np.ndarray) -> np.ndarray:
+    grey = np.rint(colors[..., :3] @ np.array([0.299, 0.587, 0.114]))
+    return grey[..., None].repeat(3, -1)
+
+
+def as_format(name: str) -> av.VideoFrame:
+    """`smooth` in a pixel format; what is YUV by BT.601 in the limited range."""
+    form = av.VideoFormat(name)
+    plain = form.is_rgb or name.startswith(("gray", "ya8", "mono"))
+    if name == "pal8":
+        place = (smooth()[..., 0] // 8).astype("uint8")
+        table = np.zeros((256, 4), "uint8")
+        table[:, 0], table[:32, 1:] = 255, 8 * np.arange(32)[:, None] + 4
+        return av.VideoFrame.from_ndarray((place, table), format="pal8")
+    frame = av.VideoFrame.from_ndarray(smooth(), format="rgba")
+    frame.color_range = 2
+    matrix, extent = (None, 2) if plain else (5, 1)
+    return frame.reformat(format=name, dst_colorspace=matrix, dst_color_range=extent)
+
+
+def write(path, codec, frames, *, options=None, tags=None, sound=None):
+    """A clip of such frames, 25 a second, and with so many packets of silence."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(codec, rate=25, options=options or {})
+        stream.height, stream.width = frames[0].height, frames[0].width
+        stream.pix_fmt = frames[0].format.name
+        for name, value in (tags or {}).items():
+            setattr(stream.codec_context, name, value)
+        track = out.add_stream("aac", rate=48000, layout="mono") if sound else None
+        for number, frame in enumerate(frames):
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+        for number in range(sound or 0):
+            part = av.AudioFrame.from_ndarray(np.zeros((1, 1024), "float32"), "fltp", "mono")
+            part.sample_rate, part.pts = 48000, 1024 * number
+            out.mux(track.encode(part))
+        if sound:
+            out.mux(track.encode(None))
+    return path
+
+
+def remux(source, target, change=lambda packet: None, options=None):
+    """A copy of all packets, each after `change`."""
+    with av.open(str(source)) as old, av.open(str(target), "w", options=options or {}) as out:
+        copies = {s.index: out.add_stream_from_template(s) for s in old.streams}
+        for packet in old.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream.index]
+                change(packet)
+                out.mux(packet)
+    return target
+
+
+def open_clip(path, **how):
+    return VideoClip(path, max_pixels=10**6, **how)
+
+
+def read(path):
+    """Times, pictures and `(type, codec)` of the streams of a result."""
+    with av.open(str(path)) as container:
+        stream = next(s for s in container.streams.video if not s.disposition & 1024)
+        kinds = [(s.type, s.codec_context and s.codec_context.name) for s in container.streams]
+        frames = list(container.decode(stream))
+        times = [frame.pts * stream.time_base for frame in frames]
+        return times, [frame.to_ndarray(format="rgb24") for frame in frames], kinds
+
+
+# === Pixel formats ===
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "name"),
+    [
+        ("ffv1", "mkv", "gray"), ("png", "mov", "gray"), ("ffv1", "mkv", "gray10le"),
+        ("ffv1", "mkv", "gray16le"), ("ffv1", "mkv", "ya8"), ("png", "mov", "rgba"),
+        ("ffv1", "mkv", "rgba64le"), ("png", "mov", "rgb48be"), ("qtrle", "mov", "rgb24"),
+        ("qtrle", "mov", "argb"), ("rawvideo", "mov", "rgb555be"), ("rawvideo", "avi", "rgb555le"),
+        ("rawvideo", "avi", "bgra"), ("rawvideo", "nut", "uyva"), ("rawvideo", "avi", "nv12"),
+        ("utvideo", "avi", "gbrap"), ("ffv1", "mkv", "gbrp10le"), ("ffv1", "mkv", "yuv444p10le"),
+        ("ffv1", "mkv", "yuv440p"), ("ffv1", "mkv", "yuv411p"), ("ffv1", "mkv", "yuva420p"),
+        ("ffv1", "mkv", "yuva444p10le"), ("prores_ks", "mov", "yuva444p10le"),
+        ("v210", "mov", "yuv422p10le"), ("libvpx-vp9", "webm", "yuva420p"),
+    ],
+)  # fmt: skip
+def test_pixel_formats(tmp_path, codec, suffix, name):
+    """Colours, transparency and depth are those of the source."""
+    clip = open_clip(write(tmp_path / f"clip.{suffix}", codec, [as_format(name)] * 2), deep=True)
+    frames = list(clip.frames())
+    assert len(frames) == 2 and clip.problems == []
+    scale = 257 if frames[0].colors.dtype == np.uint16 else 1
+    expected = grey_of(smooth()) if name.startswith(("gray", "ya")) else smooth()[..., :3]
+    # Five bits a channel are off by 4 at most, and FFmpeg halves their colours' width.
+    most = 5 if "555" in name else 3
+    assert np.abs(frames[0].colors / scale - expected).mean() < most
+    bits = max(part.bits for part in av.VideoFormat(name).components)
+    assert clip.is_deep == (bits > 8) == (scale == 257)
+    has_alpha = any(part.is_alpha for part in av.VideoFormat(name).components)
+    assert clip.has_alpha == has_alpha == (frames[0].alpha is not None)
+    if has_alpha:
+        assert np.abs(frames[0].alpha / scale - smooth()[..., 3]).mean() < 3
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("png", "mov"), ("msrle", "avi")])
+def test_a_palette_without_transparency_has_none(tmp_path, codec, suffix):
+    clip = open_clip(write(tmp_path / f"clip.{suffix}", codec, [as_format("pal8")] * 2))
+    frame = next(clip.frames())
+    assert not clip.has_alpha and frame.alpha is None
+    np.testing.assert_array_equal(frame.colors[..., 0], smooth()[..., 0] // 8 * 8 + 4)
+
+
+@pytest.mark.parametrize("name", ["gray", "gray10le", "ya8"])
+@pytest.mark.parametrize("deep", [False, True])
+def test_grey_of_the_limited_range(name, deep):
+    """Monochrome AV1 and HEVC have it, and FFmpeg takes it for the full one."""
+    frame = av.VideoFrame(64, 16, name)
+    codes = np.repeat(np.array([16, 126, 235, 255], "uint8"), 16)
+    if name == "gray10le":
+        row = (codes.astype("<u2") * 4).tobytes()
+    else:
+        row = np.stack([codes, codes], -1).tobytes() if name == "ya8" else codes.tobytes()
+    plane = frame.planes[0]
+    plane.update(row.ljust(plane.line_size, b"\0") * 16)
+    frame.color_range = 1
+    found = to_rgb(frame, deep)
+    scale = 257 if deep else 1
+    assert np.abs(found[0, ::16, 0] / scale - [0, 128, 255, 255]).max() < 0.6
+    if name == "ya8":
+        assert np.abs(found[0, ::16, 3] / scale - [16, 126, 235, 255]).max() <= 1
+
+
+def test_what_nothing_converts(video, tmp_path, one_line):
+    frame = av.VideoFrame(64, 48, "rgb4")
+    frame.planes[0].update(bytes(frame.planes[0].buffer_size))
+    clip = write(tmp_path / "clip.nut", "rawvideo", [frame] * 2)
+    assert video(clip, "-o", tmp_path / "out.mp4") == 1
+    one_line("clip.nut", "pixel format rgb4 cannot be converted here")
+    assert not (tmp_path / "out.mp4").exists()
+
+
+# === Colour tags ===
+
+
+@pytest.mark.parametrize("matrix", [0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 14])
+@pytest.mark.parametrize("extent", [0, 1, 2, 3])
+def test_tags_that_ffmpeg_does_not_convert(matrix, extent):
+    """Clips with them are read and written as well."""
+    frame = as_format("yuv444p")
+    known = matrix if matrix in (1, 7, 9) else 5
+    frame = frame.reformat(dst_colorspace=known, dst_color_range=2 if extent == 2 else 1)
+    frame.colorspace, frame.color_range = matrix, extent
+    assert np.abs(to_rgb(frame).astype(int) - smooth()[..., :3]).mean() < 2
+    encoding = Encoding("mpeg4", SIZE, Fraction(25), Fraction(1, 25), tags=(matrix, 2, 2))
+    coded = encoding.to_frame(Frame(smooth()[..., :3], None, Fraction(0), Fraction(1, 25)))
+    assert np.abs(to_rgb(coded).astype(int) - smooth()[..., :3]).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("primaries", "transfer", "expected"),
+    [(12, 13, (12, 13)), (9, 14, (9, 14)), (6, 6, (6, 6)), (3, 0, (2, 2)), (0, 3, (2, 2))],
+)
+@pytest.mark.parametrize("name", ["yuv444p", "rgb24"])
+def test_primaries_are_passed_on(primaries, transfer, expected, name):
+    """Samples stay those of the source, whose primaries the result is tagged with: Display P3."""
+    tags = (1, primaries, transfer)
+    encoding = Encoding(
+        "png", SIZE, Fraction(25), Fraction(1, 25), pixel_format=name, tags=tags
+    )  # fmt: skip
+    coded = encoding.to_frame(Frame(smooth()[..., :3], None, Fraction(0), Fraction(1, 25)))
+    assert (coded.color_primaries, coded.color_trc) == expected
+    assert np.abs(to_rgb(coded).astype(int) - smooth()[..., :3]).max() <= 3
+
+
+def test_an_unknown_matrix_is_told(tmp_path):
+    clip = write(tmp_path / "clip.mkv", "libx264", [as_format("yuv444p")] * 2,
+                 tags={"colorspace": 8})  # fmt: skip
+    assert open_clip(clip).notes == [
+        f"{clip}: its matrix (YCgCo) is not known here; colours are off"
+    ]
+
+
+def test_frames_with_exif(tmp_path):
+    """Those of cameras, which PyAV has no name for; their orientation counts."""
+    plain = write(tmp_path / "plain.avi", "mjpeg", [as_format("yuvj420p")] * 2)
+    entry = b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0"
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0" + entry + bytes(4)
+    segment = b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
+    with av.open(str(plain)) as old, av.open(str(tmp_path / "clip.avi"), "w") as out:
+        stream = out.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux():
+            if packet.size:
+                data = bytes(packet)
+                copy = av.Packet(data[:2] + segment + data[2:])
+                copy.stream, copy.time_base = stream, packet.time_base
+                copy.pts, copy.dts, copy.is_keyframe = packet.pts, packet.dts, True
+                out.mux(copy)
+    upright = open_clip(tmp_path / "clip.avi")
+    assert upright.facts.size == (WIDTH, HEIGHT)
+    before = next(open_clip(plain).frames()).colors
+    np.testing.assert_array_equal(next(upright.frames()).colors, np.rot90(before, -1))
+
+
+# === What is missing ===
+
+
+def test_clips_without_frames(video, tmp_path, one_line):
+    expected = {
+        "index.mp4": "has no video stream.",
+        "header.mkv": "is not a video that can be read",
+        "sound.mp4": "has no video stream, only audio.",
+        "sound.mkv": "has no frame that can be decoded",
+        "noise.mkv": "has no frame that can be decoded",
+    }
+    for name in expected:
+        with av.open(str(tmp_path / name), "w") as out:
+            stream = out.add_stream("mpeg4", rate=25)
+            stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+            track = out.add_stream("aac", rate=48000, layout="mono") if "sound" in name else None
+            out.start_encoding()
+            for number in range(5):
+                if track is not None:
+                    part = av.AudioFrame.from_ndarray(
+                        np.zeros((1, 1024), "float32"), "fltp", "mono"
+                    )
+                    part.sample_rate, part.pts = 48000, 1024 * number
+                    out.mux(track.encode(part))
+                if name == "noise.mkv":
+                    packet = av.Packet(bytes([7 * number]) * 100)
+                    packet.stream, packet.time_base = stream, Fraction(1, 25)
+                    packet.pts = packet.dts = number
+                    out.mux(packet)
+    for name, text in expected.items():
+        assert video(tmp_path / name, "-o", tmp_path / "out.mp4") == 1
+        one_line(name, text)
+        assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "name", "other"), [("avi", b"FMP4", b"ZZZZ"), ("mkv", b"V_MPEG4", b"V_MPEG9")]
+)
+def test_an_unknown_codec(video, tmp_path, one_line, suffix, name, other):
+    clip = write(tmp_path / f"clip.{suffix}", "mpeg4", [as_format("yuv420p")] * 3)
+    clip.write_bytes(clip.read_bytes().replace(name, other))
+    assert video(clip, "-o", tmp_path / "out.mp4") == 1
+    one_line(clip.name, "its video codec is not known here")
+
+
+def test_unknown_sound(video, tmp_path, one_line):
+    clip = write(tmp_path / "clip.mkv", "mpeg4", [as_format("yuv420p")] * 3, sound=5)
+    clip.write_bytes(clip.read_bytes().replace(b"A_AAC", b"A_ZAC"))
+    assert video(clip, "-o", tmp_path / "out.mp4", "--codec", "mpeg4") == 1
+    one_line("cannot hold its sound (of an unknown codec) as it is. Use --no-sound.")
+    assert video(clip, "-o", tmp_path / "out.mp4", "--codec", "mpeg4", "--no-sound") == 0
+
+
+def test_the_file_that_holds_a_sound_is_named(video, tmp_path, one_line):
+    """Not always Matroska."""
+    clip = tmp_path / "clip.mov"
+    with av.open(str(clip), "w") as out:
+        stream = out.add_stream("mpeg4", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        track = out.add_stream("pcm_alaw", rate=8000, layout="mono")
+        out.mux([*stream.encode(as_format("yuv420p")), *stream.encode(None)])
+        part = av.AudioFrame.from_ndarray(np.zeros((1, 800), "int16"), "s16", "mono")
+        part.sample_rate = 8000
+        out.mux([*track.encode(part), *track.encode(None)])
+    assert video(clip, "-o", tmp_path / "out.mkv", "--codec", "mpeg4") == 1
+    one_line(".mkv cannot hold its sound (pcm_alaw) as it is. Write .mov, or use --no-sound.")
+    assert video(clip, "-o", tmp_path / "out.mov", "--codec", "mpeg4") == 0
+    assert read(tmp_path / "out.mov")[2] == [("video", "mpeg4"), ("audio", "pcm_alaw")]
+
+
+@pytest.mark.parametrize("suffix", ["avi", "mkv"])
+def test_channels_that_a_file_does_not_name(video, tmp_path, suffix):
+    """Those of cameras' AVI files; MP4 must name them."""
+    clip = tmp_path / f"clip.{suffix}"
+    with av.open(str(clip), "w") as out:
+        stream = out.add_stream("mpeg4", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        track = out.add_stream("pcm_s16le", rate=8000, layout="stereo")
+        out.mux([*stream.encode(as_format("yuv420p")), *stream.encode(None)])
+        samples = np.arange(800, dtype="int16")[None]
+        part = av.AudioFrame.from_ndarray(samples, "s16", "stereo")
+        part.sample_rate = 8000
+        out.mux([*track.encode(part), *track.encode(None)])
+    assert video(clip, "-o", tmp_path / "out.mp4", "--codec", "mpeg4") == 0
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        stream = container.streams.audio[0]
+        assert stream.codec_context.layout.name == "stereo"
+        data = b"".join(bytes(packet) for packet in container.demux(stream))
+    assert data == samples.tobytes()
+
+
+def test_the_file_that_holds_a_codec_is_named(video, tmp_path, one_line):
+    clip = write(tmp_path / "clip.mkv", "mpeg4", [as_format("yuv420p")])
+    assert video(clip, "-o", tmp_path / "out.mkv", "--codec", "png") == 1
+    one_line(".mkv cannot hold png. Write .mov, or use another --codec.")
+
+
+# === Files that are cut off ===
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "webm", "avi", "ts", "fragments.mp4"])
+def test_short_clips_that_are_cut_off(video, make_clip, tmp_path, one_line, suffix):
+    """However little is missing: the container tells."""
+    codec = {"webm": "libvpx", "ts": "mpeg2video"}.get(suffix, "mpeg4")
+    plain = make_clip(tmp_path / f"plain.{suffix}", 25, codec=codec, options={"g": "5"})
+    clip = tmp_path / f"clip.{suffix}"
+    fragments = "frag_keyframe+empty_moov"
+    if suffix in ("mp4", "mov", "fragments.mp4"):
+        flags = fragments if "frag" in suffix else "faststart"
+        remux(plain, clip, options={"movflags": flags})
+    else:
+        shutil.copy(plain, clip)
+    assert is_cut_off(clip) is False
+    data = clip.read_bytes()
+    whole = list(open_clip(clip).frames())
+    clip.write_bytes(data[: len(data) * 17 // 20])
+    assert is_cut_off(clip) is True
+    assert video(clip, "-o", tmp_path / "out.mp4", "--codec", "mpeg4") == 1
+    one_line(str(clip), "is cut off, and ends after")
+    assert 5 < len(read(tmp_path / "out.mp4")[0]) <= len(whole) == 25
+    # Before it is cut off nothing is missing.
+    assert video(clip, "-o", tmp_path / "part.mp4", "--codec", "mpeg4", "--preview", 3) == 0
+
+
+def test_sound_that_is_longer_is_no_end_that_is_missing(video, tmp_path):
+    frames = [as_format("yuv420p")] * 5
+    clip = write(tmp_path / "clip.mkv", "mpeg4", frames, sound=150)
+    assert video(clip, "-o", tmp_path / "out.mp4", "--codec", "mpeg4") == 0
+    assert len(read(tmp_path / "out.mp4")[0]) == 5
+
+
+def test_a_clip_that_begins_late_is_whole(video, tmp_path):
+    def late(packet):
+        packet.pts += 10_000
+        packet.dts += 10_000
+
+    plain = write(tmp_path / "plain.mkv", "mpeg4", [as_format("yuv420p")] * 5)
+    clip = remux(plain, tmp_path / "clip.mkv", late)
+    assert video(clip, "-o", tmp_path / "out.mp4", "--codec", "mpeg4") == 0
+    assert read(tmp_path / "out.mp4")[0] == [n / Fraction(25) for n in range(5)]
+    assert open_clip(clip).facts.length == Fraction(1, 5)
+
+
+def test_a_mask_that_is_cut_off_is_told(video, make_clip, tmp_path, one_line):
+    clip = make_clip(tmp_path / "clip.mkv", 12, codec="mpeg4")
+    mask = make_clip(tmp_path / "mask.mkv", 12, codec="ffv1")
+    data = mask.read_bytes()
+    mask.write_bytes(data[: len(data) // 2])
+    flags = ["--codec", "mpeg4", "--mask", mask]
+    assert video(clip, "-o", tmp_path / "out.mp4", *flags) == 1
+    one_line("clip.mkv: --mask", "mask.mkv: is cut off")
+    assert len(read(tmp_path / "out.mp4")[0]) == 12
+
+
+# === Files that are joined ===
+
+
+def test_transport_streams_that_are_joined(video, make_clip, tmp_path, capsys):
+    """Times begin again where the second one does: picture and sound go on, in step."""
+    for name, size in (("a.ts", (48, 64)), ("b.ts", (64, 48))):
+        make_clip(tmp_path / name, 15, size=size, rate="25", codec="mpeg2video", sound=("stereo",))
+    clip = tmp_path / "clip.ts"
+    clip.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
+    assert video(clip, "-o", tmp_path / "out.mp4", "--codec", "mpeg4") == 0
+    assert "frames change their size at 0.6" in capsys.readouterr().err
+    times = read(tmp_path / "out.mp4")[0]
+    assert len(times) in (29, 30)  # FFmpeg loses one where the size changes.
+    assert times[-1] - times[0] == Fraction(29, 25)
+    sounds = [_sound_times(tmp_path / name) for name in ("a.ts", "out.mp4")]
+    first = len(sounds[0])
+    assert len(sounds[1]) == 2 * first
+    # The second one's sound begins with its picture.
+    assert abs(sounds[1][first] - sounds[1][0] - Fraction(15, 25)) < Fraction(1, 1000)
+    # Also from the midst of it, where no time tells which part is meant.
+    assert video(clip, "-o", tmp_path / "end.mp4", "--codec", "mpeg4", "--start", "0.9") == 0
+    assert 5 < len(read(tmp_path / "end.mp4")[0]) < 10
+
+
+def _sound_times(path):
+    with av.open(str(path)) as container:
+        packets = container.demux(container.streams.audio[0])
+        return [packet.pts * packet.time_base for packet in packets if packet.size]
+
+
+def test_mpeg_4_of_a_clock_that_it_does_not_know(video, make_clip, tmp_path):
+    """Transport streams count ninety-thousandths, MPEG-4 part 2 no more than 65,535 a second."""
+    clip = make_clip(tmp_path / "clip.ts", 12, codec="mpeg2video")
+    assert video(clip, "-o", tmp_path / "out.mp4", "--codec", "mpeg4") == 0
+    assert read(tmp_path / "out.mp4")[0] == [n * Fraction(1001, 30000) for n in range(12)]
+
+
+# === Other streams, names and notes ===
+
+
+def test_attachments_and_covers(video, tmp_path, capsys):
+    plain = write(tmp_path / "plain.mkv", "mpeg4", [as_format("yuv420p")] * 3)
+    with av.open(str(plain)) as old, av.open(str(tmp_path / "clip.mkv"), "w") as out:
+        copy = out.add_stream_from_template(old.streams.video[0])
+        out.add_attachment("font.ttf", "font/ttf", b"letters")
+        for packet in old.demux():
+            if packet.size:
+                packet.stream = copy
+                out.mux(packet)
+    assert video(tmp_path / "clip.mkv", "-o", tmp_path / "out.mp4", "--codec", "mpeg4") == 0
+    assert "its attachment is left out, which .mp4 cannot hold" in capsys.readouterr().err
+    assert video(tmp_path / "clip.mkv", "-o", tmp_path / "out.mkv", "--codec", "mpeg4") == 0
+    assert read(tmp_path / "out.mkv")[2] == [("video", "mpeg4"), ("attachment", None)]
+    # A cover is not another video.
+    with av.open(str(plain)) as old, av.open(str(tmp_path / "cover.mp4"), "w") as out:
+        copy = out.add_stream_from_template(old.streams.video[0])
+        cover = out.add_stream("mjpeg")
+        cover.height, cover.width, cover.pix_fmt = 48, 64, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        out.mux([*cover.encode(as_format("yuvj420p")), *cover.encode(None)])
+        for packet in old.demux():
+            if packet.size:
+                packet.stream = copy
+                out.mux(packet)
+    for source, target in (("cover.mp4", "again.mkv"), ("again.mkv", "again.mp4")):
+        assert video(tmp_path / source, "-o", tmp_path / target, "--codec", "mpeg4") == 0
+        with av.open(str(tmp_path / target)) as container:
+            covers = [s.disposition & Disposition.attached_pic for s in container.streams.video]
+        assert [bool(each) for each in covers] == [False, True]
+
+
+def test_files_are_known_by_their_content(video, make_clip, tmp_path):
+    """Messengers call clips .gif, and some send GIF as .mp4."""
+    make_clip(tmp_path / "plain.mp4", 4, codec="mpeg4")
+    shutil.move(tmp_path / "plain.mp4", tmp_path / "clip.gif")
+    assert video(tmp_path / "clip.gif", "-o", tmp_path / "a.mp4", "--codec", "mpeg4") == 0
+    assert len(read(tmp_path / "a.mp4")[0]) == 4
+    meta = imaging.ImageMeta(duration=20)
+    frames = [(np.full((48, 64, 3), 60 * n, "uint8"), meta) for n in range(3)]
+    imaging.save_frames(tmp_path / "plain.gif", iter(frames))
+    shutil.move(tmp_path / "plain.gif", tmp_path / "clip.mp4")
+    assert video(tmp_path / "clip.mp4", "-o", tmp_path / "b.mp4", "--codec", "mpeg4") == 0
+    assert read(tmp_path / "b.mp4")[0] == [0, Fraction(2, 100), Fraction(4, 100)]
+
+
+def test_opaque_clips_lose_no_transparency(video, tmp_path, capsys):
+    """It is told of those that are transparent in places."""
+    frame = as_format("rgba")
+    clip = write(tmp_path / "clip.mov", "png", [frame] * 2)
+    assert video(clip, "-o", tmp_path / "a.mp4", "--codec", "mpeg4") == 0
+    assert capsys.readouterr().err.count("transparent parts become black") == 1
+    opaque = smooth()
+    opaque[..., 3] = 255
+    frame = av.VideoFrame.from_ndarray(opaque, format="rgba")
+    clip = write(tmp_path / "opaque.mov", "png", [frame] * 2)
+    assert video(clip, "-o", tmp_path / "b.mp4", "--codec", "mpeg4") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_disk_that_is_full_when_all_is_joined(video, tmp_path, one_line):
+    """Really: by the system's limit on the size of files, which sound reaches."""
+    resource = pytest.importorskip("resource")
+    clip = tmp_path / "clip.mov"
+    with av.open(str(clip), "w") as out:
+        stream = out.add_stream("mpeg4", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        track = out.add_stream("pcm_s16le", rate=48000, layout="stereo")
+        out.mux([*stream.encode(as_format("yuv420p")), *stream.encode(None)])
+        part = av.AudioFrame.from_ndarray(np.zeros((1, 200_000), "int16"), "s16", "stereo")
+        part.sample_rate = 48000
+        out.mux([*track.encode(part), *track.encode(None)])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    try:
+        status = video(clip, "-o", tmp_path / "out.mov", "--codec", "mpeg4")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert status == 1
+    one_line("out.mov: cannot be written")
+    assert not (tmp_path / "out.mov").exists()
+    assert list(tmp_path.glob(".*.part")) == []
+    assert video(clip, "-o", tmp_path / "out.mov", "--codec", "mpeg4") == 0
