@@ -378,6 +378,41 @@ def test_short_clips_that_are_cut_off(video, make_clip, tmp_path, one_line, suff
     assert video(clip, "-o", tmp_path / "part.mp4", "--codec", "mpeg4", "--preview", 3) == 0
 
 
+@pytest.mark.parametrize("suffix", ["avi", "ts"])
+def test_what_follows_a_damaged_part_is_kept(video, tmp_path, one_line, suffix):
+    frames = [as_format("yuvj420p" if suffix == "avi" else "yuv420p") for _ in range(50)]
+    codec = "mjpeg" if suffix == "avi" else "mpeg2video"
+    clip = write(tmp_path / f"clip.{suffix}", codec, frames, options={"g": "5"})
+    data = clip.read_bytes()
+    if suffix == "avi":
+        with av.open(str(clip)) as container:
+            packets = [p for p in container.demux(container.streams.video[0]) if p.size]
+            parts = [bytes(packet) for packet in packets[20:35]]
+        for part in parts:
+            # Its size in the file stays.
+            data = data.replace(part, bytes(len(part)), 1)
+    else:
+        middle = len(data) // 2 // 188 * 188
+        data = data[:middle] + data[middle + 5 * 188 :]
+    clip.write_bytes(data)
+    assert video(clip, "-o", tmp_path / "out.mp4", "--codec", "mpeg4") == 1
+    one_line("15 packets of it could not be decoded" if suffix == "avi" else "1 frame is damaged")
+    times = read(tmp_path / "out.mp4")[0]
+    assert times[-1] == Fraction(49, 25) and 30 <= len(times) < 50
+
+
+def test_a_clip_whose_rest_is_unreadable_ends_early(tmp_path):
+    """All of it is there, but noise."""
+    frames = [as_format("yuv420p") for _ in range(100)]
+    clip = write(tmp_path / "clip.mkv", "mpeg4", frames, options={"g": "5"})
+    data = clip.read_bytes()
+    clip.write_bytes(data[: len(data) // 3].ljust(len(data), b"\0"))
+    found = open_clip(clip)
+    assert 10 < len(list(found.frames())) < 70
+    (line,) = found.problems
+    assert "ends after" in line and "of 4.0 s" in line and "cut off" not in line
+
+
 def test_sound_that_is_longer_is_no_end_that_is_missing(video, tmp_path):
     frames = [as_format("yuv420p")] * 5
     clip = write(tmp_path / "clip.mkv", "mpeg4", frames, sound=150)

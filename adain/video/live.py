@@ -20,7 +20,7 @@ from adain.imaging import io as imaging
 from adain.stylize.pipeline import StylizePipeline
 from adain.video.checkpoint import Checkpoint
 from adain.video.clip import Clip, Frame, VideoError
-from adain.video.encoder import Encoding
+from adain.video.encoder import Encoding, on_black
 from adain.video.outputs import Finished, VideoOutput
 from adain.video.render import Renderer, StyledRegion
 from adain.video.stages import Clock
@@ -139,7 +139,7 @@ def timed_frames(clip: Clip, clock: Callable[[], float] = time.monotonic) -> Ite
         wait = float(frame.time) - (clock() - begin)
         if wait > 0:
             time.sleep(wait)
-        yield frame.colors
+        yield frame.colors if frame.alpha is None else on_black(frame.colors, frame.alpha)
 
 
 # === Session ===

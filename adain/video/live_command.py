@@ -47,6 +47,7 @@ def live(config: LiveConfig) -> int:
             ClipSource(path, path.stem), rate=Fraction(25), max_pixels=config.max_pixels
         )
         frames = timed_frames(clip)
+        tell(*clip.notes)
     if not config.quiet:
         tell(*KEYS.splitlines())
     newest = Newest(frames)

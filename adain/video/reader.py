@@ -29,8 +29,6 @@ _OPTIONS = {
     # Variable rates and late sound are found beyond FFmpeg's own 5 MB.
     "probesize": str(2**24),
 }
-_BROKEN = 8
-"""So many packets in a row without a frame, and the rest of a clip is given up."""
 
 
 def open_container(path: Path):
@@ -201,14 +199,12 @@ class VideoClip:
 
     def _look_at_end(self, end: Fraction) -> None:
         """Say so where a file is cut off."""
-        length = self.facts.length
-        cut = is_cut_off(self.path)
-        if cut is None:
-            cut = self._sure and length - end > max(1, length / 50) and not self.problems
-        if cut:
+        length, cut = self.facts.length, is_cut_off(self.path)
+        early = self._sure and length - end > max(1, length / 50)
+        if cut or early:
             whole = f" of {float(length):.1f} s" if self._sure and length > end else ""
+            ends = f"{'is cut off, and ' if cut else ''}ends after {float(end):.1f} s{whole}"
             others = [line.removeprefix(f"{self.path}: ") for line in self.problems]
-            ends = f"is cut off, and ends after {float(end):.1f} s{whole}"
             self.problems[:] = [f"{self.path}: {'; '.join([ends, *others])}"]
 
     @staticmethod
@@ -219,7 +215,7 @@ class VideoClip:
 
     def _decode(self, container, stream) -> Iterator[av.VideoFrame]:
         """All frames that can be decoded; the others are counted and reported."""
-        lost = row = damaged = 0
+        lost = damaged = broken = 0
         packets = container.demux(stream)
         timeline, decode = Timeline(stream), _decoder(stream)
         while True:
@@ -232,14 +228,16 @@ class VideoClip:
                 break
             try:
                 found = decode(timeline.fit(packet))
-                row = 0
-            except av.error.FFmpegError as error:
-                lost, row = lost + 1, row + 1
-                if isinstance(error, av.error.EOFError) or row > _BROKEN:
-                    break
+            except av.error.EOFError:
+                break
+            except av.error.FFmpegError:
+                lost += 1
                 continue
             damaged += sum(frame.is_corrupt for frame in found)
+            broken += packet.is_corrupt
             yield from found
+        # Where streams were joined, packets are missing in the eyes of FFmpeg.
+        damaged = max(damaged, broken - len(timeline.jumps))
         if damaged:
             frames = "1 frame is" if damaged == 1 else f"{damaged} frames are"
             self.problems.append(f"{self.path}: {frames} damaged")
