@@ -393,8 +393,20 @@ def test_a_compact_run_goes_on(make_config, tmp_path):
 
 
 def test_weights_of_another_architecture_start_no_run(make_config, tiny_preset):
-    with pytest.raises(ValueError, match="The weights do not belong to this decoder"):
+    with pytest.raises(PresetError, match="--init must be weights of --network compact. .* vgg19"):
         build_model(make_config(network="compact", init=str(tiny_preset)))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"init": "adain_fast"}, "--init must be weights of --network vgg19. .* compact network"),
+        ({"vgg_path": "adain_fast"}, "--vgg-path must be a VGG-19, such as that of adain_vgg19"),
+    ],
+)
+def test_the_compact_network_is_no_vgg(make_config, setting, message):
+    with pytest.raises(PresetError, match=message):
+        build_model(make_config(**setting))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
 
 import numpy as np
@@ -194,7 +195,8 @@ def test_without_gain_the_code_stays(make_config):
     assert (tuned.steps, tuned.reason) == (4, "2 validations brought nothing")
     assert tuned.best["step"] == 0
     assert tuned.best.after == tuned.best.before
-    assert tuned.code.tuned == "bold, 0 iterations"
+    # The card says that it is a measured one.
+    assert tuned.code.tuned == ""
 
 
 def test_time_is_limited(make_config):
@@ -241,7 +243,9 @@ def test_another_run_is_not_continued(make_config, picture, tmp_path):
     tune(make_config(max_iter=2))
     save_image(tmp_path / "other.png", picture(64, 64, seed=77))
     for settings, what in (
-        ({"strength": "gentle"}, "content weight"),
+        ({"strength": "gentle"}, "--strength"),
+        ({"val_iter": 1}, "--val-iter"),
+        ({"crop_size": 96}, "--crop-size"),
         ({"style_path": str(tmp_path / "other.png")}, "style"),
     ):
         with pytest.raises(TrainingError, match=f"unfinished run has another {what}.*--run-path"):
@@ -250,6 +254,18 @@ def test_another_run_is_not_continued(make_config, picture, tmp_path):
 
 
 # === The command ===
+
+
+def test_names_with_spaces_and_large_letters(run, tmp_path, capsys):
+    """The command that is shown can be given as it is."""
+    card = tmp_path / "my night.NPZ"
+    assert run(max_iter=1, out_path=str(card), learning_rate=1e-9) == 0
+    told = capsys.readouterr().err
+    assert "None was better than the style as it was measured." in told
+    assert StyleCode.load(card).tuned == ""
+    assert (tmp_path / "my night-run").is_dir()
+    words = shlex.split(told.strip().splitlines()[-1])
+    assert words[words.index("--style") + 1] == str(card)
 
 
 def test_the_command_writes_a_card(run, make_config, tmp_path, capsys):
@@ -284,6 +300,8 @@ def test_the_command_writes_a_card(run, make_config, tmp_path, capsys):
         ({"out_path": "style.png/card.npz"}, "style.png: cannot be written (File exists)", 1),
         ({"run_path": "style.png"}, "style.png: cannot be written (File exists). Something", 1),
         ({"crop_size": 100}, "`crop_size` must be a multiple of 32", 2),
+        ({"out_path": "folder.npz"}, "--out-path must be a file. Received: folder.npz", 2),
+        ({"vgg_path": "adain_fast"}, "adain_fast: --vgg-path must be a VGG-19", 1),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -293,6 +311,7 @@ def test_wrong_flags(make_config, capsys, monkeypatch, tmp_path, settings, messa
         patch.setattr(TuneConfig, "__post_init__", lambda self: None)
         config = make_config(**settings)
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.npz").mkdir()
     words = ["tune"]
     for name in sorted(config.given - {"quiet"}):
         words += [f"--{name.replace('_', '-')}", str(getattr(config, name))]

@@ -16,7 +16,7 @@ from adain.networks.model import StyleTransfer
 from adain.networks.vgg19 import set_arrays, without_identities
 from adain.presets import vgg_files as vgg
 from adain.presets.architecture import ARCHITECTURES
-from adain.presets.preset import DEFAULT_PALETTE, Preset
+from adain.presets.preset import DEFAULT_PALETTE, FULL_WIDTH_PRESET, Preset, PresetError
 from adain.training import devices
 from adain.training.config import TrainConfig
 
@@ -47,6 +47,11 @@ def build_model(config: TrainConfig) -> tuple[StyleTransfer, keras.Model]:
         loss_network = without_identities(loss_network)
     if config.init:
         start = Preset.load(config.init)
+        if start.architecture.name != config.network:
+            raise PresetError(
+                f"{config.init}: --init must be weights of --network {config.network}. Received: "
+                f"weights of the {start.architecture.name} network"
+            )
         set_arrays(decoder, start.read_weights("decoder"))
         if not full:
             set_arrays(encoder, start.read_weights("encoder"))
@@ -65,7 +70,13 @@ def read_vgg19(path: str) -> dict[str, np.ndarray]:
         return vgg.from_keras_applications()
     if Path(path).is_file():
         return vgg.read_vgg(path)
-    return Preset.load(path).read_weights("encoder")
+    preset = Preset.load(path)
+    if preset.architecture.trains_encoder:
+        raise PresetError(
+            f"{path}: --vgg-path must be a VGG-19, such as that of {FULL_WIDTH_PRESET}. Received: "
+            f"weights of the {preset.architecture.name} network"
+        )
+    return preset.read_weights("encoder")
 
 
 @contextmanager

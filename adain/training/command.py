@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from shlex import quote
 
 from adain.console import DONE, load_backend, tell
 from adain.files import make_writable
@@ -24,12 +25,14 @@ def run(config: TrainConfig) -> int:
     sys.stderr.write(f"The weights are in {config.checkpoint}.\n")
     if "tensorboard" in config.logger:
         folder = config.log_path or config.checkpoint
-        sys.stderr.write(f"Look at the curves and pictures: tensorboard --logdir {folder}\n")
+        sys.stderr.write(f"Look at the curves and pictures: tensorboard --logdir {quote(folder)}\n")
     return DONE
 
 
 def tune(config: TuneConfig) -> int:
     check_out_path(config.out_path, (STYLE_CARD,))
+    if os.path.isdir(config.out_path):
+        raise UsageError(f"--out-path must be a file. Received: {config.out_path}, a folder")
     if os.path.lexists(config.out_path) and not config.overwrite:
         raise UsageError(f"{config.out_path} is there already. Use --overwrite to replace it.")
     find_preset(config.checkpoint)
@@ -46,14 +49,15 @@ def tune(config: TuneConfig) -> int:
     losses = (
         f"{name} {best.before[key]:.3f} -> {best.after[key]:.3f}" for name, key in names.items()
     )
+    gained = f"The best was {best['step']:.0f}: {', '.join(losses)}."
     tell(
         f"{tuned.steps} iterations in {best['seconds'] / 60:.1f} minutes: {tuned.reason}. "
-        f"The best was {best['step']:.0f}: {', '.join(losses)}.",
+        + (gained if best["step"] else "None was better than the style as it was measured."),
         f"{config.out_path}, {os.path.getsize(config.out_path) / 1024:.1f} KiB. Previews and "
         f"curves are in {config.run_folder}. Use it with\n",
     )
     sys.stderr.write(
-        f"  adain stylize --checkpoint {config.checkpoint} --style {config.out_path} "
+        f"  adain stylize --checkpoint {quote(config.checkpoint)} --style {quote(config.out_path)} "
         "--content-path ...\n"
     )
     return DONE

@@ -102,7 +102,7 @@ def tune(config: TuneConfig) -> Tuned:
         **loop.loss_settings(settings),
     )
     loop.compile_trainer(trainer, settings)
-    start = _resume(trainer, settings)
+    start = _resume(trainer, settings, config)
     progress = _TuningProgress(config, settings, start, trainer, held.files[0], validation)
     if not progress.reason:
 
@@ -113,7 +113,9 @@ def tune(config: TuneConfig) -> Tuned:
         loop.fit(trainer, settings, start, rest, progress)
     best = trainer.best
     code = trainer.code(best.changes)
-    code.tuned = f"{config.strength}, {best['step']:.0f} iterations"
+    # Where nothing was gained the code is the measured one.
+    if best["step"]:
+        code.tuned = f"{config.strength}, {best['step']:.0f} iterations"
     return Tuned(code, progress.steps, progress.reason, best)
 
 
@@ -160,7 +162,7 @@ def _build_loss_network(transfer: StyleTransfer, path: str) -> keras.Model:
     return without_identities(network)
 
 
-def _resume(trainer: StyleTuner, settings: TrainConfig) -> int:
+def _resume(trainer: StyleTuner, settings: TrainConfig, config: TuneConfig) -> int:
     """Load the unfinished run, if there is one; the step it is at."""
     state = Path(settings.checkpoint) / STATE
     remove_leftovers([state.parent])
@@ -170,12 +172,16 @@ def _resume(trainer: StyleTuner, settings: TrainConfig) -> int:
     step, before = load_state(trainer, state)
     now = json.loads(json.dumps(asdict(settings)))
     changed = sorted(key for key in {*now} - _FREE if before.get(key) != now[key])
+    # By the names of flags: only --strength stands for settings of other names alone.
+    if changed:
+        names = [f"--{key.replace('_', '-')}" for key in changed if hasattr(config, key)]
+        changed = names or ["--strength"]
     # Two runs of an encoder need not agree to the last digit.
     if not np.allclose(trainer.start, start, rtol=1e-3, atol=1e-3):
         changed = ["style, or other weights", *changed]
     if changed:
         raise TrainingError(
-            f"{state}: the unfinished run has another {changed[0].replace('_', ' ')}. Choose "
+            f"{state}: the unfinished run has another {changed[0]}. Choose "
             "another --run-path, or delete it to start again."
         )
     logger.info("going on at step %d of %d", step, settings.max_iter)

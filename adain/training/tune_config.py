@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from adain.options import COUNT, NOT_NEGATIVE, Given, Range, check, flag, require, shared
 from adain.presets.architecture import ARCHITECTURES
+from adain.sources import STYLE_CARD
 from adain.training.config import TrainConfig
 
 
@@ -91,13 +92,13 @@ class TuneConfig(Given):
 
     def __post_init__(self) -> None:
         check(self)
-        good = self.out_path.lower().endswith(".npz")
+        good = self.out_path.lower().endswith(STYLE_CARD)
         require(self, "out_path", good, "a style card to write, .npz")
 
     @property
     def run_folder(self) -> Path:
         """Where the unfinished run, previews and TensorBoard files go."""
-        return Path(self.run_path or f"{self.out_path.removesuffix('.npz')}-run")
+        return Path(self.run_path or f"{self.out_path[: -len(STYLE_CARD)]}-run")
 
     def training(self, network: str) -> TrainConfig:
         """The same as settings of a training run.
