@@ -528,6 +528,42 @@ def test_files_are_known_by_their_content(video, make_clip, tmp_path):
     assert read(tmp_path / "b.mp4")[0] == [0, Fraction(2, 100), Fraction(4, 100)]
 
 
+@pytest.mark.parametrize("name", ["a:b.mkv", "http:clip.mkv"])
+def test_names_with_a_colon(video, tmp_path, monkeypatch, name):
+    """What comes before it is no protocol."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c:d").mkdir()
+    write(tmp_path / name, "mpeg4", [as_format("yuv420p")] * 2)
+    assert video(name, "-o", "c:d/out.mp4", "--codec", "mpeg4") == 0
+    assert len(read(tmp_path / "c:d" / "out.mp4")[0]) == 2
+
+
+@pytest.mark.parametrize("first", ["opaque", "transparent"])
+@pytest.mark.parametrize("suffix", ["gif", "png", "mov"])
+def test_frames_of_which_some_are_transparent(video, tmp_path, caplog, capsys, first, suffix):
+    """Numbered pictures, half of them with transparency."""
+    clear = smooth()
+    clear[..., 3] = 0
+    for number in range(2):
+        meta = imaging.ImageMeta()
+        if (number == 0) == (first == "transparent"):
+            meta = imaging.ImageMeta(alpha=clear[..., 3])
+        imaging.save_image(tmp_path / f"in_{number}.png", clear[..., :3], meta=meta)
+    flags = ["--codec", "png"] if suffix == "mov" else []
+    assert video(tmp_path / "in_%d.png", "-o", tmp_path / f"out.{suffix}", *flags) == 0
+    if suffix == "mov":
+        found = [(f.colors, f.alpha) for f in open_clip(tmp_path / "out.mov").frames()]
+    else:
+        image = imaging.open_image(tmp_path / f"out.{suffix}")
+        found = [(colors, meta.alpha) for colors, meta in image.frames()]
+    assert len(found) == 2
+    if first == "transparent":
+        assert found[0][1].max() == 0 and found[1][1].min() == 255
+    else:
+        assert found[1][0].max() == 0 and (found[1][1] is None or found[1][1].min() == 255)
+        assert "transparent parts become black" in caplog.text + capsys.readouterr().err
+
+
 def test_opaque_clips_lose_no_transparency(video, tmp_path, capsys):
     """It is told of those that are transparent in places."""
     frame = as_format("rgba")

@@ -73,7 +73,7 @@ def _join(
         # The beginning of the track is then exact, and players need not read to the end first.
         scale = str(min(encoding.ticks.denominator, 2**31 - 1))
         options = {"movflags": "+faststart", "movie_timescale": scale}
-    with av.open(str(target), "w", format=MUXERS[suffix], options=options) as out:
+    with av.open(str(target.absolute()), "w", format=MUXERS[suffix], options=options) as out:
         stream = out.add_stream(encoding.about.encoder, rate=encoding.rate)
         encoding.set_up(stream.codec_context)
         stream.time_base = encoding.ticks

@@ -1,10 +1,8 @@
-"""Where finished frames go: video files, animations, numbered pictures, single ones."""
+"""Where finished frames go: video files, numbered pictures, single ones."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -23,12 +21,6 @@ from adain.video.packets import write_packets
 from adain.video.sequences import name_of
 from adain.video.stages import Clock
 from adain.video.tracks import Tracks
-
-logger = logging.getLogger(__name__)
-
-
-_GIF_LEAST = Fraction(2, 100)
-"""Seconds; browsers show shorter frames of a GIF for a tenth of a second."""
 
 
 class Finished(NamedTuple):
@@ -164,88 +156,6 @@ class _Segment:
             if item.state is not None:
                 self.state = item.state
                 return
-
-
-class AnimationOutput:
-    """A GIF, WebP, APNG or AVIF. It has no segments: a run that is killed begins again.
-
-    Args:
-        target: The file.
-        quality: 1 to 100, for WebP and AVIF.
-        loop: How often it plays; 0: forever.
-        history: How it was made.
-        keep: Records that, where the file does not hold it.
-        clock: Told how long encoding takes.
-    """
-
-    def __init__(
-        self,
-        target: Path,
-        quality: int,
-        loop: int | None,
-        history: str,
-        keep: Keep,
-        clock: Clock,
-    ):
-        self.problems: list[str] = []
-        self._target, self._quality, self._keep, self._clock = target, quality, keep, clock
-        self._meta = imaging.ImageMeta(loop=loop, history=history)
-        self._left = 0
-
-    def reached(self) -> Reached:
-        """See `Output`."""
-        return Reached(0, 0, "0", {})
-
-    def write(self, frames: Iterator[Finished]) -> int:
-        """See `Output`."""
-        count = 0
-
-        def pictures():
-            nonlocal count
-            late = Fraction(0)
-            for frame in self._shown(frames):
-                # Rounding to milliseconds does not add up.
-                exact = 1000 * frame.duration + late
-                duration = max(round(exact), 1)
-                late = exact - duration
-                yield frame.colors, replace(self._meta, alpha=frame.alpha, duration=float(duration))
-                count += 1
-
-        format = written_format(self._target)
-        with self._clock("encoding"), replacing(self._target) as file:
-            try:
-                imaging.save_frames(file, pictures(), quality=self._quality, format=format)
-            except ValueError as error:
-                if count:
-                    raise
-                raise VideoError(f"{self._target}: {error}") from error
-            self._keep(self._target, file)
-        if self._left:
-            logger.warning(
-                "%s: %d frames left out, because players show GIF's frames of less than %d ms for "
-                "100",
-                *(self._target, self._left, 1000 * _GIF_LEAST),
-            )
-        return count + self._left
-
-    def _shown(self, frames: Iterator[Finished]) -> Iterator[Frame]:
-        """The frames without those that are too short for the format."""
-        least = _GIF_LEAST if self._target.suffix.lower() == ".gif" else 0
-        kept: Frame | None = None
-        while True:
-            with self._clock.pause("encoding"):
-                item = next(frames, None)
-            if item is None:
-                break
-            if kept is not None and kept.duration < least:
-                kept = kept._replace(duration=kept.duration + item.frame.duration)
-                self._left += 1
-                continue
-            if kept is not None:
-                yield kept
-            kept = item.frame
-        if kept is not None:
-            yield kept
 
 
 class PicturesOutput:

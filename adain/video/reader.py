@@ -44,7 +44,8 @@ def open_container(path: Path):
     if path.is_file() and not path.stat().st_size:
         raise VideoError(f"{path}: is empty.")
     try:
-        return av.open(str(path), options=_OPTIONS, metadata_errors="replace")
+        # What comes before a colon would be a protocol.
+        return av.open(str(path.absolute()), options=_OPTIONS, metadata_errors="replace")
     except av.error.FFmpegError as error:
         if isinstance(error, PermissionError):
             raise VideoError(f"{path}: cannot be read ({error.strerror}).") from error

@@ -17,13 +17,14 @@ from adain.stylize.inputs import Lazy, StyleMix, fitted_size, source_style
 from adain.stylize.pipeline import StylizePipeline
 from adain.stylize.plan import read_mask
 from adain.stylize.planned import PlannedRegion
+from adain.video.animations import AnimationOutput
 from adain.video.checkpoint import Checkpoint
 from adain.video.clip import Clip, Part
 from adain.video.codecs import CONTAINERS
 from adain.video.config import VideoConfig
 from adain.video.encoder import Encoding
 from adain.video.masks import MaskAt, MovingMask
-from adain.video.outputs import AnimationOutput, Output, PicturesOutput, VideoOutput
+from adain.video.outputs import Output, PicturesOutput, VideoOutput
 from adain.video.plan import PlannedClip, first_number
 from adain.video.reader import VideoClip
 from adain.video.render import Renderer, StyledRegion
