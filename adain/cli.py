@@ -12,7 +12,7 @@ from dataclasses import Field, dataclass, fields
 from typing import Any
 
 from adain import __version__, extras
-from adain.console import FAILED, INTERRUPTED, USAGE, complain
+from adain.console import FAILED, INTERRUPTED, USAGE, complain, replace_closed_streams
 from adain.extras import MissingExtra
 from adain.files import describe, read_toml
 from adain.options import UsageError, check_value, choices_of, load
@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int
         Exit status. 0: all done; 1: something failed; 2: the command was not understood.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
+    replace_closed_streams()
     parser = build_parser(prog, words)
     try:
         _check_packages(words, prog)

@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import re
 import sys
+from typing import BinaryIO, cast
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]")
+
+
+class _Closed(io.RawIOBase):
+    """What stands in for a standard output that is closed: nothing is lost without a word."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, _) -> int:
+        raise OSError(errno.EBADF, "standard output is closed")
+
+
+class _Nowhere(io.TextIOBase):
+    """What stands in for a standard error that is closed."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+def replace_closed_streams() -> None:
+    """Give those standard streams that are closed, `>&-`, something to write to."""
+    if sys.stderr is None:
+        sys.stderr = _Nowhere()
+    if sys.stdout is None:
+        # Unbuffered, so that nothing is left to be written when Python ends.
+        sys.stdout = io.TextIOWrapper(cast(BinaryIO, _Closed()), "utf-8", write_through=True)
 
 
 def progress_bar(total: int, unit: str, quiet: bool, **how):

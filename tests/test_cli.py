@@ -338,6 +338,22 @@ def test_standard_input_and_output(place, root):
     assert load_image(done.stdout).shape == (40, 56, 3)
 
 
+@pytest.mark.parametrize("flags", [["--json"], ["--json", "--dry-run"], ["--out-path", "-"]])
+def test_closed_standard_output_is_one_line(place, capsys, monkeypatch, flags):
+    monkeypatch.setattr("sys.stdout", None)
+    files = {"content": place.content / "a.png", "style": place.style / "x.png"}
+    assert place.run(*flags, **files) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "standard output is closed" in error
+
+
+def test_closed_standard_error(place, monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    assert place.run("--alpha", -1) == 2
+    assert place.run() == 0
+
+
 def test_help_lists_every_setting_and_does_not_load_keras(root):
     for script, config in (("stylize.py", StylizeConfig), ("train.py", TrainConfig)):
         probe = (

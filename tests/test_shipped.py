@@ -10,10 +10,11 @@ import pytest
 
 from adain.engines.registry import is_installed, load_stylizer
 from adain.evaluation.metrics import pattern
-from adain.imaging.io import load_image
+from adain.imaging.io import load_image, resize_image, to_depth
 from adain.networks.model import StyleTransfer
 from adain.presets.graphs import GRAPHS
 from adain.presets.preset import available_presets
+from adain.stylize.pipeline import StylizePipeline
 from adain.training.progress import judge
 
 STYLES = ("night_swirls", "ink_wash", "mosaic")
@@ -51,6 +52,20 @@ def test_checksums(root, preset):
     assert {path.name for path in folder.iterdir()} == {*expected, "config.json", "styles"}
     for name, expected in sums.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == expected, name
+
+
+@pytest.mark.parametrize("supersample", [0, 512])
+def test_strokes_of_tiles_and_depths(tool, supersample):
+    """What one size rounds, the next ones do not enlarge: tiles and 16 bits give one picture."""
+    photo = resize_image(tool.load("inputs/temple.jpg"), (288, 384))
+    whole = StylizePipeline(
+        checkpoint="adain_fast", engine="mnn", stroke=96, tile=0, supersample=supersample
+    )
+    expected = whole.run(photo, "starry-night").astype(int)
+    tiled = whole.with_options(tile=128).run(photo, "starry-night")
+    assert np.abs(tiled - expected).max() <= 1
+    deep = whole.run(to_depth(photo, np.uint16), "starry-night")
+    assert np.abs(to_depth(deep, np.uint8) - expected).max() <= 1
 
 
 def test_files_are_small(root):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from adain.imaging.io import resize_image, resize_mask
-from adain.imaging.pixels import to_unit
+from adain.imaging.pixels import to_depth, to_unit
 from adain.inference.regions import Shares
 from adain.inference.supersample import keep_untouched
 
@@ -47,7 +47,8 @@ def stylize_octaves(
     with `detail(x) = x - up(down(x))`, what the next smaller size does not hold.
 
     Args:
-        stylize: HWC picture to one of the same size and dtype.
+        stylize: HWC picture to one of the same size and dtype; uint16 where there are several
+            sizes.
         content: HWC uint8 or uint16 sRGB.
         shorter: Shorter side, pixels, of the size whose strokes are wanted.
         keep: How much of the photo's own detail stays: a number in [0, 1], or `(height, width)`
@@ -58,17 +59,23 @@ def stylize_octaves(
         made smaller and stylised.
     """
     first, *sizes = octaves(*content.shape[:2], shorter)
-    image = stylize(resize_image(content, first))
+    if not sizes:
+        return stylize(content)
+
+    # In 16 bits: each size makes what the one before has rounded some ten times as large.
+    def resize(size):
+        return resize_image(to_depth(content, np.uint16), size)
+
+    image = stylize(resize(first))
     for size in sizes:
         small = image.shape[:2]
         image = resize_image(image, size)
         source = image
         if np.any(keep):
-            photo = resize_image(content, size)
             share = keep if np.isscalar(keep) else resize_mask(keep, size)
-            source = _add_detail(image, photo, small, share)
+            source = _add_detail(image, resize(size), small, share)
         image = _add_detail(image, stylize(source), small, 1.0)
-    return image
+    return to_depth(image, content.dtype.type)
 
 
 def stylize_region_octaves(
