@@ -58,6 +58,8 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         config = load(command.config)(**options) if command.config else None
+        if any(item.metadata["writes"] for item in _fields_of(command)):
+            load("adain.outputs:check_written")(config)
         return load(command.run)(config)
     except KeyboardInterrupt:
         complain("interrupted")
@@ -187,10 +189,14 @@ def _with_config_file(words: list[str]) -> list[str]:
     return [*words[:names], *more, *words[names:]]
 
 
+def _fields_of(command: Command) -> tuple[Field, ...]:
+    return fields(load(command.config)) if command.config else ()
+
+
 def _flags_of(command: Command) -> dict[str, Field]:
     """The fields of a command's settings that are flags, by all their names in a file."""
     found = {}
-    for item in fields(load(command.config)) if command.config else ():
+    for item in _fields_of(command):
         how = item.metadata["how"]
         if not how.get("place"):
             found[item.name] = found[how.get("short", "").strip("-")] = item

@@ -78,6 +78,7 @@ def flag(
     limits: Range | None = None,
     affects_result: bool = True,
     in_plan: bool = False,
+    writes: str = "",
     **how: Any,
 ) -> Any:
     """A field of a dataclass that is also a flag.
@@ -90,6 +91,8 @@ def flag(
             existing result made with another value is not up to date.
         in_plan: The plan of a run resolves it (files, styles, masks, strengths), and results
             record what it was resolved to instead of its value.
+        writes: Of a path where results go: "folder", "file", or "either", which its suffix tells;
+            `outputs.check_written` tries it before any work.
         **how: For `argparse`, and `place` and `short` of `adain.cli`. `choices` may be names, a
             registry, a function that returns names, or the place of one of these for `load`; what
             is added to a registry is taken too.
@@ -99,6 +102,7 @@ def flag(
         "limits": limits,
         "affects_result": affects_result,
         "in_plan": in_plan,
+        "writes": writes,
         "how": how,
     }
     return field(default=default, metadata=metadata)
@@ -134,6 +138,7 @@ SHARED = {
         "output",
         "folder for the results, or a file for a single one; - writes standard output",
         affects_result=False,
+        writes="either",
     ),
     "checkpoint": flag(
         "adain_vgg19", "weights: a preset's name, its folder, or a training folder", in_plan=True

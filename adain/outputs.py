@@ -8,9 +8,10 @@ import stat
 import tempfile
 import unicodedata
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from adain.imaging import io as imaging
 from adain.options import UsageError
@@ -69,6 +70,44 @@ def check_out_path(
             f"--out-path {out_path} is a pipe or a device. Use a file, a folder, or - for "
             "standard output"
         )
+
+
+def check_written(config: Any) -> None:
+    """Whether everything that was given to the flags of a command can be written, before any work.
+
+    Raises:
+        UsageError: If one names a file where a folder is wanted or the other way round, lies in a
+            file, or in a folder that takes none.
+    """
+    for item in fields(config):
+        kind, path = item.metadata["writes"], getattr(config, item.name)
+        # A default need not be used: `adain live` writes only what one records.
+        if kind and path not in ("", STDOUT, item.default):
+            flag = item.name.replace("_", "-")
+            flag = item.name.upper() if item.metadata["how"].get("place") else f"--{flag}"
+            check_place(flag, path, kind)
+
+
+def check_place(flag: str, path: str, kind: str) -> None:
+    """Whether something can be written where a flag says.
+
+    Args:
+        flag: The flag, for the message.
+        path: What it names.
+        kind: As `writes` of `options.flag`.
+
+    Raises:
+        UsageError: If not.
+    """
+    place, is_folder = Path(path), path.endswith(("/", os.sep)) or os.path.isdir(path)
+    if kind == "file" and is_folder:
+        raise UsageError(f"{flag} must be a file. Received: {path}, which is a folder")
+    called_so = _SUFFIX.fullmatch(place.suffix) or os.path.exists(path)
+    is_file = kind == "file" or (kind == "either" and not is_folder and called_so)
+    if reason := check_folder(place.parent if is_file else place):
+        raise UsageError(f"{flag} {reason}")
+    if is_file and _size(place.name) > _name_max(place.parent):
+        raise UsageError(f"{flag} {path}: the name is too long. Choose a shorter one.")
 
 
 def check_out_folder(flag: str, path: str, holds: str) -> None:
@@ -248,7 +287,10 @@ def check_folder(folder: Path) -> str:
     place = next(
         (place for place in (folder, *folder.parents) if os.path.lexists(place)), Path(".")
     )
-    if not place.is_dir():
+    longest = max(folder.parts, key=_size, default="")
+    if _size(longest) > _name_max(place):
+        return f"{folder}: cannot be made, because a name in it is too long. Choose another."
+    if not os.path.isdir(place):
         return f"{folder}: cannot be made, because {place} is not a folder. Choose another."
     # This writes nothing, and reports read-only disks to the superuser as well.
     if not os.access(place, os.W_OK | os.X_OK):

@@ -372,6 +372,20 @@ def test_killed_at_any_moment(
 # === Plans ===
 
 
+@pytest.mark.parametrize("more", [[], ["--plan"], ["--workers", 2]])
+def test_memory_that_one_process_passes(batch, sets, tmp_path, more, caplog, capsys, monkeypatch):
+    """It is told, once, and one is at work, also where more were asked for."""
+    monkeypatch.setattr("adain.batch.tree.UNIT", 2)
+    started, spawn = [], Pool._spawn
+    monkeypatch.setattr(Pool, "_spawn", lambda pool: started.append(1) or spawn(pool))
+    assert batch(sets["tree"], "out", "--max-memory", "1KiB", *more) == 0
+    told = caplog.text + capsys.readouterr().err
+    assert told.count("max_memory 1KiB is less than the") == 1
+    assert " MiB of one process; one is at work, and the limit is passed" in told
+    assert len(started) == (more != ["--plan"])
+    assert "1 worker of" in told or more != ["--plan"]
+
+
 def test_plan_makes_nothing(batch, sets, tmp_path, capsys):
     assert batch(sets["tar"], "out", "--plan", "--workers", 3) == 0
     said = capsys.readouterr().err

@@ -351,6 +351,7 @@ def test_a_full_disk(batch, inline, shard, photo, tmp_path, capsys, monkeypatch,
         (["--alpha", 1, 0.5], "the smaller number first"),
         (["--alpha", 0, 0.5, 1], "one number, or two"),
         (["--max-memory", "much"], "a size such as"),
+        (["--max-memory", "3GiB", "--cluster", "auto"], "`max_memory` must be left out with"),
         (["--draws", 0], "1 or more"),
     ],
 )

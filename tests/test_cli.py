@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import fields
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from adain import cli
+from adain.cli import COMMANDS
 from adain.imaging.io import load_image, read_size, save_image
+from adain.options import UsageError, load
+from adain.outputs import check_place
 from adain.stylize.config import StylizeConfig
 from adain.training.config import TrainConfig
 
@@ -129,7 +133,7 @@ def test_missing_and_empty_paths_fail_and_the_others_are_done(place, tmp_path, c
 
 def test_unwritable_folder_is_one_line(place, tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
-    assert place.run(style=place.style / "x.png", out=tmp_path / "file" / "out") == 1
+    assert place.run(style=place.style / "x.png", out=tmp_path / "file" / "out") == 2
     error = capsys.readouterr().err
     assert "Traceback" not in error and str(tmp_path / "file") in error
 
@@ -140,6 +144,8 @@ def test_unwritable_folder_is_one_line(place, tmp_path, capsys):
         (["--alpha", "-0.5"], "`alpha` must be 0 or more. Received: alpha=-0.5"),
         (["--alpha", "nan"], "`alpha` must be"),
         (["--passes", "0"], "`passes` must be"),
+        (["--passes", "101"], "`passes` must be in [1, 100]. Received: passes=101"),
+        (["--refine", "1000000"], "`refine` must be in [0, 10000]. Received: refine=1000000"),
         (["--tile", "100"], "`tile` must be a multiple of 16"),
         (["--quality", "0"], "`quality` must be"),
         (["--keep-colors", "purple"], "invalid choice"),
@@ -410,9 +416,9 @@ def test_train_knows_at_once_that_it_cannot_write(
     (tmp_path / "file").touch()
     photos = str(write_pictures(tmp_path_factory.mktemp("photos"), 2))
     flags = ["--content-path", photos, "--style-path", photos, "--checkpoint", checkpoint]
-    assert cli.main(["train", *flags]) == (1 if checkpoint else 2)
+    assert cli.main(["train", *flags]) == 2
     error = capsys.readouterr().err
-    assert ("file: cannot be written" if checkpoint else "is not empty") in error
+    assert ("file: cannot be made" if checkpoint else "is not empty") in error
 
 
 def test_presets_are_listed(capsys):
@@ -435,3 +441,81 @@ def test_unknown_flags_are_refused_by_their_command(capsys, words, prog, name):
     assert cli.main([*words, "--bogus"], prog=prog) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"usage: {name} [-h]") and f"{name}: error: " in error
+
+
+# === Where results go ===
+
+WRITES = [
+    (name, item)
+    for name, command in COMMANDS.items()
+    if command.config
+    for item in fields(load(command.config))
+    if item.metadata["writes"]
+]
+
+
+def test_every_flag_that_names_results_says_so():
+    found = {(name, item.name): item.metadata["writes"] for name, item in WRITES}
+    assert found == {
+        ("stylize", "out_path"): "either",
+        ("video", "out_path"): "either",
+        ("batch", "out_path"): "folder",
+        ("live", "out_path"): "folder",
+        ("optimize", "out_path"): "either",
+        ("train", "checkpoint"): "folder",
+        ("train", "log_path"): "folder",
+        ("tune", "out_path"): "file",
+        ("tune", "run_path"): "folder",
+        ("sweep", "out_path"): "folder",
+        ("styles save", "out_path"): "either",
+        ("evaluate", "out_path"): "folder",
+        ("evaluate", "write_pairs"): "folder",
+        ("export", "out_path"): "folder",
+    }
+
+
+@pytest.mark.parametrize(("name", "item"), WRITES, ids=lambda value: getattr(value, "name", value))
+def test_places_that_cannot_be_written(name, item, tmp_path):
+    """Refused before any work, with the flag's name, and nothing is made."""
+    (tmp_path / "file").write_text("text")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "folder.npz").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    kind, flag = item.metadata["writes"], item.name.replace("_", "-").upper()
+    wrong = ["file/x", "file/x/y.npz", "file/", "link/x", "x" * 300, f"{'x' * 300}.npz"]
+    wrong += {"folder": ["file", "link"], "file": ["folder.npz"], "either": ["link"]}[kind]
+    for path in wrong:
+        with pytest.raises(UsageError) as caught:
+            check_place(flag, f"{tmp_path}/{path}", kind)
+        assert flag in str(caught.value) and "\n" not in str(caught.value)
+    right = {
+        "folder": ["new", "new/deep", "folder.npz", "x.y"],
+        "file": ["new.npz", "new/deep.npz"],
+        "either": ["new", "new.png", "new/deep/", "folder.npz"],
+    }[kind]
+    for path in right:
+        check_place(flag, f"{tmp_path}/{path}", kind)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "--content-path", "c", "--style-path", "s", "--checkpoint"],
+        ["train", "--content-path", "c", "--style-path", "s", "--checkpoint", "new", "--log-path"],
+        ["tune", "--content-path", "c", "--style-path", "s", "-o", "new.npz", "--run-path"],
+        ["export", "--out-path"],
+        ["batch", "--content-path", "c", "--style-path", "s", "--out-path"],
+        ["evaluate", "--content-path", "c", "--style-path", "s", "--write-pairs"],
+        ["stylize", "--content-path", "c", "--style-path", "s", "--out-path"],
+    ],
+    ids=lambda words: " ".join([words[0], words[-1]]),
+)
+def test_a_file_in_place_of_a_folder(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("adain.cli._check_packages", lambda words, prog: None)
+    (tmp_path / "file").write_text("text")
+    assert cli.main([*words, "file/"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {words[-1]} file: cannot be made, because file is not a folder")
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]

@@ -549,13 +549,19 @@ def test_tiles_come_from_the_memory_allowed(place, monkeypatch):
     assert small and small % 16 == 0
     assert (small + 2 * stylizer._architecture.halo) ** 2 * each <= 4e5 * each
     assert stylizer.tile_for(1000, 1000, 4e5 * each, regions=3) <= small
-    assert stylizer.tile_for(10**5, 10**5, -5.0) == 64
+    # Still smaller ones take hardly less memory, and many times the time.
+    halo = stylizer._architecture.halo
+    assert stylizer.tile_for(10**5, 10**5, -5.0) == -(-2 * halo // 16) * 16
+    # Across a strip a tile has no halo.
+    strip = stylizer.tile_for(48, 10**5, 48 * 1000 * each)
+    assert 1000 - 16 < strip + 2 * halo <= 1000
+    assert stylizer.tile_for(10**5, 48, 48 * 1000 * each) == strip
     photo = np.zeros((2000, 3000, 3), "uint8")
     monkeypatch.setattr(memory, "free_memory", lambda: 2.0 * (6e6 * each + 5 * photo.nbytes))
     assert memory.choose_tile(stylizer, photo) == 0
     monkeypatch.setattr(memory, "free_memory", lambda: 1.0 * (6e6 * each))
     assert memory.choose_tile(stylizer, photo) > 0
-    assert memory.choose_tile(stylizer, photo, limit=1.0) == 64
+    assert memory.choose_tile(stylizer, photo, limit=1.0) == stylizer.tile_for(2000, 3000, 0)
 
 
 def test_little_memory_changes_nothing_else(place, picture, caplog):

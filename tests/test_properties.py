@@ -176,7 +176,7 @@ def test_padding_goes_to_the_right_and_bottom(height, width, stride, deep):
 def test_tiles_cover_everything_once(height, width, tile, halo):
     tile, halo = 16 * tile, 8 * halo
     count = np.zeros((height, width), int)
-    for rows, columns, outer_rows, outer_columns in tiling.tiles(height, width, tile, halo):
+    for rows, columns, outer_rows, outer_columns in tiling.tiles(height, width, (tile, 32), halo):
         count[rows, columns] += 1
         assert outer_rows.start == max(rows.start - halo, 0)
         assert outer_columns.stop == min(columns.stop + halo, width)

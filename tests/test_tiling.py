@@ -31,12 +31,20 @@ def uneven(picture, height, width):
 @pytest.mark.parametrize(("height", "width", "tile", "halo"), [(64, 64, 32, 8), (40, 104, 24, 16)])
 def test_tiles_cover_every_pixel_once(height, width, tile, halo):
     count = np.zeros((height, width), int)
-    for rows, columns, outer_rows, outer_columns in tiling.tiles(height, width, tile, halo):
+    places = tiling.tiles(height, width, (tile, tile), halo)
+    for rows, columns, outer_rows, outer_columns in places:
         count[rows, columns] += 1
         for part, outer, side in ((rows, outer_rows, height), (columns, outer_columns, width)):
             assert outer.start == max(part.start - halo, 0)
             assert outer.stop == min(part.stop + halo, side)
     assert (count == 1).all()
+
+
+def test_a_side_that_fits_into_a_tile_and_its_halo_is_whole():
+    assert tiling.tile_sides((512, 20_000), 64, 160) == (64, 64)
+    assert tiling.tile_sides((384, 20_000), 64, 160) == (384, 64)
+    assert tiling.tile_sides((385, 20_000), 64, 160) == (64, 64)
+    assert tiling.tile_sides((384, 300), 64, 160) == (384, 300)
 
 
 def test_map_tiles_with_a_function_that_sees_its_halo():
@@ -49,14 +57,16 @@ def test_map_tiles_with_a_function_that_sees_its_halo():
         )
 
     def mapped(halo):
-        return tiling.map_tiles(lambda *part: blur(image[part]), image.shape[:2], 16, halo)
+        return tiling.map_tiles(lambda *part: blur(image[part]), image.shape[:2], (16, 24), halo)
 
     np.testing.assert_allclose(mapped(8), blur(image))
     # And with too small a halo it would differ.
     assert np.abs(mapped(0) - blur(image)).max() > 0.1
 
 
-@pytest.mark.parametrize(("height", "width", "tile"), [(64, 96, 16), (48, 208, 64), (80, 32, 16)])
+@pytest.mark.parametrize(
+    ("height", "width", "tile"), [(64, 96, (16, 16)), (48, 208, (48, 64)), (80, 32, (16, 32))]
+)
 def test_pooled_statistics_equal_the_whole(height, width, tile):
     # A large mean beside a small deviation, another in each part.
     image = np.random.default_rng(0).normal(1000, 0.1, (height, width, 3))
@@ -87,7 +97,7 @@ def test_pooled_statistics_of_regions():
         return [part[::2, ::2], part[::8, ::8]]
 
     pooled = tiling.pooled_statistics(
-        encode, image, 32, halo=8, shares=lambda *part: masks[:, *part]
+        encode, image, (32, 32), halo=8, shares=lambda *part: masks[:, *part]
     )
     for mask, (mean, std) in zip(masks, pooled, strict=True):
         means, stds = [], []
@@ -105,7 +115,7 @@ def test_pooled_statistics_of_regions():
 
 @pytest.mark.parametrize(
     ("height", "width", "tile"),
-    [(211, 257, 64), (130, 397, 128), (97, 65, 48), (17, 533, 112), (256, 256, 160)],
+    [(457, 417, 64), (130, 597, 128), (465, 65, 48), (17, 533, 112), (256, 556, 160), (97, 65, 48)],
 )
 def test_tiled_equals_whole(any_model, picture, style, height, width, tile):
     content = uneven(picture, height, width)
@@ -143,8 +153,8 @@ def test_statistics_of_each_tile_would_show(any_model, picture, style):
     def each(rows, columns):
         return any_model.stylize(content[rows, columns], code)
 
-    wrong = tiling.map_tiles(each, content.shape[:2], 64, halo)
+    wrong = tiling.map_tiles(each, content.shape[:2], (64, 64), halo)
     assert levels(wrong, whole) > 10
     # And so does a halo that is too small.
-    seams = tiling.map_tiles(each, content.shape[:2], 128, 0)
+    seams = tiling.map_tiles(each, content.shape[:2], (128, 128), 0)
     assert levels(seams, whole) > 10

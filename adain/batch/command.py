@@ -13,7 +13,7 @@ from adain.batch.config import BatchConfig
 from adain.batch.estimate import describe, describe_size, measure, spans
 from adain.batch.job import Job, by_file, take_part
 from adain.batch.manifest import manifest_path, write_manifest
-from adain.batch.pool import SHARE, Pool, Task, peak_memory
+from adain.batch.pool import SHARE, Pool, Task, passed, peak_memory
 from adain.batch.progress import BatchBar
 from adain.batch.sets import BROKEN, DONE, FAILED, File, Index, Unit, find_set, make_form
 from adain.console import complain, one_line, shorten, tell
@@ -188,8 +188,13 @@ def _tell_plan(job: Job, index: Index) -> int:
     """What `--plan` says."""
     pictures = sum(unit.count for unit in index.units)
     found = measure(job, index.units)
-    memory = job.config.options().memory_limit or SHARE * free_memory()
-    workers = job.config.workers or max(1, min(_cores(job), int(memory / peak_memory())))
+    limit = job.config.options().memory_limit
+    memory = limit or SHARE * free_memory()
+    workers = job.config.workers or _cores(job)
+    if limit or not job.config.workers:
+        workers = max(1, min(workers, int(memory / peak_memory())))
+    if limit is not None and peak_memory() > limit:
+        complain(passed(job, peak_memory()))
     rate = workers / found.seconds
     results = "" if job.config.draws == 1 else f", {job.config.draws} results each"
     tell(

@@ -42,7 +42,11 @@ class BatchConfig:
         affects_result=False,
     )
     out_path: str = flag(
-        "", "a new folder for the results, or one of this job", short="-o", affects_result=False
+        "",
+        "a new folder for the results, or one of this job",
+        short="-o",
+        affects_result=False,
+        writes="folder",
     )
     alpha: tuple[float, ...] = flag(
         (1.0,),
@@ -142,6 +146,8 @@ class BatchConfig:
         require(self, "output_size", self.result_size is not None, "such as 256 or 224x224")
         found = re.fullmatch(r"(\d+)/(\d+)", self.shard)
         good = found is not None and int(found[1]) < int(found[2])
+        alone = not (self.cluster and self.max_memory)
+        require(self, "max_memory", alone, "left out with --cluster; use --workers")
         require(self, "shard", good, "I/N, with I from 0 to N - 1")
 
     def options(self) -> StylizeOptions:

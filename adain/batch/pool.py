@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import sys
 from collections import Counter, deque
@@ -13,6 +14,8 @@ from typing import NamedTuple
 from adain.batch.job import Job
 from adain.batch.sets import File, Unit
 from adain.inference.memory import free_memory
+
+logger = logging.getLogger(__name__)
 
 TRIES = 2
 """Processes that may be killed over one picture before it is left out."""
@@ -55,7 +58,7 @@ class Pool:
 
     Args:
         job: What all tasks belong to.
-        most: Processes to start; 0: one for each core.
+        most: Processes to start, where `memory` allows; 0: one for each core.
         cores: How many cores there are.
         memory: Bytes that all of them may take; None: a share of what is free.
     """
@@ -67,6 +70,7 @@ class Pool:
     tasks: deque[Task] = field(default_factory=deque)
     processes: list[_Process] = field(default_factory=list)
     killed: Counter = field(default_factory=Counter)
+    told: bool = False
 
     def run(self) -> Iterator[Event]:
         """Do all tasks, also those that are added to `tasks` meanwhile.
@@ -90,7 +94,7 @@ class Pool:
         limit = self.most or self.cores
         busy = sum(each.task is not None for each in self.processes)
         while len(self.processes) < min(limit, max(busy + len(self.tasks), 1)):
-            if self.processes and not self.most:
+            if self.processes and (self.memory or not self.most):
                 peak = max(each.peak for each in self.processes)
                 if not peak or (len(self.processes) + 1) * peak > room:
                     return
@@ -128,6 +132,7 @@ class Pool:
         # Before the first picture is done it has hardly any.
         if value != 0:
             each.peak = peak
+            self._check_memory(peak)
         if kind == "fatal":
             raise value
         if kind == "ready":
@@ -142,6 +147,12 @@ class Pool:
                 yield Event(task, error=value)
             else:
                 yield Event(task, rows=value)
+
+    def _check_memory(self, peak: int) -> None:
+        """Tell, once, of a limit that one process passes."""
+        if self.memory is not None and peak > self.memory and not self.told:
+            self.told = True
+            logger.warning(passed(self.job, peak))
 
     def _bury(self, each: _Process) -> None:
         """A process is gone: its task is done again, by another one."""
@@ -165,6 +176,14 @@ class Pool:
             each.process.join()
             each.pipe.close()
         self.processes.clear()
+
+
+def passed(job: Job, peak: int) -> str:
+    """What is said of a `max_memory` that one process passes."""
+    return (
+        f"max_memory {job.config.max_memory} is less than the {peak / 2**20:.0f} MiB of one "
+        "process; one is at work, and the limit is passed"
+    )
 
 
 def serve(pipe: Connection, job: Job) -> None:

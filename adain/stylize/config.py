@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from adain.imaging.color_methods import COLOR_METHODS
 from adain.options import (
-    COUNT,
     NOT_NEGATIVE,
     Given,
     Range,
@@ -59,12 +58,14 @@ class StylizeOptions:
         limits=Range(least=64, zero=True),
     )
     supersample: int = shared("supersample")
-    passes: int = flag(1, "stylise the result again, this many times in all", limits=COUNT)
+    passes: int = flag(
+        1, "stylise the result again, this many times in all", limits=Range(least=1, most=100)
+    )
     refine: int = flag(
         0,
         "polish the result of the last pass with this many steps of `adain optimize`; in one piece "
         "whatever --tile says, and not from style cards",
-        limits=NOT_NEGATIVE,
+        limits=Range(least=0, most=10_000),
     )
     feather: float = flag(
         0.0,
@@ -199,7 +200,9 @@ class SaveStylesConfig:
     """Settings of `adain styles save`: pictures to style cards."""
 
     style_path: tuple[str, ...] = flag((), "pictures, folders or globs", nargs="+", place=True)
-    out_path: str = flag("", "the style card, .npz, or a folder for several", place=True)
+    out_path: str = flag(
+        "", "the style card, .npz, or a folder for several", place=True, writes="either"
+    )
     name: str = flag("", "title, kept in the card (default: the file's name)")
     credit: str = flag("", "author and source, kept in the card")
     license: str = flag("", "license, kept in the card")

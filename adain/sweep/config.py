@@ -13,7 +13,9 @@ class SweepConfig:
 
     space: str = flag("", "the file of what to try, SPACE.toml", place=True)
     out_path: str = flag(
-        "sweep", "folder for the trials and their records; an unfinished sweep there is resumed"
+        "sweep",
+        "folder for the trials and their records; an unfinished sweep there is resumed",
+        writes="folder",
     )
     storage: str = flag(
         "",

@@ -10,7 +10,7 @@ from shlex import quote
 from adain.console import DONE, load_backend, tell
 from adain.files import make_writable
 from adain.options import UsageError
-from adain.outputs import check_out_path
+from adain.outputs import check_out_path, check_place
 from adain.presets.preset import find_preset
 from adain.sources import STYLE_CARD
 from adain.training.config import STATE, TrainConfig
@@ -35,6 +35,7 @@ def tune(config: TuneConfig) -> int:
         raise UsageError(f"--out-path must be a file. Received: {config.out_path}, a folder")
     if os.path.lexists(config.out_path) and not config.overwrite:
         raise UsageError(f"{config.out_path} is there already. Use --overwrite to replace it.")
+    check_place("--run-path", str(config.run_folder), "folder")
     find_preset(config.checkpoint)
     make_writable(Path(config.out_path).parent)
     load_backend(seeds=True)

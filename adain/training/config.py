@@ -46,8 +46,12 @@ class TrainConfig(Given):
         "what to train: the decoder of the full-width network, or the compact network",
         choices=ARCHITECTURES,
     )
-    checkpoint: str = flag("ckpt", "folder for checkpoints; an unfinished run there is resumed")
-    log_path: str = flag("", "folder for the run's records (default: CHECKPOINT/logs)")
+    checkpoint: str = flag(
+        "ckpt", "folder for checkpoints; an unfinished run there is resumed", writes="folder"
+    )
+    log_path: str = flag(
+        "", "folder for the run's records (default: CHECKPOINT/logs)", writes="folder"
+    )
     logger: tuple[str, ...] = flag(
         ("tensorboard",), "what records the run", nargs="*", choices=LOGGERS
     )

@@ -47,7 +47,9 @@ class TuneConfig(Given):
         nargs="+",
         required=True,
     )
-    out_path: str = flag("", "the style card to write, .npz", required=True, short="-o")
+    out_path: str = flag(
+        "", "the style card to write, .npz", required=True, short="-o", writes="file"
+    )
     checkpoint: str = flag(
         "adain_fast",
         "weights that the card is for: a preset's name, its folder, or a training folder",
@@ -70,6 +72,7 @@ class TuneConfig(Given):
         "",
         "folder of the unfinished run, its previews and TensorBoard files (default: OUT_PATH "
         "without .npz, and -run); the same command resumes a run that was interrupted",
+        writes="folder",
     )
     name: str = flag("", "title, kept in the card (default: the file's name)")
     credit: str = flag("", "author and source, kept in the card")

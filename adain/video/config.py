@@ -57,6 +57,7 @@ class VideoConfig(StylizeOptions, Inputs):
         ".png, .avif), or numbered pictures as frame_%05d.png",
         short="-o",
         affects_result=False,
+        writes="either",
     )
     mask: tuple[str, ...] = flag(
         (),

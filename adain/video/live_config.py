@@ -43,7 +43,9 @@ class LiveConfig:
         "how much frames follow the ones before: 0 each on its own, 1 most",
         limits=Range(least=0, most=1),
     )
-    out_path: str = flag("output", "folder for snapshots and recordings", short="-o")
+    out_path: str = flag(
+        "output", "folder for snapshots and recordings", short="-o", writes="folder"
+    )
     duration: float = flag(0.0, "end after so many seconds (0: when q is hit)", limits=NOT_NEGATIVE)
     max_pixels: int = shared("max_pixels")
     quiet: bool = shared("quiet")
