@@ -18,10 +18,10 @@ from adain.video.motion import Motion
 _GROWTH = 3
 """By how many frames a point's age grows in each; 1 would make it the plain mean, which has less
 contrast."""
-_POWER = 2
-"""Power of what a mean's details have lost by which they are enlarged: few strong outlines, which
-lose little, hide what many weak strokes lose."""
-_MOST_GAIN = 1.5
+_POWERS = (2.1, 1)
+"""Power of what a mean's details have lost by which they are enlarged, in the finest band and the
+next: in the finest, few strong outlines, which lose little, hide what many weak strokes lose."""
+_MOST_GAIN = 2
 """By what details are enlarged at most: a clip's own noise, which means take away, stays away."""
 _CALM = 0.5
 """Share of the last frame's map of colours in the next one's."""
@@ -123,8 +123,8 @@ def _with_detail(blended: np.ndarray, now: np.ndarray, dtype: np.dtype) -> np.nd
         strengths.append((cv2.norm(grey, fine), cv2.norm(fine, _blur(fine, 1))))
     least = 1e-3 * np.iinfo(dtype).max * greys[0].size ** 0.5
     fine, coarse = (
-        min(max(new / max(old, least), 1) ** _POWER, _MOST_GAIN)
-        for old, new in zip(*strengths, strict=True)
+        min(max(new / max(old, least), 1) ** power, _MOST_GAIN)
+        for old, new, power in zip(*strengths, _POWERS, strict=True)
     )
     smooth = _blur(blended, 0)
     rough = _blur(smooth, 1)
