@@ -473,6 +473,27 @@ def _sound_times(path):
         return [packet.pts * packet.time_base for packet in packets if packet.size]
 
 
+def test_frames_that_become_too_large(make_clip, tmp_path):
+    for name, size in (("a.ts", (48, 64)), ("b.ts", (96, 128))):
+        make_clip(tmp_path / name, 8, size=size, codec="mpeg2video")
+    joined = tmp_path / "clip.ts"
+    joined.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
+    clip = VideoClip(joined, max_pixels=48 * 64)
+    frames = list(clip.frames())
+    assert len(frames) in (7, 8) and frames[-1].colors.shape == (*SIZE, 3)
+    (line,) = clip.problems
+    assert "to 128 x 96 pixels, more than --max-pixels 3072; it ends before them" in line
+
+
+def test_the_rate_of_dv(video, make_clip, tmp_path):
+    """FFmpeg's mean is that of its clock."""
+    clip = make_clip(tmp_path / "clip.dv", 3, size=(576, 720), rate="25", codec="dvvideo")
+    assert open_clip(clip).facts.rate == 25
+    flags = ["--codec", "mpeg4", "--content-size", 48]
+    assert video(clip, "-o", tmp_path / "out.mp4", *flags) == 0
+    assert read(tmp_path / "out.mp4")[0] == [0, Fraction(1, 25), Fraction(2, 25)]
+
+
 def test_mpeg_4_of_a_clock_that_it_does_not_know(video, make_clip, tmp_path):
     """Transport streams count ninety-thousandths, MPEG-4 part 2 no more than 65,535 a second."""
     clip = make_clip(tmp_path / "clip.ts", 12, codec="mpeg2video")
@@ -562,6 +583,22 @@ def test_frames_of_which_some_are_transparent(video, tmp_path, caplog, capsys, f
     else:
         assert found[1][0].max() == 0 and (found[1][1] is None or found[1][1].min() == 255)
         assert "transparent parts become black" in caplog.text + capsys.readouterr().err
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_pictures_of_all_sizes_and_modes(video, tmp_path, capsys, deep):
+    """Numbered pictures: those of other sizes are fitted in, with their transparency."""
+    from PIL import Image
+
+    shapes = [("RGB", SIZE), ("L", SIZE), ("RGBA", (48, 32)), ("P", (24, 64)), ("1", SIZE)]
+    shapes += [("I;16", SIZE)] if deep else []
+    for number, (mode, (height, width)) in enumerate(shapes):
+        picture = Image.new(mode, (width, height), 1 if mode == "1" else None)
+        picture.save(tmp_path / f"in_{number}.png")
+    assert video(tmp_path / "in_%d.png", "-o", tmp_path / "out.mp4", "--codec", "mpeg4") == 0
+    assert "in_2.png is 32 x 48, fitted into the first one's 64 x 48" in capsys.readouterr().err
+    _, pictures, _ = read(tmp_path / "out.mp4")
+    assert [picture.shape for picture in pictures] == [(*SIZE, 3)] * len(shapes)
 
 
 def test_opaque_clips_lose_no_transparency(video, tmp_path, capsys):

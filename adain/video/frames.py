@@ -50,7 +50,7 @@ def turn(samples: np.ndarray, quarters: int, mirrored: bool) -> np.ndarray:
 
 
 def fit_into(samples: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Samples resized to fit into `(height, width)`, in the middle of black."""
+    """Samples `(h, w, channels)` resized to fit into `(height, width)`, in the middle of zeros."""
     from adain.imaging.io import resize_image
 
     height, width = size
@@ -59,9 +59,11 @@ def fit_into(samples: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     rows, columns = min(rows, height), min(columns, width)
     result = np.zeros((*size, samples.shape[2]), samples.dtype)
     top, left = (height - rows) // 2, (width - columns) // 2
-    colors = resize_image(np.ascontiguousarray(samples[..., :3]), (rows, columns))
-    result[top : top + rows, left : left + columns, :3] = colors
-    if samples.shape[2] == 4:
-        alpha = resize_image(np.ascontiguousarray(samples[..., 3]), (rows, columns))
-        result[top : top + rows, left : left + columns, 3] = alpha
+    place = result[top : top + rows, left : left + columns]
+    colors = samples.shape[2] // 3 * 3
+    if colors:
+        place[..., :3] = resize_image(np.ascontiguousarray(samples[..., :3]), (rows, columns))
+    if colors < samples.shape[2]:
+        alpha = resize_image(np.ascontiguousarray(samples[..., -1]), (rows, columns))
+        place[..., -1] = alpha.reshape(rows, columns)
     return result

@@ -96,16 +96,16 @@ class VideoClip:
     """
 
     def __init__(self, path: Path, *, deep: bool = False, max_pixels: int):
-        self.path, self._deep = path, deep
+        self.path, self._deep, self._max_pixels = path, deep, max_pixels
         self.notes: list[str] = []
         self.problems: list[str] = []
         with open_container(path) as container:
             stream = video_stream(container, str(path))
             context = stream.codec_context
-            if context.width * context.height > max_pixels:
+            width, height = context.width, context.height
+            if width * height > max_pixels:
                 raise VideoError(
-                    f"{path}: {context.width} x {context.height} pixels, more than --max-pixels "
-                    f"{max_pixels}."
+                    f"{path}: {width} x {height} pixels, more than --max-pixels {max_pixels}."
                 )
             first = next(self._decode(container, stream), None)
             if first is None:
@@ -128,12 +128,11 @@ class VideoClip:
             ratio = stream.sample_aspect_ratio or Fraction(1)
             turned = self._turn[0] % 2 == 1
             self.pixel_aspect = 1 / ratio if turned and ratio else ratio
-            rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
             length, self._sure = _length(container, stream)
             self.facts = Facts(
                 str(path),
                 (width, height) if turned else (height, width),
-                Fraction(rate),
+                _rate(stream),
                 stream.time_base,
                 stream.frames,
                 length,
@@ -168,6 +167,12 @@ class VideoClip:
                 if time + 4 * length < start:
                     # Decoded for those that follow; not worth a conversion.
                     continue
+                if frame.width * frame.height > self._max_pixels:
+                    self.problems.append(
+                        f"{self.path}: frames change their size to {frame.width} x {frame.height} "
+                        f"pixels, more than --max-pixels {self._max_pixels}; it ends before them"
+                    )
+                    break
                 samples = self._converted(frame)
                 if samples.shape[:2] != size:
                     if not told:
@@ -269,6 +274,18 @@ def _length(container, stream) -> tuple[Fraction, bool]:
         length -= _begin(container, stream)
     others = [each for each in container.streams if each.type in ("audio", "video")]
     return max(length, Fraction(0)), len(others) == 1
+
+
+_FAST = 300
+"""Frames a second beyond which a mean is doubted: DV's has the ticks of its clock."""
+
+
+def _rate(stream) -> Fraction:
+    """Frames a second."""
+    mean, guess = stream.average_rate, stream.guessed_rate or stream.base_rate
+    if mean and mean > _FAST and guess:
+        mean = min(mean, guess)
+    return Fraction(mean or guess or 25)
 
 
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
