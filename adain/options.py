@@ -150,6 +150,12 @@ SHARED = {
         choices="adain.engines.engine:ENGINES",
         affects_result=False,
     ),
+    "precision": flag(
+        "float32",
+        "what the networks compute in; bfloat16: products are rounded, on OpenVINO and processors "
+        "that have it, faster, and a fraction of a grey level off on average",
+        choices="adain.engines.engine:PRECISIONS",
+    ),
     "palette": flag(
         None,
         "how far the result's colours are moved to the style's palette, its mean colour and "

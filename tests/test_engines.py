@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 import subprocess
 import sys
@@ -11,19 +12,21 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from adain import cli
 from adain.engines import mnn as mnn_engine
 from adain.engines import registry as engines
-from adain.engines.engine import ENGINES, EngineError
+from adain.engines.engine import ENGINES, EngineError, PrecisionError
 from adain.engines.registry import load_stylizer, resolve
-from adain.imaging.io import load_image
+from adain.imaging.io import load_image, resize_shorter_side
 from adain.inference.regions import Region
 from adain.inference.style_code import mix
 from adain.networks.model import StyleTransfer
 from adain.presets.architecture import ARCHITECTURES
 from adain.presets.graphs import GRAPHS
 from adain.presets.preset import PresetError
+from adain.stylize.pipeline import StylizePipeline
 
 EXPORTED = ("mnn", "onnxruntime", "openvino")
 """Engines that run exported files."""
@@ -461,3 +464,161 @@ def test_openvino_keeps_to_no_core(tiny_preset, monkeypatch):
     monkeypatch.setattr(openvino, "compile_model", note)
     load_stylizer(tiny_preset, "openvino", threads=1)
     assert made and not any(model.get_property("ENABLE_CPU_PINNING") for model in made)
+
+
+# === Precision ===
+
+
+@pytest.fixture
+def with_bfloat16():
+    openvino = pytest.importorskip("openvino")
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this processor does not compute in bfloat16")
+
+
+@pytest.fixture
+def without_bfloat16(monkeypatch):
+    openvino = pytest.importorskip("openvino")
+    monkeypatch.setattr(openvino.Core, "get_property", lambda *_: ["FP32", "INT8"])
+
+
+@pytest.fixture
+def unrounded(monkeypatch):
+    """Networks prepared for bfloat16 run in float32, on any processor."""
+    openvino = pytest.importorskip("openvino")
+    compile_model, hints = openvino.compile_model, []
+
+    def compile_exactly(network, device, how):
+        hints.append(how["INFERENCE_PRECISION_HINT"])
+        return compile_model(network, device, how | {"INFERENCE_PRECISION_HINT": "f32"})
+
+    monkeypatch.setattr(openvino, "compile_model", compile_exactly)
+    monkeypatch.setattr(openvino.Core, "get_property", lambda *_: ["BF16"])
+    yield
+    assert set(hints) == {"bf16"}
+
+
+@pytest.mark.parametrize("engine", ["mnn", "onnxruntime", "keras"])
+def test_engines_refuse_precisions_they_lack(tiny_preset, engine):
+    lacking = rf"^The engine {engine} does not compute in bfloat16\. Use --engine openvino, or"
+    with pytest.raises(PrecisionError, match=lacking):
+        resolve(engine, precision="bfloat16")
+    with pytest.raises(PrecisionError, match=lacking):
+        load_stylizer(tiny_preset, engine, precision="bfloat16")
+    with pytest.raises(PrecisionError, match=lacking):
+        StylizePipeline(checkpoint=str(tiny_preset), engine=engine, precision="bfloat16")
+    with pytest.raises(PrecisionError, match=r"one of float32, bfloat16\. Received: 'float16'"):
+        load_stylizer(tiny_preset, engine, precision="float16")
+
+
+@pytest.mark.parametrize("command", ["stylize", "batch", "video", "studio"])
+def test_commands_refuse_precisions(gallery, tiny_preset, tmp_path, capsys, command):
+    photos, styles = gallery
+    out = ["--style-path", styles, "--out-path", tmp_path / "out"]
+    words = {
+        "stylize": ["--content-path", photos, *out],
+        "batch": ["--content-path", photos, *out],
+        "video": [photos.parent / "a.gif", *out],
+        "studio": ["--no-open"],
+    }[command]
+    if command == "video":
+        frames = [Image.new("RGB", (32, 32), color) for color in ("red", "blue")]
+        frames[0].save(photos.parent / "a.gif", save_all=True, append_images=frames[1:])
+    words += ["--checkpoint", tiny_preset, "--engine", "mnn", "--precision", "bfloat16"]
+    assert cli.main([command, *map(str, words)]) == 2
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last.startswith("error: The engine mnn does not compute in bfloat16. Use")
+    assert not (tmp_path / "out").exists()
+
+
+def test_processors_refuse_bfloat16(gallery, tiny_preset, tmp_path, without_bfloat16, capsys):
+    message = "This processor does not compute in bfloat16. Use --precision float32."
+    for engine in ("auto", "openvino"):
+        with pytest.raises(PrecisionError, match=message):
+            load_stylizer(tiny_preset, engine, precision="bfloat16")
+    photos, styles = gallery
+    words = ["--content-path", photos, "--style-path", styles, "--out-path", tmp_path / "out"]
+    words += ["--checkpoint", tiny_preset, "--precision", "bfloat16"]
+    assert cli.main(["stylize", *map(str, words)]) == 2
+    assert f"error: {message}" in capsys.readouterr().err.splitlines()
+    load_stylizer(tiny_preset, "openvino")
+
+
+def test_auto_has_the_precision(monkeypatch):
+    monkeypatch.setattr(engines, "_has_gpu", lambda: True)
+    monkeypatch.setattr(engines, "is_installed", lambda name: True)
+    monkeypatch.setattr(engines.extras, "require", lambda *_: None)
+    assert resolve("auto", precision="bfloat16") == "openvino"
+    assert resolve("auto", precision="float32") == "keras"
+
+
+def test_preparing_for_bfloat16_changes_nothing(preset, picture, styles, unrounded):
+    """But for what bfloat16 rounds, networks compute what they did: also in tiles and regions."""
+    expected = load_stylizer(preset, "mnn")
+    found = load_stylizer(preset, "openvino", precision="bfloat16")
+    content = picture(150, 210, seed=1)
+    mask = np.zeros((150, 210), "uint8")
+    mask[20:90, 30:120] = 255
+    deep = content.astype("uint16") * 257
+
+    def paint(stylizer):
+        code = stylizer.encode_style(styles[0])
+        yield stylizer.stylize(content, code)
+        yield stylizer.stylize(content[:33, :17], code)
+        yield stylizer.stylize(content, code, tile=64)
+        yield stylizer.stylize_regions(content, [Region(mask, code)])
+        yield np.uint8(stylizer.stylize(deep, code) // 257)
+
+    for one, other in zip(paint(found), paint(expected), strict=True):
+        assert levels(one, other) <= 2
+        assert np.abs(one - other.astype(float)).mean() < 0.05
+
+
+@pytest.mark.parametrize("palette", [0, None])
+def test_bfloat16_is_near(root, with_bfloat16, palette):
+    """OpenVINO's own hint is off by 2.9 grey levels on average."""
+    pairs = (("inputs/temple", "paintings/blue-river"), ("inputs/cat", "styles/mosaic"))
+    exact = load_stylizer("adain_fast", "openvino")
+    fast = load_stylizer("adain_fast", "openvino", precision="bfloat16")
+    for names in pairs:
+        photo, style = (load_image(root / "images" / f"{name}.jpg") for name in names)
+        photo, style = resize_shorter_side(photo, 256), resize_shorter_side(style, 256)
+        code = exact.encode_style(style)
+        expected = exact.stylize(photo, code, palette=palette)
+        found = fast.stylize(photo, code, palette=palette)
+        off = np.abs(found.astype(float) - expected)
+        assert 0.01 < off.mean() < 0.6
+        assert np.quantile(off, 0.999) <= 8
+        np.testing.assert_array_equal(fast.stylize(photo, code, palette=palette), found)
+        tiled = fast.stylize(photo, code, palette=palette, tile=128)
+        assert np.abs(found.astype(float) - tiled).mean() < 0.6
+
+
+def test_bfloat16_goes_with_the_stylizer(preset, picture, styles, with_bfloat16):
+    stylizer = load_stylizer(preset, "openvino", precision="bfloat16")
+    again = pickle.loads(pickle.dumps(stylizer))
+    expected = stylizer.stylize(picture(65, 97), styles[0])
+    np.testing.assert_array_equal(again.stylize(picture(65, 97), styles[0]), expected)
+    assert levels(load_stylizer(preset, "openvino").stylize(picture(65, 97), styles[0]), expected)
+
+
+def test_prepared_sizes(preset, picture, styles, monkeypatch):
+    """Networks for one size paint the same, are made once, and few are kept."""
+    openvino = pytest.importorskip("openvino")
+    stylizer, prepared = (load_stylizer(preset, "openvino") for _ in range(2))
+    code = stylizer.encode_style(styles[0])
+    compile_model, made = openvino.compile_model, []
+    monkeypatch.setattr(
+        openvino, "compile_model", lambda *how: made.append(how) or compile_model(*how)
+    )
+    sizes = [(65, 97), (80, 64), (64, 33), (97, 65), (48, 48), (65, 97)]
+    for height, width in sizes:
+        prepared.prepare(height, width)
+        for seed in range(2):
+            content = picture(height, width, seed=seed)
+            found = prepared.stylize(content, code)
+            assert levels(found, stylizer.stylize(content, code)) <= 1
+    # The first one was removed for the fifth. Pictures go through two graphs.
+    assert len(made) == 2 * len(sizes)
+    prepared.stylize(picture(70, 70), code)
+    assert len(made) == 2 * len(sizes)

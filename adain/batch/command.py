@@ -48,7 +48,8 @@ def batch(config: BatchConfig) -> int:
     pictures = sum(unit.count for unit in index.units)
     if 0 < pictures * config.draws * config.mix < len(styles):
         tell(f"{len(styles)} styles for {pictures} pictures: not all of them are used")
-    engine = engines.resolve(config.engine, preset.architecture, max(pictures, engines.MANY))
+    many = max(pictures, engines.MANY)
+    engine = engines.resolve(config.engine, preset.architecture, many, config.precision)
     job = Job(config, found.form, engine, tuple(styles))
     if config.plan:
         return _tell_plan(job, index)

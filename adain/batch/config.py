@@ -93,6 +93,7 @@ class BatchConfig:
     quality: int = shared("quality")
     checkpoint: str = _same("checkpoint")
     engine: str = _same("engine")
+    precision: str = _same("precision")
     content_size: int = _same("content_size")
     style_size: int = _same("style_size")
     crop_size: int = _same("crop_size")

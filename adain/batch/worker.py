@@ -62,8 +62,12 @@ class BatchWorker:
         self._job = job
         self._form = make_form(job.form, job.config)
         options = job.config.options()
-        stylizer = load_stylizer(options.checkpoint, job.engine, threads=1)
+        stylizer = load_stylizer(
+            options.checkpoint, job.engine, threads=1, precision=options.precision
+        )
         self._pipeline = StylizePipeline(options, stylizer=stylizer)
+        if options.crop_size:
+            self._pipeline.prepare(options.crop_size, options.crop_size)
         self._styles = [source_style(style, options.max_pixels) for style in job.styles]
         self._warmed: set[tuple[type, bool]] = set()
         for dtype in (np.uint8, np.uint16):

@@ -7,14 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from adain import extras
-from adain.options import load
+from adain.options import UsageError, load
 
 AUTO = "auto"
 """The name that stands for whatever engine is best."""
+FLOAT32, BFLOAT16 = PRECISIONS = ("float32", "bfloat16")
+"""What engines may compute in. bfloat16 is rounded as the products of convolutions need it; what
+they add up to, and all else, is float32."""
 
 
 class EngineError(ValueError):
     """An engine that cannot be used; one line with the remedy."""
+
+
+class PrecisionError(EngineError, UsageError):
+    """A precision that the engine or the processor does not have."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,8 @@ class Engine:
     """The extra that installs it: a key of `extras.EXTRAS`."""
     runs_graphs: bool = True
     """Whether it runs a preset's graphs; if not, it builds the networks itself."""
+    precisions: tuple[str, ...] = (FLOAT32,)
+    """What it may compute in, of `PRECISIONS`."""
     suits_many: bool = False
     """Whether it is the fastest for many pictures and small networks, once it has started."""
 
@@ -55,7 +64,11 @@ ENGINES = {
         "adain.engines.onnxruntime:OnnxRuntimeStylizer", ("onnxruntime",), "onnxruntime"
     ),
     "openvino": Engine(
-        "adain.engines.openvino:OpenVinoStylizer", ("openvino",), "openvino", suits_many=True
+        "adain.engines.openvino:OpenVinoStylizer",
+        ("openvino",),
+        "openvino",
+        precisions=PRECISIONS,
+        suits_many=True,
     ),
     "keras": Engine(
         "adain.networks.model:StyleTransfer.from_preset", ("keras",), "train", runs_graphs=False

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from adain.engines.engine import EngineError
+from adain.engines.engine import FLOAT32, EngineError
 from adain.inference.stylizer import Statistics, Stylizer
 from adain.presets.graphs import PresetGraphs
 from adain.presets.preset import Preset, PresetError
@@ -31,11 +31,12 @@ class GraphStylizer(Stylizer):
         preset: The weights.
         threads: How many the engine works with, for each picture; 0: as many as it sees fit.
         lanes: Pictures that may be processed at the same time, called from so many threads.
+        precision: A key of `PRECISIONS` that the engine has.
     """
 
     _engine: str
 
-    def __init__(self, preset: Preset, threads: int = 0, lanes: int = 1):
+    def __init__(self, preset: Preset, threads: int = 0, lanes: int = 1, precision: str = FLOAT32):
         super().__init__(
             preset.architecture,
             preset.level_widths,
@@ -44,7 +45,8 @@ class GraphStylizer(Stylizer):
             preset.palette,
         )
         self._source = preset
-        self._threads, self.lanes = threads, lanes
+        self._threads, self.lanes, self._precision = threads, lanes, precision
+        self._sizes: set[tuple[int, int]] = set()
         self._graphs = PresetGraphs(preset)
         self._runs: dict[str, Run] = {}
         self._make_locks()
@@ -55,7 +57,7 @@ class GraphStylizer(Stylizer):
         _loaded.add(self)
 
     def __reduce__(self):
-        return type(self), (self._source, self._threads, self.lanes)
+        return type(self), (self._source, self._threads, self.lanes, self._precision)
 
     def _renew(self) -> None:
         """In a forked process: it has this thread alone, and locks may be held by another."""
@@ -153,7 +155,7 @@ class GraphStylizer(Stylizer):
 
     def _decoder_feeds(self, levels: Sequence[np.ndarray], own, style, alpha):
         feeds = {
-            f"level{number}": np.ascontiguousarray(level.transpose(2, 0, 1)[None])
+            f"level{number}": level.transpose(2, 0, 1)[None]
             for number, level in enumerate(levels, start=1)
         }
         vectors = zip(("mean", "std", "style_mean", "style_std"), (*own, *style), strict=True)

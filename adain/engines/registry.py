@@ -10,7 +10,7 @@ import logging
 from pathlib import Path
 
 from adain import extras
-from adain.engines.engine import AUTO, ENGINES, EngineError
+from adain.engines.engine import AUTO, ENGINES, FLOAT32, PRECISIONS, EngineError, PrecisionError
 from adain.inference.stylizer import Stylizer
 from adain.presets.architecture import Architecture
 from adain.presets.graphs import GRAPHS
@@ -28,6 +28,7 @@ def load_stylizer(
     pictures: int = 1,
     threads: int = 0,
     lanes: int = 1,
+    precision: str = FLOAT32,
 ) -> Stylizer:
     """Load weights into an engine.
 
@@ -39,13 +40,15 @@ def load_stylizer(
         threads: How many the engine works with, but for Keras; 0: as many as it sees fit.
         lanes: Pictures that may be processed at the same time, called from so many threads; each
             takes memory. Of Keras 1.
+        precision: A key of `PRECISIONS`. `"bfloat16"` needs OpenVINO and a processor that has it;
+            pictures then differ by a fraction of a grey level on average.
 
     Returns:
         What has `encode_style` and `stylize`; of `"keras"`, a `StyleTransfer`.
 
     Raises:
-        EngineError: If the engine cannot run the preset; with `"auto"`, Keras is used then, if it
-            is installed.
+        EngineError: If the engine cannot run the preset, in which case `"auto"` uses Keras, if it
+            is installed; if the engine or the processor has no such precision.
         MissingExtra: If the engine is not installed.
         PresetError: If there is no such preset, or its files are damaged.
 
@@ -58,7 +61,7 @@ def load_stylizer(
         raise EngineError(f"`engine` must be one of {names}. Received: {engine!r}")
     if not isinstance(preset, Preset):
         preset = Preset.load(preset)
-    chosen = resolve(engine, preset.architecture, pictures)
+    chosen = resolve(engine, preset.architecture, pictures, precision)
     if not ENGINES[chosen].runs_graphs:
         return ENGINES[chosen].load(preset)
     try:
@@ -67,17 +70,22 @@ def load_stylizer(
                 f"{preset.folder} has no {GRAPHS}: only Keras runs it. Use --engine keras."
             )
         try:
-            return ENGINES[chosen].load(preset, threads, lanes)
+            return ENGINES[chosen].load(preset, threads, lanes, precision)
         except ImportError as error:
             raise EngineError(f"The engine {chosen} cannot be loaded ({error}).") from error
     except EngineError as error:
-        if engine != AUTO or not is_installed("keras"):
+        if engine != AUTO or precision != FLOAT32 or not is_installed("keras"):
             raise
         logger.warning("%s", error)
         return load_stylizer(preset, "keras")
 
 
-def resolve(engine: str, architecture: Architecture | None = None, pictures: int = 1) -> str:
+def resolve(
+    engine: str,
+    architecture: Architecture | None = None,
+    pictures: int = 1,
+    precision: str = FLOAT32,
+) -> str:
     """What `"auto"` means on this machine.
 
     Keras where there is a GPU. Else MNN, which starts fastest, and needs half the time of the
@@ -88,19 +96,30 @@ def resolve(engine: str, architecture: Architecture | None = None, pictures: int
         engine: A key of `ENGINES`, or `"auto"`.
         architecture: What is going to run; whether it is Keras does not depend on it.
         pictures: How many it is going to stylise.
+        precision: A key of `PRECISIONS`; engines without it are left out.
 
     Raises:
+        PrecisionError: If the engine does not compute in that precision.
         MissingExtra: If the engine is not installed.
     """
+    if precision not in PRECISIONS:
+        names = ", ".join(PRECISIONS)
+        raise PrecisionError(f"`precision` must be one of {names}. Received: {precision!r}")
+    able = [name for name, found in ENGINES.items() if precision in found.precisions]
     if engine != AUTO:
+        if engine not in able:
+            raise PrecisionError(
+                f"The engine {engine} does not compute in {precision}. Use --engine "
+                f"{' or '.join(able)}, or --precision {FLOAT32}."
+            )
         extras.require(ENGINES[engine].extra, f"--engine {engine}", ENGINES[engine].needed)
         return engine
-    order = list(ENGINES)
-    if _has_gpu():
+    order = able
+    if _has_gpu() and "keras" in able:
         order.insert(0, "keras")
     elif architecture is not None and architecture.small and pictures >= MANY:
         order.sort(key=lambda name: not ENGINES[name].suits_many)
-    return resolve(next(filter(is_installed, order), order[0]))
+    return resolve(next(filter(is_installed, order), order[0]), precision=precision)
 
 
 def is_installed(engine: str) -> bool:

@@ -37,6 +37,7 @@ class EvaluateConfig:
     palette: float | None = shared("palette")
     supersample: int = shared("supersample")
     engine: str = shared("engine")
+    precision: str = shared("precision")
     optimize_steps: int = flag(
         300, "steps of the slow baseline, which optimises the photo itself", limits=COUNT
     )

@@ -182,7 +182,9 @@ def measure(config: EvaluateConfig, planned: EvaluationPlan) -> tuple[dict, list
     slow = planned.pairs[: config.optimize_count]
     methods = {}
     for name in config.preset:
-        stylizer = load_stylizer(name, config.engine, len(planned.pairs))
+        stylizer = load_stylizer(
+            name, config.engine, len(planned.pairs), precision=config.precision
+        )
         methods[name] = _Preset(stylizer, config)
     for item in config.outputs:
         name, _, folder = item.partition("=")

@@ -237,6 +237,16 @@ class Stylizer(ABC):
         step = tiling.MULTIPLE
         return max(side // step * step, -(-2 * halo // step) * step)
 
+    def prepare(self, height: int, width: int) -> None:  # noqa: B027
+        """Say that many photos of one size are coming: engines may make networks for it.
+
+        OpenVINO does, which takes it about half a second when the first one comes; the next are
+        processed faster, and may differ by a grey level from those of networks for any size.
+
+        Args:
+            height, width: Sides of the photos, pixels.
+        """
+
     def check_code(self, code: StyleCode) -> None:
         """Whether a style code is of these weights.
 

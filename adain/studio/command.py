@@ -33,7 +33,7 @@ def _make_app(config: StudioConfig):
     from adain.studio.server import make_app
     from adain.studio.studio import Studio
 
-    if engines.resolve(config.engine) == "keras":
+    if engines.resolve(config.engine, precision=config.precision) == "keras":
         load_backend()
     return make_app(Studio(config))
 

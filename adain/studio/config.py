@@ -23,6 +23,7 @@ class StudioConfig:
         "adain_fast", "weights: a preset's name, its folder, or a training folder"
     )
     engine: str = shared("engine")
+    precision: str = shared("precision")
     static: str = flag(
         "",
         "serve the page that stylises in the browser alone, from this folder (without a folder: "

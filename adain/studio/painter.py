@@ -70,7 +70,10 @@ class Painter:
     def __init__(self, config: StudioConfig):
         self._config = config
         self._pipeline = StylizePipeline(
-            checkpoint=config.checkpoint, engine=config.engine, max_pixels=config.max_pixels
+            checkpoint=config.checkpoint,
+            engine=config.engine,
+            precision=config.precision,
+            max_pixels=config.max_pixels,
         )
         self._pipelines = {"": self._pipeline}
         self._mask = lru_cache(64)(partial(read_mask, max_pixels=config.max_pixels))

@@ -57,7 +57,8 @@ def stylize(config: StylizeConfig) -> int:
     if planned:
         if config.refine:
             extras.require("optimize", "--refine")
-        if config.refine or engines.resolve(config.engine) == "keras":
+        engine = engines.resolve(config.engine, precision=config.precision)
+        if config.refine or engine == "keras":
             load_backend()
         with PictureBar(len(planned), config.quiet) as bar:
             for outcome in stylize_files(config, planned, bar.move):

@@ -32,6 +32,7 @@ class StylizeOptions:
 
     checkpoint: str = shared("checkpoint")
     engine: str = shared("engine")
+    precision: str = shared("precision")
     # 0 keeps every pixel; people are surprised by results smaller than their photo.
     content_size: int = flag(
         0, "resize the photo's shorter side to this (0: keep its size)", limits=NOT_NEGATIVE

@@ -21,7 +21,7 @@ from adain.inference.regions import Region
 from adain.inference.steady import SteadyFrame
 from adain.inference.style_code import StyleCode
 from adain.inference.stylizer import Stylizer
-from adain.inference.supersample import enlarge_mask, stylize_enlarged
+from adain.inference.supersample import enlarge_mask, painted_size, stylize_enlarged
 from adain.stylize.config import StylizeOptions
 from adain.stylize.inputs import Lazy, Planes, fit, fit_mask, to_planes
 from adain.stylize.sheets import SHEET_SIZE, Cell, check_rows
@@ -47,14 +47,14 @@ class StylizePipeline:
     Args:
         options: The controls; their defaults are those of the command line.
         stylizer: Loaded networks, such as another pipeline's `stylizer`, which are then shared;
-            default: those of `options.checkpoint` and `options.engine`.
+            default: those of `options.checkpoint`, `options.engine` and `options.precision`.
         pictures: How many are going to be stylised, for the choice of an engine.
         **changes: Fields of `StylizeOptions`, which take precedence over `options`.
 
     Raises:
         UsageError: If an option is not what it should be.
         PresetError: If there are no such weights, or they are damaged.
-        EngineError: If the engine is not installed.
+        EngineError: If the engine is not installed, or has no such precision.
 
     Example:
         >>> pipeline = adain.StylizePipeline(checkpoint="adain_fast", keep_colors="luma")
@@ -75,7 +75,12 @@ class StylizePipeline:
             # Here, because importing an engine takes time that a usage error should not cost.
             from adain.engines.registry import load_stylizer
 
-            stylizer = load_stylizer(self.options.checkpoint, self.options.engine, pictures)
+            stylizer = load_stylizer(
+                self.options.checkpoint,
+                self.options.engine,
+                pictures,
+                precision=self.options.precision,
+            )
             self._check_memory()
         self.stylizer = stylizer
         self._networks = _lock_of(stylizer)
@@ -98,6 +103,16 @@ class StylizePipeline:
         return _rebuild, (self.options, self.stylizer)
 
     # === Public ===
+
+    def prepare(self, height: int, width: int) -> None:
+        """Say that many photos of one size are coming; see `Stylizer.prepare`.
+
+        Args:
+            height, width: Sides of the photos, pixels, before `crop_size` and `supersample`.
+        """
+        most = self.options.crop_size or max(height, width)
+        size = painted_size(min(height, most), min(width, most), self.options.supersample)
+        self.stylizer.prepare(*size)
 
     def run(
         self,
@@ -236,7 +251,7 @@ class StylizePipeline:
         unless it depends on them.
 
         Args:
-            **changes: Fields of `StylizeOptions`; not `checkpoint` and `engine`.
+            **changes: Fields of `StylizeOptions`; not `checkpoint`, `engine` and `precision`.
 
         Raises:
             UsageError: If an option is not what it should be.

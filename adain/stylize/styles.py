@@ -29,8 +29,8 @@ _SMALL = 512 * 512
 
 
 OF_STYLES = (
-    "checkpoint", "engine", "style_size", "crop_size", "keep_colors", "refine", "tile",
-    "max_memory", "max_pixels",
+    "checkpoint", "engine", "precision", "style_size", "crop_size", "keep_colors", "refine",
+    "tile", "max_memory", "max_pixels",
 )  # fmt: skip
 """Options on which depends what is known of styles."""
 

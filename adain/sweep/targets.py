@@ -88,7 +88,8 @@ TARGETS = {
         ),
         _check_optimization,
         not_evaluated=frozenset(
-            ("content_path", "style_path", "pairs", "count", "seed", "alpha", "palette", "engine")
+            ("content_path", "style_path", "pairs", "count", "seed", "alpha", "palette", "engine",
+             "precision")
         ),
     ),
 }  # fmt: skip

@@ -51,7 +51,7 @@ def video(config) -> int:
         return FAILED if failed else DONE
     if config.refine:
         extras.require("optimize", "--refine")
-    if config.refine or engines.resolve(config.engine) == "keras":
+    if config.refine or engines.resolve(config.engine, precision=config.precision) == "keras":
         load_backend()
     progress = _Progress(config.quiet)
     made = 0

@@ -192,6 +192,7 @@ class LiveSession:
         if self._hold and self._last is not None:
             return self._last
         colors = self._fit(colors)
+        self._pipeline.prepare(*colors.shape[:2])
         found = self._renderer.frame(Frame(colors, None, Fraction(0), Fraction(1, 25))).colors
         self._last = np.hstack([colors, found]) if self._concat else found
         self._times.append(time.monotonic())

@@ -33,6 +33,7 @@ class LiveConfig:
     # The full-width network takes a second for a frame.
     checkpoint: str = _same("checkpoint", default="adain_fast")
     engine: str = shared("engine")
+    precision: str = shared("precision")
     content_size: int = _same("content_size", default=360)
     style_size: int = shared("style_size")
     keep_colors: str = _same("keep_colors")
@@ -56,6 +57,9 @@ class LiveConfig:
 
     def options(self) -> StylizeOptions:
         """Those of the pipeline; frames are resized before."""
-        names = ("checkpoint", "engine", "style_size", "keep_colors", "palette", "max_pixels")
+        names = (
+            "checkpoint", "engine", "precision", "style_size", "keep_colors", "palette",
+            "max_pixels",
+        )  # fmt: skip
         # Frames come faster painted at their own size.
         return StylizeOptions(supersample=0, **{name: getattr(self, name) for name in names})

@@ -115,6 +115,7 @@ class Renderer:
         if reached.frames:
             self._restore(reached.state)
         height, width = self._size or clip.facts.size
+        self._pipeline.prepare(height, width)
         self._segment = min(max(SEGMENT // (height * width), 8), 240)
         stages: list[Ahead] = []
 

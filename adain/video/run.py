@@ -96,8 +96,8 @@ def render_clips(
 
 
 _OPTIONS = (
-    "checkpoint", "engine", "style_size", "crop_size", "keep_colors", "palette", "stroke",
-    "supersample", "passes", "refine", "feather", "tile", "max_memory", "max_pixels",
+    "checkpoint", "engine", "precision", "style_size", "crop_size", "keep_colors", "palette",
+    "stroke", "supersample", "passes", "refine", "feather", "tile", "max_memory", "max_pixels",
 )  # fmt: skip
 """Options of the pipeline; the others concern pictures' sizes, and are ours."""
 _MOST_LANES = 8
@@ -111,9 +111,9 @@ def _load_networks(config: VideoConfig) -> Stylizer:
 
     preset = Preset.load(config.checkpoint)
     if not preset.architecture.small:
-        return load_stylizer(preset, config.engine)
+        return load_stylizer(preset, config.engine, precision=config.precision)
     lanes = min(count_cores(), _MOST_LANES)
-    return load_stylizer(preset, config.engine, threads=1, lanes=lanes)
+    return load_stylizer(preset, config.engine, threads=1, lanes=lanes, precision=config.precision)
 
 
 class _Job:
