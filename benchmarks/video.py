@@ -72,6 +72,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--kinds", nargs="+", default=list(KINDS), choices=KINDS, help="motions of steady")
     add("--preset", default="adain_fast", help="weights: a name or a folder")
     add("--engine", default="auto", help="what runs them")
+    add("--precision", default="float32", help="what they compute in")
     add("--stability", type=float, default=0.5, help="of the steady results")
     add("--frames", type=int, default=24, help="frames of the clips of steady")
     add("--size", type=int, nargs=2, default=SIZE, help="height and width of steady and speed")
@@ -231,6 +232,7 @@ def run_command(clip: Path, options: argparse.Namespace, *flags: str) -> tuple[d
     """What `--json` tells of one run, and its peak of memory, MiB."""
     words = [sys.executable, "-m", "adain", "video", str(clip), "--style", "blue-river"]
     words += ["--checkpoint", options.preset, "--engine", options.engine, "--json", "--quiet"]
+    words += ["--precision", options.precision]
     words += ["-o", str(clip.with_name("out.mp4")), "--overwrite", *flags]
     process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     text = process.stdout.read()
@@ -250,7 +252,13 @@ def measure_speed(options: argparse.Namespace, folder: Path) -> dict:
     clip = folder / "clip.mp4"
     write_clip(clip, size, options.count)
     # Frames as large as `adain video` paints them.
-    pipeline = StylizePipeline(checkpoint=options.preset, engine=options.engine, supersample=0)
+    pipeline = StylizePipeline(
+        checkpoint=options.preset,
+        engine=options.engine,
+        precision=options.precision,
+        supersample=0,
+    )
+    pipeline.prepare(*size)
     frames = MovingClip("pan", photo("temple"), photo("cat"), size, 25).frames
     pipeline.run(frames[0], "blue-river")
     rates: dict[str, list[float]] = {"network": [], "plain": [], "steady": []}

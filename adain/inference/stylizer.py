@@ -37,6 +37,7 @@ class Stylizer(ABC):
     """Pictures that it processes at the same time, called from so many threads."""
 
     _engine = "keras"
+    _precision = "float32"
 
     def __init__(
         self,
@@ -227,7 +228,7 @@ class Stylizer(ABC):
             halo at least, since smaller ones take little less memory and many times the time.
         """
         # Of each region a share, and of all together float pictures.
-        each = self._architecture.bytes_for(self._engine) + 40 * regions
+        each = self._architecture.bytes_for(self._engine, self._precision) + 40 * regions
         pixels, halo = max(memory, 0) / each, self._architecture.halo
         if height * width <= pixels:
             return 0

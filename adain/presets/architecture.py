@@ -34,9 +34,9 @@ class Architecture:
     decoder_halo: int
     """Pixels beyond a tile's edge that the decoder's features reach, rounded up."""
     memory: Mapping[str, int]
-    """Bytes for each pixel of a tile, halo included, by engine: measured, and a fifth more, with
-    the float pictures whose colours are moved; of Keras, whose backends differ, as much as the
-    largest."""
+    """Bytes for each pixel of a tile, halo included, by engine and precision: measured, and a fifth
+    more, with the float pictures whose colours are moved; of Keras, whose backends differ, as much
+    as the largest."""
     trains_encoder: bool = True
     """Whether training changes the encoder; if not, it is VGG-19's, and also the loss network."""
     small: bool = False
@@ -50,9 +50,10 @@ class Architecture:
     quantizes: bool = False
     """Whether pictures stay within 2 grey levels on average with 8-bit weights, as measured."""
 
-    def bytes_for(self, engine: str) -> int:
+    def bytes_for(self, engine: str, precision: str = "float32") -> int:
         """Bytes that an engine takes for each pixel of a tile; of an unmeasured one, the most."""
-        return self.memory.get(engine, max(self.memory.values()))
+        name = engine if precision == "float32" else f"{engine} {precision}"
+        return self.memory.get(name, max(self.memory.values()))
 
     @property
     def halo(self) -> int:
@@ -78,7 +79,13 @@ ARCHITECTURES = {
             stride=8,
             encoder_halo=40,
             decoder_halo=32,
-            memory={"mnn": 1540, "openvino": 2370, "onnxruntime": 2630, "keras": 2630},
+            memory={
+                "mnn": 1540,
+                "openvino": 2370,
+                "onnxruntime": 2630,
+                "keras": 2630,
+                "openvino bfloat16": 4480,
+            },
             trains_encoder=False,
         ),
         # Encoder: 1 + 2 + 4 + 8 + 2 * 16 = 47. Decoder: 5 convolutions at 1/16, 3 at 1/8, 1 at 1/4,
@@ -91,7 +98,13 @@ ARCHITECTURES = {
             stride=16,
             encoder_halo=48,
             decoder_halo=112,
-            memory={"mnn": 440, "openvino": 540, "onnxruntime": 430, "keras": 540},
+            memory={
+                "mnn": 440,
+                "openvino": 540,
+                "onnxruntime": 430,
+                "keras": 540,
+                "openvino bfloat16": 750,
+            },
             small=True,
             # Features' deviations are 0.5 to 1.5; those of rounding errors must not become as
             # large.
