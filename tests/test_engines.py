@@ -574,6 +574,27 @@ def test_preparing_for_bfloat16_changes_nothing(preset, picture, styles, unround
         assert np.abs(one - other.astype(float)).mean() < 0.05
 
 
+@pytest.mark.parametrize(
+    ("command", "differing"),
+    [("stylize", "made with other settings"), ("batch", 'other precision ("bfloat16" there')],
+)
+def test_results_in_another_precision_are_others(
+    gallery, tiny_preset, tmp_path, unrounded, inline, capsys, command, differing
+):
+    photos, styles = gallery
+    words = [command, "--content-path", photos, "--style-path", styles / "x.png"]
+    words += ["--out-path", tmp_path / "out", "--checkpoint", tiny_preset, "--engine", "openvino"]
+    words = list(map(str, words))
+    rounded = [*words, "--precision", "bfloat16"]
+    assert cli.main(rounded) == 0
+    made = {path: path.read_bytes() for path in (tmp_path / "out").glob("*.*")}
+    capsys.readouterr()
+    assert cli.main(words) == 2
+    assert differing in capsys.readouterr().err
+    assert cli.main(rounded) == 0
+    assert made and made == {path: path.read_bytes() for path in made}
+
+
 @pytest.mark.parametrize("palette", [0, None])
 def test_bfloat16_is_near(root, with_bfloat16, palette):
     """OpenVINO's own hint is off by 2.9 grey levels on average."""

@@ -24,6 +24,7 @@ def test_results_record_what_they_depend_on():
         **PATHS, engine="mnn", tile=64, quiet=True, alpha=0.5, passes=2, keep_colors="luma"
     )
     assert recorded(config) == {"passes": 2, "keep_colors": "luma"}
+    assert recorded(StylizeConfig(**PATHS, precision="bfloat16")) == {"precision": "bfloat16"}
 
 
 def test_only_flags_about_the_work_itself_are_not_recorded():

@@ -150,7 +150,12 @@ class Painter:
     def _to_config(self, wish: Wish, files: Files, **more) -> StylizeConfig:
         config = self._config
         return to_config(
-            wish, files, checkpoint=config.checkpoint, max_pixels=config.max_pixels, **more
+            wish,
+            files,
+            checkpoint=config.checkpoint,
+            precision=config.precision,
+            max_pixels=config.max_pixels,
+            **more,
         )
 
     def _photo(self, session: Session):
