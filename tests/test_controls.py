@@ -562,6 +562,11 @@ def test_tiles_come_from_the_memory_allowed(place, monkeypatch):
     monkeypatch.setattr(memory, "free_memory", lambda: 1.0 * (6e6 * each))
     assert memory.choose_tile(stylizer, photo) > 0
     assert memory.choose_tile(stylizer, photo, limit=1.0) == stylizer.tile_for(2000, 3000, 0)
+    # Of strokes in 16 bits what is written has 8.
+    deep, free = photo.astype("uint16"), 6e6 * each + 7 * photo.nbytes
+    monkeypatch.setattr(memory, "free_memory", lambda: 2.0 * free)
+    assert memory.choose_tile(stylizer, deep, written=photo.nbytes) == 0
+    assert memory.choose_tile(stylizer, deep) > 0
 
 
 def test_little_memory_changes_nothing_else(place, picture, caplog):

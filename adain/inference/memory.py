@@ -8,12 +8,17 @@ import numpy as np
 
 from adain.inference.stylizer import Stylizer
 
-# The padded photo, the result, and what a file format's writer copies, twice.
-_COPIES = 5
+# The padded photo and the result; and what a file format's writer copies, twice.
+_COPIES, _WRITTEN_COPIES = 2, 3
 
 
 def choose_tile(
-    stylizer: Stylizer, picture: np.ndarray, *, limit: float | None = None, regions: int = 0
+    stylizer: Stylizer,
+    picture: np.ndarray,
+    *,
+    limit: float | None = None,
+    regions: int = 0,
+    written: int | None = None,
 ) -> int:
     """The largest tile with which a picture fits into memory.
 
@@ -23,6 +28,7 @@ def choose_tile(
         limit: Bytes of resident memory that this process may reach; by default half of what is
             free may be taken.
         regions: Number of masks.
+        written: Bytes of the picture that is written in the end; by default as many as here.
 
     Returns:
         What `Stylizer.stylize` takes as `tile`.
@@ -31,6 +37,7 @@ def choose_tile(
     import psutil
 
     taken = _COPIES * picture.nbytes
+    taken += _WRITTEN_COPIES * (picture.nbytes if written is None else written)
     if limit is None:
         room = free_memory() / 2 - taken
     else:

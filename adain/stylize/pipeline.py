@@ -307,7 +307,7 @@ class StylizePipeline:
         def stylize(picture: np.ndarray) -> np.ndarray:
             how = {
                 "palette": self.options.palette,
-                "tile": self._styles.tile(picture, len(masks) * masked),
+                "tile": self._styles.tile(picture, len(masks) * masked, photo.nbytes),
                 "steady": steady,
                 "progress": calls.step,
             }

@@ -209,14 +209,18 @@ class Styles:
         colors[inside] = color.prepare_style(colors[inside][:, None], photo, method)[:, 0]
         return picture._replace(colors=colors)
 
-    def tile(self, picture: np.ndarray, regions: int = 0) -> int:
-        """The side of the tiles that a picture is processed in, pixels; 0: whole."""
+    def tile(self, picture: np.ndarray, regions: int = 0, written: int | None = None) -> int:
+        """The side of the tiles that a picture is processed in, pixels; 0: whole.
+
+        `written` is as for `choose_tile`.
+        """
         if self._options.tile is not None:
             return self._options.tile
         limit = self._options.memory_limit
         if limit is None and picture.shape[0] * picture.shape[1] <= _SMALL:
             return 0
-        return choose_tile(self._stylizer, picture, limit=limit, regions=regions)
+        how = {"limit": limit, "regions": regions, "written": written}
+        return choose_tile(self._stylizer, picture, **how)
 
     def _parts(self, style: Any, name: str) -> list[Part]:
         parts = to_parts(style, name, self._options.max_pixels, self._library)
