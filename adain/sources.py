@@ -166,7 +166,8 @@ def find_sources(
             finder.problems.append(f"{path}: {reason}")
         elif not finder.match(text):
             hint = ", nor a style of that name: see `adain styles list`" if library else ""
-            finder.problems.append(f"{path}: no such file or folder{hint}")
+            # As it was given: a path has lost a slash of a URL.
+            finder.problems.append(f"{text}: no such file or folder{hint}")
     return Found(finder.sources, finder.problems, list(dict.fromkeys(finder.notes)))
 
 

@@ -102,6 +102,14 @@ def test_a_list_of_pairs_is_taken_as_it_is(place, monkeypatch):
     assert plan(place, **empty | {"pairs": str(moved)})[0].content.path.exists()
 
 
+@pytest.mark.parametrize("text", ["", "\n\n"])
+def test_an_empty_list_is_named(place, capsys, text):
+    listed = place.folder / "list.csv"
+    listed.write_text(text)
+    assert place.run(sources=["--pairs", listed]) == 2
+    assert "list.csv: expected lines of `content,style`. Received: none" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("line", ["photos/a.png", "a,b,c", "photos/a.png,"])
 def test_a_list_that_is_not_understood_is_named_with_its_line(place, capsys, line):
     listed = place.folder / "list.csv"

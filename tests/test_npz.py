@@ -146,7 +146,7 @@ def test_cards_are_read(tmp_path):
         ({"std_0": np.float32([1e30, 1])}, "must be finite, between"),
         ({"std_0": np.float32([-1, 1])}, "`stds` must be 0 or more"),
         ({"std_0": np.float32([1])}, "equally long"),
-        ({"mean_1": np.float32([1])}, "std_1"),
+        ({"mean_1": np.float32([1])}, "no entry 'std_1'"),
         ({"preset": 3}, "`preset` must be text"),
         ({"name": ["a"]}, "`name` must be text"),
         ({"license": None}, "`license` must be text"),

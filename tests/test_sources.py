@@ -86,6 +86,11 @@ def test_broken_links_are_named_when_they_are_read(touch, target):
     assert str(folder / "loop.png") in found.problems[0]
 
 
+def test_what_is_not_there_is_named_as_it_was_given():
+    url = "https://example.com/a.jpg"
+    assert find_sources([url]).problems == [f"{url}: no such file or folder"]
+
+
 def test_a_folder_without_pictures_is_a_problem(touch):
     folder = touch("b.heic")
     found = find(folder)

@@ -103,6 +103,8 @@ def _read_pairs(path: Path) -> list[Pair]:
         lines = [(number, row) for number, row in enumerate(csv.reader(text), start=1) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path}: not a readable list of pairs ({error}).") from error
+    if not lines:
+        raise UsageError(f"{path}: expected lines of `content,style`. Received: none")
     pairs = {}
     for number, row in lines:
         texts = [text.strip() for text in row]

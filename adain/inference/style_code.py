@@ -142,7 +142,8 @@ class StyleCode:
                 palette = Palette(arrays["palette_mean"], arrays["palette_covariance"])
             return cls(means, stds, palette=palette, **about)
         except (KeyError, TypeError, ValueError) as error:
-            reason = str(error).rstrip(".")
+            missing = isinstance(error, KeyError)
+            reason = f"no entry {error}" if missing else str(error).rstrip(".")
             raise ValueError(f"{path} is a damaged style card ({reason}).") from error
 
 

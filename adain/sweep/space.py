@@ -130,7 +130,10 @@ class _Reader:
         table = self._table(key)
         for name in table:
             if name not in names:
-                raise Wrong(f"{key}.{dashed(name)} is not a flag of {config.__name__[:-6]}")
+                raise Wrong(
+                    f"{key}.{dashed(name)} is not a flag of adain "
+                    f"{config.__name__.removesuffix('Config').lower()}"
+                )
             if name in own:
                 raise Wrong(f"{key}.{dashed(name)} is set by the sweep itself")
         return table
