@@ -3,11 +3,19 @@
     python benchmarks/batch.py --content-path PHOTOS --workers 1 2
     python benchmarks/batch.py --content-path PHOTOS --workers 1 2 --cluster
 
-networks  pictures a second of the networks alone, with one thread in each process: `one` process,
-          and as many as there are cores `at_once`, which share caches, memory and clock
+networks  what the networks alone do, with one thread in each process: `one` process, and as many
+          as there are cores `at_once`, which share caches, memory and clock. Of each, pictures a
+          second of all processes: of `stylize`, the passes through the networks and the move of
+          the colours, of photos in memory that have the size at which the command paints them;
+          of `graphs`, the same without what is done outside of the engine. `cpu` is ms of CPU
+          for a picture, which other programs on the machine change least
 runs      of each number of workers: `whole` is pictures a second from the start of the command to
-          its end, `steady` without the first `--skip` seconds, and `share` steady as a share of
-          workers times `one`
+          its end, `steady` without the first `--skip` seconds; `cpu` is ms of CPU for a picture in
+          all processes, in that time
+
+          `share` is steady as a share of workers times one process's part of `at_once` (of `one`,
+          with one worker): of cores times the networks' own speed, all cores being busy.
+          `cpu_share` is the same of CPU times. Both have a form for the `graphs`
 
 With --cluster the same command runs on a Ray cluster of one node that is started before.
 """
@@ -16,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import multiprocessing
 import os
 import shutil
@@ -31,6 +40,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import psutil
 from common import make_parser, write_report
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,15 +51,21 @@ def main() -> int:
     options = parse(sys.argv[1:])
     report = {"cores": os.cpu_count(), "engine": options.engine, "preset": options.preset}
     if options.seconds:
-        one = measure_networks(options, 1)
         cores = os.cpu_count() or 1
-        report["networks"] = {"one": one, "at_once": measure_networks(options, cores)}
+        report["networks"] = networks = {
+            "one": measure_networks(options, 1),
+            "at_once": measure_networks(options, cores),
+        }
     report["runs"] = runs = []
     with cluster() if options.cluster else contextlib.nullcontext() as address:
         for workers in options.workers:
             run = measure_batch(options, workers, address)
             if options.seconds:
-                run["share"] = round(run["steady"] / (workers * one), 3)
+                alone = networks["one"] if workers == 1 else networks["at_once"]
+                part = workers / (1 if workers == 1 else cores)
+                for key, suffix in (("stylize", ""), ("graphs", "_of_graphs")):
+                    run["share" + suffix] = round(run["steady"] / (part * alone[key]), 3)
+                    run["cpu_share" + suffix] = round(alone["cpu"][key] / run["cpu"], 3)
             runs.append(run)
     write_report(report, options.out)
     return 0
@@ -63,6 +79,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--engine", default="mnn", help="engine")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="numbers to try")
     parser.add_argument("--cluster", action="store_true", help="on a Ray cluster of one node")
+    parser.add_argument("--supersample", type=int, default=512, help="as in adain batch")
     parser.add_argument("--skip", type=float, default=5.0, help="seconds that are not `steady`")
     parser.add_argument(
         "--seconds", type=float, default=5.0, help="for the networks alone (0: leave them out)"
@@ -74,36 +91,77 @@ def parse(words: list[str]) -> argparse.Namespace:
 # === The networks alone ===
 
 
-def measure_networks(options: argparse.Namespace, processes: int) -> float:
-    """Pictures a second of all processes together."""
+def measure_networks(options: argparse.Namespace, processes: int) -> dict:
+    """Pictures a second of all processes together, and CPU for each."""
     context = multiprocessing.get_context("spawn")
-    ready, rates = context.Barrier(processes), context.Queue()
+    ready, found = context.Barrier(processes), context.Queue()
     started = [
-        context.Process(target=run_networks, args=(options, ready, rates)) for _ in range(processes)
+        context.Process(target=run_networks, args=(options, ready, found)) for _ in range(processes)
     ]
     for process in started:
         process.start()
-    total = sum(rates.get() for _ in started)
+    measured = [found.get() for _ in started]
     for process in started:
         process.join()
-    return round(total, 2)
+    return {
+        **{key: round(sum(each[key] for each in measured), 2) for key in ("stylize", "graphs")},
+        "cpu": {
+            key: round(sum(each["cpu"][key] for each in measured) / processes, 2)
+            for key in ("stylize", "graphs")
+        },
+    }
 
 
-def run_networks(options: argparse.Namespace, ready, rates) -> None:
+def run_networks(options: argparse.Namespace, ready, found) -> None:
+    import cv2
+
     from adain import load_image
     from adain.engines.registry import load_stylizer
 
+    cv2.setNumThreads(1)
     stylizer = load_stylizer(options.preset, options.engine, threads=1)
-    photos = [load_image(path) for path in sorted(Path(options.content_path).iterdir())[:PICTURES]]
+    paths = sorted(Path(options.content_path).iterdir())[:PICTURES]
+    photos = [as_painted(load_image(path), options.supersample) for path in paths]
     code = stylizer.encode_style(photos[0])
+    inside = {"wall": 0.0, "cpu": 0.0}
+
+    def timed(call):
+        def run(*arguments, **named):
+            wall, cpu = time.perf_counter(), time.thread_time()
+            try:
+                return call(*arguments, **named)
+            finally:
+                inside["wall"] += time.perf_counter() - wall
+                inside["cpu"] += time.thread_time() - cpu
+
+        return run
+
+    stylizer._encode, stylizer._decode = timed(stylizer._encode), timed(stylizer._decode)
     for photo in photos[:4]:
         stylizer.stylize(photo, code)
     ready.wait()
-    begun, count = time.perf_counter(), 0
+    inside.update(wall=0.0, cpu=0.0)
+    begun, cpu, count = time.perf_counter(), time.process_time(), 0
     while time.perf_counter() - begun < options.seconds:
         stylizer.stylize(photos[count % len(photos)], code)
         count += 1
-    rates.put(count / (time.perf_counter() - begun))
+    found.put({
+        "stylize": count / (time.perf_counter() - begun),
+        "graphs": count / inside["wall"],
+        "cpu": {
+            "stylize": 1000 * (time.process_time() - cpu) / count,
+            "graphs": 1000 * inside["cpu"] / count,
+        },
+    })  # fmt: skip
+
+
+def as_painted(photo, supersample: int):
+    """A photo at the size and depth at which the command paints it."""
+    from adain.imaging.io import resize_image, to_depth
+    from adain.inference.supersample import painted_size
+
+    size = painted_size(*photo.shape[:2], supersample)
+    return photo if size == photo.shape[:2] else resize_image(to_depth(photo, "uint16"), size)
 
 
 # === The whole command ===
@@ -117,12 +175,23 @@ def measure_batch(options: argparse.Namespace, workers: int, address: str | None
         words += ["--content-path", options.content_path, "--style-path", options.style_path]
         words += ["--checkpoint", options.preset, "--engine", options.engine]
         words += ["--workers", str(workers), *(["--cluster", address] if address else [])]
+        words += ["--supersample", str(options.supersample)]
         # Files' times and this clock are the same.
         begun = time.time()
-        subprocess.run(words, check=True, cwd=ROOT)
+        command = subprocess.Popen(words, cwd=ROOT)
+        # (time, seconds of CPU of all processes); what has ended is not counted any more.
+        samples = [(begun, 0.0)]
+        while command.poll() is None:
+            time.sleep(0.25)
+            samples.append((time.time(), max(samples[-1][1], cpu_of(command.pid, address))))
         end = time.time()
+        if command.returncode:
+            raise SystemExit(f"adain batch ended with {command.returncode}")
         times = sorted(path.stat().st_mtime for path in out.iterdir() if path.is_file())
     late = [moment for moment in times if moment > begun + options.skip]
+    first, *_ = [sample for sample in samples if sample[0] > begun + options.skip] or samples[-1:]
+    last = [sample for sample in samples if sample[0] < times[-1]][-1]
+    between = sum(first[0] < moment <= last[0] for moment in times)
     return {
         "workers": workers,
         "pictures": len(times),
@@ -130,7 +199,23 @@ def measure_batch(options: argparse.Namespace, workers: int, address: str | None
         "first": round(times[0] - begun, 2),
         "whole": round(len(times) / (end - begun), 2),
         "steady": round(len(late) / (times[-1] - begun - options.skip), 2) if late else 0.0,
+        "cpu": round(1000 * (last[1] - first[1]) / between, 2) if between else math.nan,
     }
+
+
+def cpu_of(pid: int, address: str | None) -> float:
+    """Seconds of CPU of a process and all that it started; on a cluster, of all of this machine."""
+    if address:
+        busy = psutil.cpu_times()
+        return busy.user + busy.system
+    total = 0.0
+    with contextlib.suppress(psutil.Error):
+        parent = psutil.Process(pid)
+        for process in (parent, *parent.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                used = process.cpu_times()
+                total += used.user + used.system
+    return total
 
 
 @contextlib.contextmanager
