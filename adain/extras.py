@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
 
 EXTRAS = {
     "": ("MNN", "PIL", "cv2", "imagecodecs", "numpy", "psutil", "tifffile", "tqdm"),
@@ -74,5 +76,15 @@ def explain(error: ModuleNotFoundError) -> MissingExtra | None:
 
 
 def _describe(user: str, missing: list[str], extra: str) -> str:
-    package = f'"adain[{extra}]"' if extra else "adain"
-    return f"{user} needs {', '.join(missing)}: pip install {package}"
+    return f"{user} needs {', '.join(missing)}: {install_command(extra)}"
+
+
+def install_command(extra: str = "") -> str:
+    """The command that installs this package with an extra; "" is without any."""
+    try:
+        metadata.distribution("adain")
+        package = "adain"
+    except metadata.PackageNotFoundError:
+        # A clone that was never installed: pip would look for it elsewhere.
+        package = str(Path(__file__).resolve().parent.parent)
+    return f'pip install "{package}[{extra}]"' if extra else f'pip install "{package}"'

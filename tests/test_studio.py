@@ -694,7 +694,7 @@ def test_a_clip_without_the_extra(tab, clip, monkeypatch):
     installed = extras.is_installed
     monkeypatch.setattr(extras, "is_installed", lambda name: name != "av" and installed(name))
     answer = tab.send(clip, "holiday.mp4")
-    assert answer.json()["error"] == 'a clip needs av: pip install "adain[video]"'
+    assert answer.json()["error"] == f"a clip needs av: {extras.install_command('video')}"
     assert not tab.client.get("/api/about").json()["clips"]
 
 

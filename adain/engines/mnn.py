@@ -16,6 +16,7 @@ import numpy as np
 from adain.engines.engine import ENGINES, EngineError, count_cores
 from adain.engines.graph_stylizer import GraphStylizer, Run
 from adain.engines.onnxruntime import OnnxRuntimeStylizer
+from adain.extras import install_command
 from adain.presets.preset import write_file
 
 
@@ -46,7 +47,7 @@ class MnnStylizer(GraphStylizer):
                 return OnnxRuntimeStylizer._load(self, name)
             raise EngineError(
                 "MNN does not work in a forked process. Use multiprocessing.get_context('spawn'), "
-                'or pip install "adain[onnxruntime]".'
+                f"or {install_command('onnxruntime')}."
             )
         with _no_stdout():
             import MNN
