@@ -12,7 +12,7 @@ import pytest
 
 from adain import cli
 from adain.constants import LAYERS
-from adain.imaging.io import load_image, read_image, save_image
+from adain.imaging.io import ImageMeta, load_image, read_image, save_image
 from adain.optimization.config import OptimizeConfig
 
 
@@ -458,3 +458,20 @@ def test_refine_needs_the_picture(place, tiny_model, picture, capsys):
     assert place.run(content=place.content, style=card) == 2
     assert "a style card" in capsys.readouterr().err
     assert not place.out.exists()
+
+
+def test_transparency(place, picture, capsys):
+    """Hidden colours of a photo do not count; of styles, all of which would, none is taken."""
+    shown = picture(40, 40)
+    alpha = np.full((40, 40), 255, "uint8")
+    alpha[:, 20:] = 0
+    results = []
+    for number, color in enumerate((0, 255)):
+        shown[:, 20:] = color
+        photo = place.content / f"clear{number}.png"
+        save_image(photo, shown, meta=ImageMeta(alpha=alpha))
+        assert place.run("--steps", 2, content=photo, out=place.out / f"{number}.png") == 0
+        results.append(load_image(place.out / f"{number}.png"))
+    np.testing.assert_array_equal(*(result[:, :20] for result in results))
+    assert place.run("--steps", 2, style=place.content / "clear0.png", out=place.out / "s") == 1
+    assert "clear0.png: the style must not be transparent anywhere" in capsys.readouterr().err

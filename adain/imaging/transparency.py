@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from adain.imaging.formats import ImageError
+
 _SAMPLES = 2**22
 _BAND = 256
 
@@ -13,6 +15,20 @@ _BAND = 256
 def has_hidden(alpha: np.ndarray) -> bool:
     """Whether some pixels of a picture are invisible, and others are not."""
     return bool(alpha.any()) and not alpha.all()
+
+
+def check_opaque(alpha: np.ndarray | None, name: str) -> None:
+    """Refuse a style of which parts cannot be seen, where all of it would count.
+
+    Args:
+        alpha: `(height, width)`, uint8 or uint16; None: opaque.
+        name: What the message calls it.
+
+    Raises:
+        ImageError: If any pixel is not opaque.
+    """
+    if alpha is not None and alpha.min() < np.iinfo(alpha.dtype).max:
+        raise ImageError(f"{name}: the style must not be transparent anywhere; cut or fill it")
 
 
 def cover_hidden(colors: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:

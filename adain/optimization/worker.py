@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from adain.imaging import io as imaging
+from adain.imaging.transparency import check_opaque, cover_hidden
 from adain.inference.memory import choose_tile
 from adain.optimization.config import OptimizeConfig
 from adain.presets.architecture import ARCHITECTURES
@@ -37,11 +38,17 @@ class Worker:
     def read_content(self, source: Source) -> tuple[np.ndarray, imaging.ImageMeta]:
         """A photo, HWC uint8 sRGB at `content_size`, and what its file holds besides."""
         picture, meta = read_source(source, self.config.max_pixels)
+        picture = cover_hidden(picture, meta.alpha)
         return self._shrink(picture, self.config.content_size, source), meta
 
     def read_style(self, source: Source) -> np.ndarray:
-        """A style, HWC uint8 sRGB at `style_size`."""
-        picture, _ = read_source(source, self.config.max_pixels)
+        """A style, HWC uint8 sRGB at `style_size`.
+
+        Raises:
+            ImageError: If it cannot be read, or parts of it are transparent.
+        """
+        picture, meta = read_source(source, self.config.max_pixels)
+        check_opaque(meta.alpha, str(source))
         return self._shrink(picture, self.config.style_size, source)
 
     def _shrink(self, picture: np.ndarray, size: int, source: Source) -> np.ndarray:

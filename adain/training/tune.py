@@ -21,6 +21,7 @@ import numpy as np
 
 from adain.files import make_writable, remove_leftovers
 from adain.imaging import io as imaging
+from adain.imaging.transparency import check_opaque
 from adain.inference.memory import choose_tile
 from adain.inference.style_code import StyleCode, mix
 from adain.networks import vgg19
@@ -131,10 +132,7 @@ def _read_styles(config: TuneConfig) -> list[np.ndarray]:
         if is_card(source):
             raise UsageError(f"--style must be pictures for tuning. Received: {source}, a card")
         planes = cast(Planes, source_style(source, config.max_pixels).load())
-        if planes.alpha is not None and planes.alpha.min() < np.iinfo(planes.alpha.dtype).max:
-            raise imaging.ImageError(
-                f"{source}: a style to tune for must not be transparent anywhere; cut or fill it"
-            )
+        check_opaque(planes.alpha, str(source))
         colors = imaging.to_depth(planes.colors, np.uint8)
         pictures.append(fit(colors, config.style_size, 0, config.max_pixels, str(source)))
     return pictures
