@@ -467,6 +467,39 @@ def test_transport_streams_that_are_joined(video, make_clip, tmp_path, capsys):
     assert 5 < len(read(tmp_path / "end.mp4")[0]) < 10
 
 
+@pytest.mark.parametrize("name", ["clip.ts", "clip.mpg", "parts.mp4", "raw.h264", "clip.avi"])
+def test_a_part_is_what_all_of_it_holds_there(video, make_clip, tmp_path, name):
+    """Containers lead to packets that cannot be decoded, to later ones, or to none at all."""
+    clip, sound = tmp_path / name, () if name in ("clip.mpg", "raw.h264") else ("stereo",)
+    codec = {"clip.mpg": "mpeg2video", "clip.avi": "mpeg4"}.get(name, "libx264")
+    whole = clip.with_suffix(".mkv") if name == "parts.mp4" else clip
+    make_clip(whole, 90, rate="25", codec=codec, sound=sound, options={"g": "40"})
+    if whole != clip:
+        remux(whole, clip, options={"movflags": "frag_keyframe+empty_moov"})
+    opened = open_clip(clip)
+    frames = list(opened.frames())
+    assert len(frames) == 90
+    for start in map(Fraction, ("0.02", "0.7", "1.63", "3.5")):
+        expected = [frame for frame in frames if frame.time + frame.duration > start]
+        found = list(opened.frames(start))
+        assert [frame.time for frame in found] == [frame.time for frame in expected]
+        assert all(
+            np.array_equal(one.colors, other.colors)
+            for one, other in zip(found, expected, strict=True)
+        )
+    if sound:
+        out = tmp_path / "out.mkv"
+        assert video(clip, "-o", out, "--codec", "ffv1", "--start", "0.5") == 0
+        with av.open(str(clip)) as container:
+            begin = Fraction(container.start_time, av.time_base)
+        times = [time - begin - Fraction(1, 2) for time in _sound_times(clip)]
+        expected = [time for time in times if time >= 0]
+        found = _sound_times(out)
+        assert len(found) == len(expected)
+        # Matroska's ticks are thousandths.
+        assert all(abs(a - b) <= Fraction(2, 1000) for a, b in zip(found, expected, strict=True))
+
+
 def _sound_times(path):
     with av.open(str(path)) as container:
         packets = container.demux(container.streams.audio[0])

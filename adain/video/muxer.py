@@ -180,8 +180,7 @@ def _copied(
         jumps = find_jumps(again, video_stream(again, str(tracks.path)))
     timelines = {stream.index: Timeline(stream, jumps) for stream in streams}
     last: dict[int, int] = {}
-    if tracks.start > 0 and not tracks.whole and not jumps:
-        source.seek(int(tracks.start * av.time_base), backward=True)
+    # From the beginning: seeking leads to the picture, and sound of that time may lie before it.
     packets = source.demux(streams)
     while True:
         try:

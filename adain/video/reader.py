@@ -14,7 +14,7 @@ from adain.video.clip import Facts, Frame, VideoError
 from adain.video.color import HDR, PixelFormatError, has_alpha, to_rgb, unknown_matrix
 from adain.video.containers import is_cut_off
 from adain.video.frames import display_turn, fit_into, peak_of, turn
-from adain.video.timeline import Timeline, find_jumps
+from adain.video.timeline import Timeline, find_place
 
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg", "flv", "asf", "ogg",
@@ -143,13 +143,12 @@ class VideoClip:
         self.problems.clear()
         size, told, last = self.facts.size, False, Fraction(-1)
         waiting: tuple[np.ndarray, Fraction, Fraction] | None = None
+        place = self._place(start) if start > 0 else None
         with open_container(self.path) as container:
             stream = video_stream(container, str(self.path))
             stream.thread_type = "AUTO"
-            # By times that are there twice nothing is found.
-            if start > 0 and not self._jumps():
-                place = int((start + self._begin) / stream.time_base)
-                container.seek(max(place, 0), stream=stream, backward=True)
+            if place is not None:
+                container.seek(place, stream=stream, backward=True)
             for frame in self._decode(container, stream):
                 duration = Fraction(frame.duration or 0) * stream.time_base
                 time = last + max(duration, self.facts.ticks)
@@ -199,9 +198,11 @@ class VideoClip:
         except PixelFormatError as error:
             raise VideoError(f"{self.path}: {error}") from error
 
-    def _jumps(self) -> tuple[Fraction, ...]:
+    def _place(self, start: Fraction) -> int | None:
+        """Where to seek for frames from a time on; see `find_place`."""
         with open_container(self.path) as container:
-            return find_jumps(container, video_stream(container, str(self.path)))
+            stream = video_stream(container, str(self.path))
+            return find_place(container, stream, start + self._begin)
 
     def _look_at_end(self, end: Fraction) -> None:
         """Say so where a file is cut off."""

@@ -1,4 +1,5 @@
-"""Times of streams that begin again in the midst, as in transport streams that were joined."""
+"""Times of streams that begin again in the midst, as in transport streams that were joined; and
+where a time is found in a file."""
 
 from __future__ import annotations
 
@@ -72,3 +73,34 @@ def find_jumps(container, stream) -> tuple[Fraction, ...]:
         if packet.size:
             timeline.fit(packet)
     return tuple(timeline.jumps)
+
+
+def find_place(container, stream, time: Fraction) -> int | None:
+    """Where to seek, so that all frames from a time on are decoded.
+
+    Containers without an index lead to any packet of about that time, others to a keyframe that is
+    decoded before it and shown later: what is decoded from there may begin too late.
+
+    Args:
+        container: Open; it is somewhere else afterwards.
+        stream: The picture's.
+        time: Seconds, as the stream counts them.
+
+    Returns:
+        Ticks of the stream; None: nowhere, all has to be read from the beginning.
+    """
+    # Few packets of program streams have times, and of joined streams there are all twice.
+    if container.format.name == "mpeg" or find_jumps(container, stream):
+        return None
+    wanted, begin = int(time / stream.time_base), stream.start_time or 0
+    place, step = wanted, round(1 / stream.time_base)
+    while place > begin:
+        try:
+            container.seek(place, stream=stream, backward=True)
+            first = next(container.decode(stream), None)
+        except av.error.FFmpegError:
+            return None
+        if first is not None and first.pts is not None and first.pts <= wanted:
+            return place
+        place, step = place - step, 2 * step
+    return None
