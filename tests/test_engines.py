@@ -643,3 +643,41 @@ def test_prepared_sizes(preset, picture, styles, monkeypatch):
     assert len(made) == 2 * len(sizes)
     prepared.stylize(picture(70, 70), code)
     assert len(made) == 2 * len(sizes)
+    # Those of five sizes in turn are not made again and again.
+    made.clear()
+    sides = (48, 64, 80, 96, 112)
+    for side in sides:
+        prepared.prepare(side, 48)
+    for side in sides * 2:
+        prepared.stylize(picture(side, 48), code)
+    assert len(made) == 2 * 4
+
+
+def test_prepared_sizes_go_with_the_stylizer(preset, picture, styles, monkeypatch):
+    openvino = pytest.importorskip("openvino")
+    stylizer = load_stylizer(preset, "openvino")
+    code = stylizer.encode_style(styles[0])
+    stylizer.prepare(65, 97)
+    again = pickle.loads(pickle.dumps(stylizer))
+    compile_model, made = openvino.compile_model, []
+    monkeypatch.setattr(
+        openvino, "compile_model", lambda *how: made.append(how) or compile_model(*how)
+    )
+    again.stylize(picture(65, 97), code)
+    assert len(made) == 2
+
+
+def test_a_pipeline_prepares_what_its_options_make_of_a_size(tiny_preset):
+    told = []
+    pipeline = StylizePipeline(checkpoint=str(tiny_preset))
+    pipeline.stylizer.prepare = lambda *size: told.append(size)
+    for options in (
+        {},
+        {"crop_size": 90},
+        {"content_size": 60},
+        {"content_size": 60, "crop_size": 70},
+    ):
+        pipeline.with_options(supersample=0, **options).prepare(100, 200)
+    assert told == [(100, 200), (90, 90), (60, 120), (60, 70)]
+    pipeline.with_options(supersample=200).prepare(100, 150)
+    assert told[-1] == (200, 300)

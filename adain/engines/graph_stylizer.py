@@ -46,7 +46,6 @@ class GraphStylizer(Stylizer):
         )
         self._source = preset
         self._threads, self.lanes, self._precision = threads, lanes, precision
-        self._sizes: set[tuple[int, int]] = set()
         self._graphs = PresetGraphs(preset)
         self._runs: dict[str, Run] = {}
         self._make_locks()

@@ -15,6 +15,11 @@ class OpenVinoStylizer(GraphStylizer):
     """Runs on OpenVINO, on the CPU, in float32, or with products in bfloat16."""
 
     _engine = "openvino"
+    _sizes: tuple[tuple[int, int], ...] = ()
+    """Those that were prepared last, in positions of the deepest level."""
+
+    def __reduce__(self):
+        return (*super().__reduce__(), {"_sizes": self._sizes})
 
     def _load(self, name: str) -> Run:
         import openvino
@@ -39,7 +44,9 @@ class OpenVinoStylizer(GraphStylizer):
 
     def prepare(self, height: int, width: int) -> None:
         stride = self._architecture.stride
-        self._sizes.add((-(-height // stride), -(-width // stride)))
+        size = -(-height // stride), -(-width // stride)
+        # More than are kept would be made again and again.
+        self._sizes = (*(other for other in self._sizes if other != size), size)[-_KEPT:]
 
     def _is_prepared(self, shapes: Mapping[str, tuple[int, ...]]) -> bool:
         if "image" in shapes:

@@ -23,7 +23,7 @@ from adain.inference.style_code import StyleCode
 from adain.inference.stylizer import Stylizer
 from adain.inference.supersample import enlarge_mask, painted_size, stylize_enlarged
 from adain.stylize.config import StylizeOptions
-from adain.stylize.inputs import Lazy, Planes, fit, fit_mask, to_planes
+from adain.stylize.inputs import Lazy, Planes, fit, fit_mask, fitted_size, to_planes
 from adain.stylize.sheets import SHEET_SIZE, Cell, check_rows
 from adain.stylize.styles import OF_STYLES, PreparedRegion, Styles, seen
 
@@ -108,11 +108,15 @@ class StylizePipeline:
         """Say that many photos of one size are coming; see `Stylizer.prepare`.
 
         Args:
-            height, width: Sides of the photos, pixels, before `crop_size` and `supersample`.
+            height, width: Sides of the photos, pixels, as `run` gets them.
+
+        Raises:
+            ImageError: If resizing gives more than `max_pixels`.
         """
-        most = self.options.crop_size or max(height, width)
-        size = painted_size(min(height, most), min(width, most), self.options.supersample)
-        self.stylizer.prepare(*size)
+        options = self.options
+        sizes = (options.content_size, options.crop_size, options.max_pixels, "photo")
+        _, size = fitted_size((height, width), *sizes)
+        self.stylizer.prepare(*painted_size(*size, options.supersample))
 
     def run(
         self,
