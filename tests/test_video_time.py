@@ -302,6 +302,10 @@ def test_styles_change_with_the_time(video, make_clip, gallery, tmp_path):
     for number in (8, 12):
         np.testing.assert_array_equal(load("both", number), load("y", number))
     assert (load("both", 7) != load("x", 7)).any() and (load("both", 7) != load("y", 7)).any()
+    # Of a part, each frame is as it is in the whole.
+    assert video(clip, "-o", tmp_path / "part_%02d.png", *words, "--start", "0.5") == 0
+    for number in (1, 2, 3, 7):
+        np.testing.assert_array_equal(load("part", number), load("both", number + 5))
     assert video(clip, "-o", tmp_path / "z.mp4", *words, "--style", x) == 2
     assert video(clip, "-o", tmp_path / "z.mp4", "--style-at", "0:missing.png") == 2
 
@@ -347,6 +351,10 @@ def test_masks_that_move(video, make_clip, gallery, tmp_path):
         if place:
             expected[16 * place : 16 * place + 16] = True
         assert (changed == expected).mean() > 0.9, number
+    assert video(clip, "-o", tmp_path / "part_%d.png", *words, "--start", "0.3") == 0
+    for number in range(1, 6):
+        part, whole = (tmp_path / f"{name}.png" for name in (f"part_{number}", f"out_{number + 3}"))
+        np.testing.assert_array_equal(imaging.load_image(part), imaging.load_image(whole))
 
 
 def _plain(clip, folder):

@@ -87,6 +87,7 @@ class Renderer:
         share = min(1 - (1 - stability) ** 6, _MOST)
         self._follower = Follower(share) if stability > 0 else None
         self._present: list[bool] = []
+        self._start = Fraction(0)
 
     def frame(self, frame: Frame) -> Frame:
         """The result of the next frame, all in this thread."""
@@ -116,6 +117,7 @@ class Renderer:
             self._restore(reached.state)
         height, width = self._size or clip.facts.size
         self._pipeline.prepare(height, width)
+        self._start = part.start
         self._segment = min(max(SEGMENT // (height * width), 8), 240)
         stages: list[Ahead] = []
 
@@ -187,7 +189,8 @@ class Renderer:
 
     def _begin(self, work: _Work) -> _Work:
         """What must happen frame after frame."""
-        work.regions, present = self._regions_at(work.frame.time)
+        # Styles and masks belong to the clip's own time.
+        work.regions, present = self._regions_at(self._start + work.frame.time)
         # What is smoothed belongs to certain regions.
         cut = work.motion.cut or present != self._present
         self._present = present
