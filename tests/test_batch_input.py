@@ -295,7 +295,7 @@ def test_the_folder_of_another_job(batch, inline, shard, tmp_path, capsys):
     refused(batch(path.parent, "data"), capsys, "must be a new or empty folder")
     file = tmp_path / "file"
     file.write_text("")
-    refused(batch(path, "file"), capsys, "Not a directory")
+    refused(batch(path, "file"), capsys, "is not a folder")
 
 
 def test_two_runs_at_once(batch, inline, shard, tmp_path, capsys):
