@@ -337,6 +337,9 @@ def test_masks_that_move(video, make_clip, gallery, tmp_path):
             found[:, 16 * number : 16 * number + 16] = 255
         return found
 
+    def band(height, width, number):
+        return window(height, width, 1)
+
     mask = make_clip(
         tmp_path / "mask.mkv", 4, rate="5", codec="ffv1", pixel_format="gray", picture=window
     )
@@ -352,9 +355,15 @@ def test_masks_that_move(video, make_clip, gallery, tmp_path):
             expected[16 * place : 16 * place + 16] = True
         assert (changed == expected).mean() > 0.9, number
     assert video(clip, "-o", tmp_path / "part_%d.png", *words, "--start", "0.3") == 0
+    # Where the mask has ended its last frame stays.
+    mask = make_clip(tmp_path / "short.mkv", 1, codec="ffv1", pixel_format="gray", picture=band)
+    words[-1] = mask
+    assert video(clip, "-o", tmp_path / "short_%d.png", *words) == 0
+    assert video(clip, "-o", tmp_path / "late_%d.png", *words, "--start", "0.3") == 0
     for number in range(1, 6):
-        part, whole = (tmp_path / f"{name}.png" for name in (f"part_{number}", f"out_{number + 3}"))
-        np.testing.assert_array_equal(imaging.load_image(part), imaging.load_image(whole))
+        for part, whole in (("part", "out"), ("late", "short")):
+            paths = (tmp_path / f"{part}_{number}.png", tmp_path / f"{whole}_{number + 3}.png")
+            np.testing.assert_array_equal(*map(imaging.load_image, paths))
 
 
 def _plain(clip, folder):

@@ -19,18 +19,22 @@ class MovingMask:
 
     Args:
         clip: White inside.
+        start: Seconds of the first time; what comes before is not decoded where that can be helped.
 
     Attributes:
         clip: The same.
     """
 
-    def __init__(self, clip: Clip):
+    def __init__(self, clip: Clip, start: Fraction = Fraction(0)):
         self.clip = clip
-        self._name = clip.facts.name
-        self._frames = clip.frames()
+        self._frames = clip.frames(start)
         self._next: Frame | None = next(self._frames, None)
+        if self._next is None and start:
+            # It ends before: its last frame stays.
+            self._frames = clip.frames()
+            self._next = next(self._frames, None)
         if self._next is None:
-            raise VideoError(f"--mask {self._name}: has no frames.")
+            raise VideoError(f"--mask {clip.facts.name}: has no frames.")
         self._now: np.ndarray = _to_mask(self._next)
 
     def at(self, time: Fraction) -> np.ndarray | None:

@@ -48,7 +48,7 @@ def join(
 
     Raises:
         VideoError: If FFmpeg refuses what is to be written.
-    """  # fmt: skip
+    """
     try:
         return _join(target, suffix, encoding, segments, end, tracks)
     except av.error.FFmpegError as error:

@@ -286,7 +286,8 @@ class _Job:
         if source is None:
             return None
         if isinstance(source, ClipSource):
-            self._masks.append(MovingMask(self._open(source, deep=False)))
+            clip = self._open(source, deep=False)
+            self._masks.append(MovingMask(clip, self._config.start_time))
             return self._masks[-1].at
         mask = Lazy(source, lambda: picture, str(source))
         picture = read_mask(source, self._config.max_pixels)

@@ -27,7 +27,7 @@ class Timeline:
     def __init__(self, stream, known: tuple[Fraction, ...] = ()):
         self.jumps: list[Fraction] = []
         self._base, self._known = stream.time_base, known
-        self._watched = can_jump(stream.container)
+        self._watched = _can_jump(stream.container)
         self._shift = 0
         self._last: int | None = None
         self._step = 1
@@ -59,14 +59,14 @@ class Timeline:
         self.jumps.append(self._shift * self._base)
 
 
-def can_jump(container) -> bool:
+def _can_jump(container) -> bool:
     """Whether the times of a container may begin again, as FFmpeg says of it."""
     return bool(container.format.flags & Flags.ts_discont.value)
 
 
 def find_jumps(container, stream) -> tuple[Fraction, ...]:
     """The jumps of a stream; reads all of the file if there may be some."""
-    if not can_jump(container):
+    if not _can_jump(container):
         return ()
     timeline = Timeline(stream)
     for packet in container.demux(stream):
