@@ -267,6 +267,7 @@ def test_style_cards_replace_pictures(place):
     assert place.run("--keep-colors", "coral", content=photo, style=cards / "x.npz") == 2
 
 
+@pytest.mark.usefixtures("cut")
 def test_tiles_do_not_show(place, picture):
     save_image(place.content / "wide.png", picture(150, 260, seed=7))
     photo, style = place.content / "wide.png", place.style / "x.png"

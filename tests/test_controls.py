@@ -205,6 +205,7 @@ MIXED = ("--style-interp-weights", 1, 2, 3, 1, 0, 0, "--alpha", 0.6, 0.9, "--fea
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )  # fmt: skip
+@pytest.mark.usefixtures("cut")
 def test_everything_goes_with_masks_mixes_and_strengths(place, flags, size):
     def paint(*flags, masks=place.masks[:2]):
         return place.result("--mask", *masks, *MIXED, *flags, styles=place.styles[:3]).astype(int)
@@ -569,6 +570,7 @@ def test_tiles_come_from_the_memory_allowed(place, monkeypatch):
     assert memory.choose_tile(stylizer, deep) > 0
 
 
+@pytest.mark.usefixtures("cut")
 def test_little_memory_changes_nothing_else(place, picture, caplog):
     save_image(place.photo, picture(200, 300))
     whole = place.result("--tile", 0, styles=place.styles[:1])

@@ -103,6 +103,7 @@ def test_mixes(stylizer, model, picture, styles):
     assert levels(stylizer.stylize(content, code), model.stylize(content, code)) <= 1
 
 
+@pytest.mark.usefixtures("cut")
 def test_tiles(stylizer, model, picture, styles):
     content = picture(150, 290, seed=1)
     content = (content * np.linspace(0.15, 1, 290)[:, None]).astype("uint8")
@@ -113,6 +114,7 @@ def test_tiles(stylizer, model, picture, styles):
 
 
 @pytest.mark.parametrize(("palette", "tile"), [(0.5, 0), (1, 0), (1, 64)])
+@pytest.mark.usefixtures("cut")
 def test_palettes(stylizer, model, picture, styles, palette, tile):
     content = picture(70, 101)
     found = stylizer.stylize(content, styles[0], palette=palette, tile=tile)
@@ -596,6 +598,7 @@ def test_results_in_another_precision_are_others(
 
 
 @pytest.mark.parametrize("palette", [0, None])
+@pytest.mark.usefixtures("cut")
 def test_bfloat16_is_near(root, with_bfloat16, palette):
     """OpenVINO's own hint is off by 2.9 grey levels on average."""
     pairs = (("inputs/temple", "paintings/blue-river"), ("inputs/cat", "styles/mosaic"))

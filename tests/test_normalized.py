@@ -80,6 +80,7 @@ def test_measured_are_the_features_own(model, inputs):
     np.testing.assert_allclose(found[place.start : place.stop], np.ravel(expected), rtol=1e-3)
 
 
+@pytest.mark.usefixtures("cut")
 def test_serialised(model, picture, style):
     config = keras.saving.serialize_keras_object(model)
     again = keras.saving.deserialize_keras_object(config)
@@ -116,6 +117,7 @@ def measured(monkeypatch):
 
 
 @pytest.mark.parametrize("palette", [0, 0.5])
+@pytest.mark.usefixtures("cut")
 def test_large_photos_are_measured_on_a_copy(
     model, picture, style, small_bounds, measured, palette
 ):
@@ -128,6 +130,7 @@ def test_large_photos_are_measured_on_a_copy(
     assert measured == [(48, 96)] * 3
 
 
+@pytest.mark.usefixtures("cut")
 def test_small_photos_take_one_pass(model, picture, style, measured):
     content = picture(96, 160)
     whole = model.stylize(content, style)
@@ -145,6 +148,7 @@ def test_a_copy_of_the_same_size_changes_nothing(model, picture, style, monkeypa
     assert measured == [(160, 192)]
 
 
+@pytest.mark.usefixtures("cut")
 def test_progress_reaches_its_end(model, picture, style, small_bounds, monkeypatch):
     for palette, bound in ((0, 2**22), (0.5, 2**22), (0.5, 1)):
         monkeypatch.setattr(passes, "ONE_PASS", bound)

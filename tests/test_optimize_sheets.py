@@ -54,7 +54,7 @@ def cell(sheet, row, column, room, size=None):
 def test_where_nothing_can_be_written_is_told_before_the_work(place, tmp_path, capsys):
     out = place.photos[0] / "out"
     for flags in ([], ["--sheet", "grid"]):
-        assert place.run(*flags, content=place.photos, style=place.styles, out=out) == 1
+        assert place.run(*flags, content=place.photos, style=place.styles, out=out) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1 and f"{place.photos[0]} is not a folder" in error
 

@@ -247,6 +247,7 @@ def smooth(picture, height, width):
 
 @pytest.mark.parametrize("one_pass", [True, False])
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.usefixtures("cut")
 def test_tiles_have_one_map(any_model, code, picture, monkeypatch, one_pass, dtype):
     if not one_pass:
         monkeypatch.setattr(passes, "ONE_PASS", 1000)
@@ -273,6 +274,7 @@ def test_a_copy_has_nearly_the_palette_of_the_whole(any_model, code, picture, mo
 
 
 @pytest.mark.parametrize("one_pass", [True, False])
+@pytest.mark.usefixtures("cut")
 def test_each_region_has_its_own_palette(any_model, code, picture, monkeypatch, one_pass):
     content = smooth(picture, 96, 160)
     if not one_pass:

@@ -84,6 +84,7 @@ def test_soft_masks_cross_fade(any_model, codes, picture):
 
 
 @pytest.mark.parametrize(("height", "width", "tile"), [(211, 257, 64), (97, 530, 128)])
+@pytest.mark.usefixtures("cut")
 def test_tiled_equals_whole(any_model, codes, picture, height, width, tile):
     content = picture(height, width) * np.linspace(0.2, 1, width)[:, None]
     content = content.astype("uint8")

@@ -149,6 +149,7 @@ HERE = __name__
 # === Used from end to end ===
 
 
+@pytest.mark.usefixtures("cut")
 def test_architecture(register, stylize, tmp_path, picture):
     facts = replace(
         ARCHITECTURES["compact"], name="toy", module=HERE, taps=2, levels=1, stride=2,

@@ -55,6 +55,7 @@ def test_checksums(root, preset):
 
 
 @pytest.mark.parametrize("supersample", [0, 512])
+@pytest.mark.usefixtures("cut")
 def test_strokes_of_tiles_and_depths(tool, supersample):
     """What one size rounds, the next ones do not enlarge: tiles and 16 bits give one picture."""
     photo = resize_image(tool.load("inputs/temple.jpg"), (288, 384))
@@ -146,6 +147,7 @@ def flat_stylizers():
     ("size", "color"),
     [((33, 700), (0, 0, 0)), ((389, 517), (10, 200, 30)), ((640, 900), (255, 255, 255))],
 )
+@pytest.mark.usefixtures("cut")
 def test_photos_of_one_color_stay_so(root, flat_stylizers, size, color):
     """At any size, whole and in tiles: rounding errors of engines are not enlarged."""
     style = load_image(root / "images" / "styles" / "stained_glass.jpg")[:256, :256]

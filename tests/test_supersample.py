@@ -130,6 +130,7 @@ def test_transparency_is_kept_as_it_is(pipelines, picture):
 
 
 @pytest.mark.parametrize("options", [{}, {"stroke": 120}, {"passes": 2}])
+@pytest.mark.usefixtures("cut")
 def test_tiles_change_nothing(pipelines, picture, options):
     stylizer, pipeline = pipelines
     photo, code = picture(100, 120), stylizer.encode_style(picture(64, 64, seed=3))

@@ -127,6 +127,7 @@ def test_tiled_equals_whole(any_model, picture, style, height, width, tile):
     assert whole.std() > 10
 
 
+@pytest.mark.usefixtures("cut")
 def test_the_style_is_tiled_too(any_model, style, picture):
     whole, tiled = any_model.encode_style(style), any_model.encode_style(style, tile=32)
     for ours, theirs in zip(tiled.means + tiled.stds, whole.means + whole.stds, strict=True):
