@@ -307,17 +307,22 @@ def test_unknown_sound(video, tmp_path, one_line):
     assert video(clip, "-o", tmp_path / "out.mp4", "--codec", "mpeg4", "--no-sound") == 0
 
 
-def test_the_file_that_holds_a_sound_is_named(video, tmp_path, one_line):
-    """Not always Matroska."""
-    clip = tmp_path / "clip.mov"
+def write_with_silence(clip, codec, rate, layout, count):
+    """A clip of one frame, with `count` values of silence."""
     with av.open(str(clip), "w") as out:
         stream = out.add_stream("mpeg4", rate=25)
         stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
-        track = out.add_stream("pcm_alaw", rate=8000, layout="mono")
+        track = out.add_stream(codec, rate=rate, layout=layout)
         out.mux([*stream.encode(as_format("yuv420p")), *stream.encode(None)])
-        part = av.AudioFrame.from_ndarray(np.zeros((1, 800), "int16"), "s16", "mono")
-        part.sample_rate = 8000
+        part = av.AudioFrame.from_ndarray(np.zeros((1, count), "int16"), "s16", layout)
+        part.sample_rate = rate
         out.mux([*track.encode(part), *track.encode(None)])
+
+
+def test_the_file_that_holds_a_sound_is_named(video, tmp_path, one_line):
+    """Not always Matroska."""
+    clip = tmp_path / "clip.mov"
+    write_with_silence(clip, "pcm_alaw", 8000, "mono", 800)
     assert video(clip, "-o", tmp_path / "out.mkv", "--codec", "mpeg4") == 1
     one_line(".mkv cannot hold its sound (pcm_alaw) as it is. Write .mov, or use --no-sound.")
     assert video(clip, "-o", tmp_path / "out.mov", "--codec", "mpeg4") == 0
@@ -652,14 +657,7 @@ def test_a_disk_that_is_full_when_all_is_joined(video, tmp_path, one_line):
     """Really: by the system's limit on the size of files, which sound reaches."""
     resource = pytest.importorskip("resource")
     clip = tmp_path / "clip.mov"
-    with av.open(str(clip), "w") as out:
-        stream = out.add_stream("mpeg4", rate=25)
-        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
-        track = out.add_stream("pcm_s16le", rate=48000, layout="stereo")
-        out.mux([*stream.encode(as_format("yuv420p")), *stream.encode(None)])
-        part = av.AudioFrame.from_ndarray(np.zeros((1, 200_000), "int16"), "s16", "stereo")
-        part.sample_rate = 48000
-        out.mux([*track.encode(part), *track.encode(None)])
+    write_with_silence(clip, "pcm_s16le", 48000, "stereo", 200_000)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
     try:
