@@ -198,8 +198,11 @@ def test_no_picture_is_lost_to_a_broken_record(place, picture, capsys, caplog, m
     elif damage == "nonsense":
         records.write_bytes(b"{}\n\xff\xfe\n[1]\nno record")
     else:
+        # Both writing threads have found out before either of them tells.
+        both = threading.Barrier(2)
 
         def refuse(path):
+            both.wait(10)
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
         monkeypatch.setattr(history, "_locked", refuse)

@@ -17,6 +17,7 @@ from adain.inference.photo import Networks, Photo, Statistics
 from adain.inference.regions import Region, check_alpha, to_mask
 from adain.inference.steady import Steady, SteadyFrame
 from adain.inference.style_code import StyleCode
+from adain.once import Once
 from adain.presets.architecture import Architecture
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class Stylizer(ABC):
         self._preset = preset
         self._fingerprint = fingerprint
         self._palette = palette
-        self._warned = False
+        self._told = Once()
 
     @abstractmethod
     def _encode(self, image: np.ndarray) -> tuple[list[np.ndarray], Statistics]:
@@ -287,13 +288,12 @@ class Stylizer(ABC):
         """How far a result's colours are moved to a style's."""
         move = palette * min(alpha, 1)
         if move and code.palette is None:
-            if not self._warned:
+            if self._told.first(code.name):
                 logger.warning(
                     "the style card %sis of an older version and has no palette: colours stay as "
                     "the network gives them. Make it again with `adain styles save`.",
                     f"{code.name!r} " if code.name else "",
                 )
-            self._warned = True
             return 0.0
         return move
 

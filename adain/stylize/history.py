@@ -9,9 +9,9 @@ import json
 import logging
 import os
 import stat
+import threading
 from collections.abc import Callable
 from enum import Enum
-from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +20,7 @@ from adain.imaging import io as imaging
 from adain.imaging.formats import WRITERS
 from adain.imaging.streams import read_bytes
 from adain.imaging.whole import is_whole
+from adain.once import Once
 from adain.options import recorded
 from adain.presets.preset import PARTS, Preset
 from adain.sources import Source
@@ -121,7 +122,9 @@ class History:
     def __init__(self, config: StylizeConfig, preset: Preset):
         self._config = config
         self._preset = preset
-        self._records = cache(_Records)
+        # Results are written by several threads.
+        self._lock, self._told = threading.Lock(), Once()
+        self._folders: dict[Path, _Records] = {}
 
     def settings(self, result: PlannedResult) -> dict:
         """The record of a result without `inputs`."""
@@ -206,13 +209,18 @@ class History:
             records.add(output.name, file, json.loads(text))
         except OSError as error:
             # A picture counts more than its record.
-            if not records.failed:
+            if self._told.first(records.path):
                 logger.warning(
                     "%s cannot be written (%s): how results of this folder were made is not "
                     "recorded, and the next run will not know them. Make it writable, or remove it",
                     *(records.path, error.strerror),
                 )
-            records.failed = True
+
+    def _records(self, folder: Path) -> _Records:
+        with self._lock:
+            if folder not in self._folders:
+                self._folders[folder] = _Records(folder)
+            return self._folders[folder]
 
 
 def _format(output: Path) -> str:
@@ -237,7 +245,6 @@ class _Records:
 
     def __init__(self, folder: Path):
         self.path = folder / RECORDS
-        self.failed = False
         self._made: dict[str, dict[str, dict]] = {}
         lines, self.problem = _lines(self.path)
         for line in lines:

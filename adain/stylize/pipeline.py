@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from threading import RLock, Semaphore
@@ -22,6 +22,7 @@ from adain.inference.steady import SteadyFrame
 from adain.inference.style_code import StyleCode
 from adain.inference.stylizer import Stylizer
 from adain.inference.supersample import enlarge_mask, painted_size, stylize_enlarged
+from adain.once import Once
 from adain.stylize.config import StylizeOptions
 from adain.stylize.inputs import Lazy, Planes, fit, fit_mask, fitted_size, to_planes
 from adain.stylize.sheets import SHEET_SIZE, Cell, check_rows
@@ -85,7 +86,7 @@ class StylizePipeline:
         self.stylizer = stylizer
         self._networks = _lock_of(stylizer)
         self._styles = Styles(self.options, stylizer, self._networks)
-        self._told: set[Hashable] = set()
+        self._told = Once()
 
     def _check_memory(self) -> None:
         """Tell of a limit that is passed before there is any picture."""
@@ -346,8 +347,7 @@ class StylizePipeline:
             return None
         about = (region.mask_name, *mask.shape, *original)
         # Once, and not for every frame.
-        if mask.shape != original and about not in self._told:
-            self._told.add(about)
+        if mask.shape != original and self._told.first(about):
             logger.warning("%s is %d x %d, resized to the photo's %d x %d", *about)
         sizes = (options.content_size, options.crop_size, options.max_pixels, "photo")
         mask = fit_mask(mask, original, *sizes)
