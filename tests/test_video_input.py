@@ -18,6 +18,7 @@ from adain.video.clip import Frame  # noqa: E402
 from adain.video.color import to_rgb  # noqa: E402
 from adain.video.containers import is_cut_off  # noqa: E402
 from adain.video.encoder import Encoding  # noqa: E402
+from adain.video.frames import fit_into  # noqa: E402
 from adain.video.reader import VideoClip  # noqa: E402
 
 SIZE = HEIGHT, WIDTH = 48, 64
@@ -95,14 +96,13 @@ def write(path, codec, frames, *, options=None, tags=None, sound=None):
 
 
 def remux(source, target, change=lambda packet: None, options=None):
-    """A copy of all packets, each after `change`."""
+    """A copy of all packets, each after `change`, which may give another one in its place."""
     with av.open(str(source)) as old, av.open(str(target), "w", options=options or {}) as out:
         copies = {s.index: out.add_stream_from_template(s) for s in old.streams}
         for packet in old.demux():
             if packet.size:
                 packet.stream = copies[packet.stream.index]
-                change(packet)
-                out.mux(packet)
+                out.mux(change(packet) or packet)
     return target
 
 
@@ -233,25 +233,70 @@ def test_an_unknown_matrix_is_told(tmp_path):
     ]
 
 
+def with_exif(plain, target, orientations):
+    """A copy of a Motion JPEG clip whose frames have EXIF's orientations, 0 without EXIF."""
+    numbers = iter(orientations)
+
+    def change(packet):
+        number = next(numbers)
+        entry = b"\x12\x01\x03\0\x01\0\0\0" + bytes([number, 0, 0, 0])
+        exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0" + entry + bytes(4)
+        segment = b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
+        data = bytes(packet)
+        copy = av.Packet(data[:2] + (segment if number else b"") + data[2:])
+        copy.stream, copy.time_base = packet.stream, packet.time_base
+        copy.pts, copy.dts, copy.is_keyframe = packet.pts, packet.dts, True
+        return copy
+
+    return remux(plain, target, change)
+
+
 def test_frames_with_exif(tmp_path):
     """Those of cameras, which PyAV has no name for; their orientation counts."""
     plain = write(tmp_path / "plain.avi", "mjpeg", [as_format("yuvj420p")] * 2)
-    entry = b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0"
-    exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0" + entry + bytes(4)
-    segment = b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
-    with av.open(str(plain)) as old, av.open(str(tmp_path / "clip.avi"), "w") as out:
-        stream = out.add_stream_from_template(old.streams.video[0])
-        for packet in old.demux():
-            if packet.size:
-                data = bytes(packet)
-                copy = av.Packet(data[:2] + segment + data[2:])
-                copy.stream, copy.time_base = stream, packet.time_base
-                copy.pts, copy.dts, copy.is_keyframe = packet.pts, packet.dts, True
-                out.mux(copy)
-    upright = open_clip(tmp_path / "clip.avi")
+    upright = open_clip(with_exif(plain, tmp_path / "clip.avi", [6, 6]))
     assert upright.facts.size == (WIDTH, HEIGHT)
     before = next(open_clip(plain).frames()).colors
     np.testing.assert_array_equal(next(upright.frames()).colors, np.rot90(before, -1))
+
+
+def test_each_frame_is_turned_as_it_says(tmp_path):
+    plain = write(tmp_path / "plain.avi", "mjpeg", [as_format("yuvj420p") for _ in range(4)])
+    clip = open_clip(with_exif(plain, tmp_path / "clip.avi", [0, 3, 6, 0]))
+    before = next(open_clip(plain).frames()).colors
+    found = [frame.colors for frame in clip.frames()]
+    lying = fit_into(np.rot90(before, -1), SIZE)
+    for colors, expected in zip(found, [before, before[::-1, ::-1], lying, before], strict=True):
+        assert np.abs(colors.astype(int) - expected).mean() < 3
+    assert "they are fitted into the first size" in clip.notes[0]
+    # From a later frame on, too.
+    late = next(clip.frames(Fraction(1, 25))).colors
+    assert np.abs(late.astype(int) - before[::-1, ::-1]).mean() < 3
+
+
+@pytest.mark.parametrize("turns", [(0, 180), (180, 0), (180, 0, 180)])
+def test_turns_that_only_keyframes_tell(tmp_path, turns):
+    """H.264 without a container's help, joined: they hold until the next keyframe."""
+    plain = write(tmp_path / "plain.mp4", "libx264", [as_format("yuv420p") for _ in range(10)],
+                  options={"g": "5", "bf": "0"})  # fmt: skip
+    # The message 47 of H.264, half a turn, and its length.
+    told = bytes.fromhex("00000007 062f0310000980")
+
+    def turn_half(packet):
+        copy = av.Packet((told if packet.is_keyframe else b"") + bytes(packet))
+        copy.stream, copy.time_base = packet.stream, packet.time_base
+        copy.pts, copy.dts, copy.is_keyframe = packet.pts, packet.dts, packet.is_keyframe
+        return copy
+
+    parts = {0: remux(plain, tmp_path / "0.ts"), 180: remux(plain, tmp_path / "180.ts", turn_half)}
+    data = b"".join(parts[turn].read_bytes() for turn in turns)
+    (tmp_path / "clip.ts").write_bytes(data)
+    before = next(open_clip(plain).frames()).colors
+    expected = [before[::-1, ::-1] if turn else before for turn in turns for _ in range(10)]
+    found = [frame.colors for frame in open_clip(tmp_path / "clip.ts").frames()]
+    assert len(found) == len(expected)
+    errors = [np.abs(a.astype(int) - b).mean() for a, b in zip(found, expected, strict=True)]
+    assert max(errors) < 3
 
 
 # === What is missing ===
@@ -585,6 +630,55 @@ def test_files_are_known_by_their_content(video, make_clip, tmp_path):
     shutil.move(tmp_path / "plain.gif", tmp_path / "clip.mp4")
     assert video(tmp_path / "clip.mp4", "-o", tmp_path / "b.mp4", "--codec", "mpeg4") == 0
     assert read(tmp_path / "b.mp4")[0] == [0, Fraction(2, 100), Fraction(4, 100)]
+
+
+_CONTAINERS = {"mp4": "mpeg4", "mkv": "mpeg4", "avi": "mpeg4", "ts": "mpeg2video", "flv": "flv",
+               "m2ts": "mpeg2video", "asf": "mpeg4", "ogv": "libvpx", "mpg": "mpeg2video",
+               "y4m": "rawvideo"}  # fmt: skip
+
+
+@pytest.mark.parametrize("container", _CONTAINERS)
+def test_videos_that_are_called_like_pictures(
+    video, tmp_path, tiny_preset, gallery, exact, one_line, container
+):
+    """`adain stylize` takes them as clips; where a picture is needed, it is said what they are."""
+    frames = [as_format("yuv420p") for _ in range(40)]
+    plain = write(tmp_path / f"a.{container}", _CONTAINERS[container], frames)
+    photo = plain.rename(tmp_path / "photo.gif")
+    words = ["--style", gallery[1] / "x.png", "--checkpoint", tiny_preset, "--quiet"]
+    words += ["--out-path", tmp_path / "out"]
+    assert cli.main(["stylize", "--content-path", *map(str, [photo, *words])]) == 0
+    assert len(read(tmp_path / "out" / "photo_stylized_x.mp4")[0]) == 40
+    # In a folder of pictures it is none.
+    (tmp_path / "folder").mkdir()
+    jpg = photo.rename(tmp_path / "folder" / "photo.jpg")
+    assert cli.main(["stylize", "--content-path", *map(str, [jpg.parent, *words])]) == 1
+    one_line(str(jpg), "is a video", "adain video")
+
+
+def test_a_video_as_style_is_told(video, tmp_path, tiny_preset, one_line):
+    clip = write(tmp_path / "clip.mkv", "mpeg4", [as_format("yuv420p")] * 4)
+    style = shutil.copy(clip, tmp_path / "style.jpg")
+    words = ["-o", tmp_path / "out.mp4", "--checkpoint", tiny_preset, "--quiet", "--style", style]
+    assert cli.main(["video", *map(str, [clip, *words])]) == 1
+    one_line("style.jpg: is a video", "save one of its frames as JPEG or PNG")
+    # As a mask it is one that moves.
+    words = ["-o", tmp_path / "out.mp4", "--mask", style, "--codec", "mpeg4"]
+    assert video(clip, *words) == 0
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".gif", ".webp", ".avif", ".bmp", ".tif"])
+def test_pictures_that_are_called_like_videos(
+    video, tmp_path, tiny_preset, gallery, exact, one_line, suffix
+):
+    imaging.save_image(tmp_path / f"plain{suffix}", smooth()[..., :3])
+    clip = (tmp_path / f"plain{suffix}").rename(tmp_path / "photo.mp4")
+    assert video(clip, "-o", tmp_path / "out.mp4") == 1
+    one_line(f"{clip}: is a single picture, no clip. Use `adain stylize`")
+    words = ["--style", gallery[1] / "x.png", "--checkpoint", tiny_preset, "--quiet"]
+    words += ["--out-path", tmp_path / "out"]
+    assert cli.main(["stylize", "--content-path", *map(str, [clip, *words])]) == 0
+    assert imaging.load_image(tmp_path / "out" / "photo_stylized_x.png").shape == (*SIZE, 3)
 
 
 @pytest.mark.parametrize("name", ["a:b.mkv", "http:clip.mkv"])

@@ -120,6 +120,33 @@ HISTORY_FORMATS = tuple(item.name for item in FORMATS.values() if item.written a
 HEAD = 4096
 """Bytes of a file that decide its format."""
 
+BOXES = (b"ftyp", b"styp", b"moov", b"mdat", b"wide", b"free", b"skip")
+"""What MP4 and QuickTime files begin with, after four bytes of its length."""
+
+EBML = b"\x1aE\xdf\xa3"
+"""What Matroska and WebM begin with."""
+
+TS_PACKETS = {188: 0, 192: 4}
+"""Sizes of transport stream packets, and where in them the sync byte is."""
+
+
+def is_video(head: bytes) -> bool:
+    """Whether a file with these first bytes is a video, or sound in a video's container.
+
+    AVIF and HEIC are MP4 files too, and have to be looked for before.
+    """
+    if head[4:8] in BOXES or (head[:4] == b"RIFF" and head[8:12] == b"AVI "):
+        return True
+    if head.startswith((EBML, b"FLV\1", b"OggS", b"\0\0\1\xba", b"YUV4MPEG2 ", _ASF)):
+        return True
+    return any(
+        head[start : start + 4 * size : size] == b"GGGG" for size, start in TS_PACKETS.items()
+    )
+
+
+_ASF = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"
+_VIDEO = "a video"
+
 _REFUSED = (
     ("HEIC", lambda head: head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc",
                                                                   b"heim", b"heis", b"mif1")),
@@ -135,7 +162,7 @@ _REFUSED = (
     # A TGA has zeros where an icon has the number of its pictures.
     ("an icon", lambda head: re.match(rb"icns|\0\0[\1\2]\0(?!\0\0)", head) is not None),
     ("a Windows metafile", _begins(b"\xd7\xcd\xc6\x9a", b"\x01\0\0\0\x6c\0\0\0")),
-    ("a video", lambda head: head[4:8] == b"ftyp" or head.startswith(b"\x1aE\xdf\xa3")),
+    (_VIDEO, is_video),
     ("a ZIP archive", _begins(b"PK\x03\x04")),
 )  # fmt: skip
 
@@ -155,6 +182,11 @@ def format_of(head: bytes, name: str) -> Format:
     if found is not None and not (refused and found.name in ("TGA", "TIFF")):
         return found
     accepted = ", ".join(FORMATS)
+    if refused == _VIDEO:
+        raise ImageError(
+            f"{name}: is a video, whatever it is called. Use `adain video`, or save one of its "
+            "frames as JPEG or PNG."
+        )
     if refused:
         raise ImageError(
             f"{name}: is {refused}, which is not read. Convert it to JPEG or PNG "

@@ -6,9 +6,9 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
-_EBML, _SEGMENT = b"\x1aE\xdf\xa3", b"\x18S\x80g"
-_TS_PACKETS = {188: 0, 192: 4}
-"""Sizes of transport stream packets, and where in them the first sync byte is."""
+from adain.imaging.formats import BOXES, EBML, TS_PACKETS
+
+_SEGMENT = b"\x18S\x80g"
 
 
 def is_cut_off(path: Path) -> bool | None:
@@ -16,13 +16,13 @@ def is_cut_off(path: Path) -> bool | None:
     size = path.stat().st_size
     with open(path, "rb") as file:
         head = file.read(400)
-        if head[4:8] in (b"ftyp", b"styp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+        if head[4:8] in BOXES:
             return _boxes(file, size)
-        if head[:4] == _EBML:
+        if head[:4] == EBML:
             return _segment(head, size)
         if head[:4] == b"RIFF":
             return _riff(file, size)
-    for packet, place in _TS_PACKETS.items():
+    for packet, place in TS_PACKETS.items():
         if head[place : place + packet + 1 : packet] == b"GG":
             return size % packet != 0
     return None

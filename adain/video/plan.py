@@ -189,7 +189,8 @@ def _check_output(config: VideoConfig) -> None:
 def _suffix(clip: ClipSource) -> str:
     """The suffix of a clip's results: its own, or .mp4."""
     suffix = clip.path.suffix.lower() if clip.path else ""
-    kept = {*CONTAINERS, *imaging.ANIMATED_SUFFIXES}
+    # A video that is called like a picture would lose colours and frames as one.
+    kept = {*CONTAINERS, *(imaging.ANIMATED_SUFFIXES if clip.is_animation else ())}
     return suffix if suffix in kept or clip.is_sequence else ".mp4"
 
 

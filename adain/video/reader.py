@@ -123,7 +123,7 @@ class VideoClip:
             if name := HDR.get(int(first.color_trc)):
                 self.notes.append(f"{path}: HDR ({name}) is tone-mapped to standard range")
                 self.tags = (1, 1, 1)
-            self._converted(first)
+            self._converted(first, self._turn)
             self.has_alpha = has_alpha(first)
             ratio = stream.sample_aspect_ratio or Fraction(1)
             turned = self._turn[0] % 2 == 1
@@ -142,6 +142,7 @@ class VideoClip:
         """See `Clip`."""
         self.problems.clear()
         size, told, last = self.facts.size, False, Fraction(-1)
+        how = self._turn
         waiting: tuple[np.ndarray, Fraction, Fraction] | None = None
         place = self._place(start) if start > 0 else None
         with open_container(self.path) as container:
@@ -150,6 +151,9 @@ class VideoClip:
             if place is not None:
                 container.seek(place, stream=stream, backward=True)
             for frame in self._decode(container, stream):
+                if frame.key_frame or display_turn(frame) != (0, False):
+                    # Of streams that tell it with keyframes only, it holds until the next one.
+                    how = display_turn(frame)
                 duration = Fraction(frame.duration or 0) * stream.time_base
                 time = last + max(duration, self.facts.ticks)
                 if frame.pts is not None:
@@ -172,7 +176,7 @@ class VideoClip:
                         f"pixels, more than --max-pixels {self._max_pixels}; it ends before them"
                     )
                     break
-                samples = self._converted(frame)
+                samples = self._converted(frame, how)
                 if samples.shape[:2] != size:
                     if not told:
                         self.notes.append(
@@ -187,14 +191,14 @@ class VideoClip:
                 yield from self._shown(*waiting, until=waiting[1] + waiting[2], start=start)
         self._look_at_end(last + (waiting[2] if waiting else 0))
 
-    def _converted(self, frame: av.VideoFrame) -> np.ndarray:
-        """Upright samples.
+    def _converted(self, frame: av.VideoFrame, how: tuple[int, bool]) -> np.ndarray:
+        """Upright samples, turned as `display_turn` says.
 
         Raises:
             VideoError: If nothing converts the pixel format.
         """
         try:
-            return turn(to_rgb(frame, self._deep and self.is_deep, self._peak), *self._turn)
+            return turn(to_rgb(frame, self._deep and self.is_deep, self._peak), *how)
         except PixelFormatError as error:
             raise VideoError(f"{self.path}: {error}") from error
 

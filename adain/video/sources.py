@@ -12,7 +12,7 @@ from pathlib import Path
 
 from adain import folders
 from adain.imaging import io as imaging
-from adain.imaging.formats import HEAD, format_of
+from adain.imaging.formats import HEAD, format_of, is_video
 from adain.options import UsageError
 from adain.sources import Source
 from adain.video.clip import Clip, VideoError
@@ -33,15 +33,13 @@ class ClipSource(Source):
         """Whether it is a picture file, by its content, or else by its name."""
         if self.path is None or self.is_sequence:
             return False
-        head = b""
-        with contextlib.suppress(OSError), open(self.path, "rb") as file:
-            head = file.read(HEAD)
+        head = read_head(self.path)
         try:
             if format_of(head, str(self.path)).animated:
                 return True
         except imaging.ImageError:
             # Many a clip is called .gif.
-            if head[4:8] == b"ftyp" or head.startswith(b"\x1aE\xdf\xa3"):
+            if is_video(head):
                 return False
         return self.path.suffix.lower() in imaging.ANIMATED_SUFFIXES
 
@@ -62,6 +60,13 @@ class ClipSource(Source):
             except OSError as error:
                 raise imaging.ImageError(f"{self}: cannot be read ({error.strerror}).") from error
         return self._kept["sha256"]
+
+
+def read_head(path: Path) -> bytes:
+    """The bytes of a file that decide its format; none of a file that cannot be read."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return file.read(HEAD)
+    return b""
 
 
 def _digest(path: Path) -> str:
@@ -121,17 +126,38 @@ def open_clip(source: ClipSource, *, rate: Fraction, deep: bool = False, max_pix
     how = {"deep": deep, "max_pixels": max_pixels}
     if source.is_sequence:
         return SequenceClip(source.path, rate, **how)
+    if content_of(source.path) == "picture":
+        raise VideoError(f"{source}: is a single picture, no clip. Use `adain stylize`.")
     if source.is_animation:
-        clip = AnimationClip(source.path, **how)
-        if clip.facts.frames == 1:
-            raise VideoError(f"{source}: is a single picture, no clip. Use `adain stylize`.")
-        return clip
+        return AnimationClip(source.path, **how)
     from adain.video.reader import VideoClip
 
     return VideoClip(source.path, **how)
 
 
+def content_of(path: Path) -> str:
+    """What a file is by its content: "video", "picture", "animation", or "" where that is unknown.
+
+    TGA pictures have no signature, and are known by their name only.
+    """
+    if not path.is_file():
+        return ""
+    head = read_head(path)
+    try:
+        found = format_of(head, str(path))
+        if found.name == "TGA":
+            return ""
+        moves = found.animated and imaging.is_animated(path)
+    except imaging.ImageError:
+        return "video" if is_video(head) else ""
+    return "animation" if moves else "picture"
+
+
 def is_clip(text: str) -> bool:
-    """Whether a path that `adain stylize` is given names a clip rather than a picture."""
+    """Whether a path that `adain stylize` is given names a clip rather than a picture.
+
+    Content decides where it tells; animations are clips if they are called like videos.
+    """
     path = Path(text)
-    return path.suffix.lower() in VIDEO_SUFFIXES or (is_pattern(path) and not path.exists())
+    named = path.suffix.lower() in VIDEO_SUFFIXES or (is_pattern(path) and not path.exists())
+    return {"video": True, "picture": False}.get(content_of(path), named)
