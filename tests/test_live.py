@@ -209,6 +209,45 @@ def test_the_loop(monkeypatch, make_clip, tmp_path, capsys, gallery):
     assert "frames shown" in capsys.readouterr().err
 
 
+def test_the_window_has_the_shape_of_what_it_shows(monkeypatch, make_clip, tmp_path, gallery):
+    """Side by side would be squeezed into the window of the result alone."""
+    import cv2
+
+    sizes, keys, left = [], [], list("ccq")
+    for name in ("namedWindow", "destroyAllWindows"):
+        monkeypatch.setattr(cv2, name, lambda *parts: None)
+    monkeypatch.setattr(cv2, "resizeWindow", lambda title, *size: sizes.append(size))
+    monkeypatch.setattr(cv2, "getWindowProperty", lambda *parts: 1.0)
+    monkeypatch.setattr(live_command, "check_window", lambda: None)
+
+    def show(title, picture):
+        shown = picture.shape[1], picture.shape[0]
+        assert shown == sizes[-1]
+        # Each key once what the one before does is seen.
+        if len(left) + len(sizes) > 3:
+            keys.append(left.pop(0))
+
+    def wait(milliseconds):
+        time.sleep(milliseconds / 1000)
+        return ord(keys.pop()) if keys else -1
+
+    monkeypatch.setattr(cv2, "imshow", show)
+    monkeypatch.setattr(cv2, "waitKey", wait)
+    clip = make_clip(tmp_path / "clip.mp4", 100)
+    words = ["live", str(clip), "--style", str(gallery[1]), "--content-size", "48", "--quiet"]
+    assert cli.main(words) == 0
+    assert sizes == [(64, 48), (128, 48), (64, 48)]
+
+
+def test_text_lies_on_its_outline():
+    """Whatever the font of the installed OpenCV."""
+    shown = live_command._with_text(np.full((60, 600, 3), 128, "uint8"), ["palette " * 8])
+    grey = shown[..., 0]
+    found = [np.flatnonzero(marked.any(axis=0)) for marked in (grey > 180, grey < 70)]
+    (left, right), (first, last) = ((columns[0], columns[-1]) for columns in found)
+    assert right > 200 and abs(left - first) < 5 and abs(last - right) < 5
+
+
 @pytest.mark.parametrize(("frames", "told"), [(3, "the file is truncated"), (0, "no frame was")])
 def test_what_could_not_be_shown_is_told(
     monkeypatch, tmp_path, capsys, gallery, picture, frames, told

@@ -26,15 +26,15 @@ from adain.video.render import Renderer, StyledRegion
 from adain.video.stages import Clock
 
 KEYS = """\
-n, p      next and previous style; 1 to 9 choose one
-+, -      stronger and weaker
-], [      more and less of the style's palette
-c         clip and result side by side
-s         snapshot
-r         begin and end a recording
-space     hold
-h         show these keys
-q, Esc    quit"""
+n, p: next and previous style; 1 to 9 choose one
++, -: stronger and weaker
+], [: more and less of the style's palette
+c: clip and result side by side
+s: snapshot
+r: begin and end a recording
+space: hold
+h: show these keys
+q, Esc: quit"""
 
 _STEP = 0.1
 _MOST_ALPHA = 2.0
@@ -210,7 +210,7 @@ class LiveSession:
     def lines(self) -> list[str]:
         """What is written over the picture."""
         style = self._styles[self._place].name
-        state = f"{style}  alpha {self._alpha:.1f}  palette {self._palette:.1f}  {self.rate:.0f}/s"
+        state = f"{style}  alpha {self._alpha:.1f}  palette {self._palette:.2f}  {self.rate:.0f}/s"
         text, until = self._told
         lines = [state + ("  REC" if self._recorder is not None else "")]
         if text and time.monotonic() < until:
@@ -267,6 +267,7 @@ class LiveSession:
             self._concat = not self._concat
         elif key == " ":
             self._hold = not self._hold
+            self._times.clear()
         elif key == "h":
             self._helps = not self._helps
         elif key == "s" and self._last is not None:

@@ -135,13 +135,14 @@ class _Window:
         how = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
         cv2.namedWindow(_TITLE, how)
         self._thread.start()
-        begin, sized = time.monotonic(), False
+        begin, sized = time.monotonic(), (0, 0)
         while self._session.running:
             result, self._result = self._result, None
             if result is not None:
-                if not sized:
+                if sized != result.shape[:2]:
+                    # Also for side by side and back, whatever size it was dragged to.
                     cv2.resizeWindow(_TITLE, result.shape[1], result.shape[0])
-                    sized = True
+                    sized = result.shape[:2]
                 cv2.imshow(_TITLE, _with_text(result, self._session.lines)[..., ::-1])
                 self.shown += 1
             elif self._ended:
@@ -149,7 +150,7 @@ class _Window:
             key = cv2.waitKey(5)
             if key >= 0:
                 self._session.key(chr(key & 0xFF))
-            if sized and cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) < 1:
+            if self.shown and cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) < 1:
                 break
             if duration and time.monotonic() - begin > duration:
                 break
@@ -169,10 +170,11 @@ def _with_text(picture, lines):
     import cv2
 
     picture = picture.copy()
+    font = cv2.FONT_HERSHEY_SIMPLEX, 0.45
+    # Thicker letters are wider in OpenCV 5, and would not lie below these.
+    outline = [(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1) if (x, y) != (0, 0)]
     for number, line in enumerate(lines):
-        place = (8, 20 + 18 * number)
-        for color, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            cv2.putText(
-                picture, line, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, color, width, cv2.LINE_AA
-            )
+        for (x, y), grey in (*((each, 0) for each in outline), ((0, 0), 255)):
+            place = (8 + x, 20 + 18 * number + y)
+            cv2.putText(picture, line, place, *font, (grey,) * 3, 1, cv2.LINE_AA)
     return picture
