@@ -241,11 +241,12 @@ def test_the_window_has_the_shape_of_what_it_shows(monkeypatch, make_clip, tmp_p
 
 def test_text_lies_on_its_outline():
     """Whatever the font of the installed OpenCV."""
-    shown = live_command._with_text(np.full((60, 600, 3), 128, "uint8"), ["palette " * 8])
-    grey = shown[..., 0]
-    found = [np.flatnonzero(marked.any(axis=0)) for marked in (grey > 180, grey < 70)]
-    (left, right), (first, last) = ((columns[0], columns[-1]) for columns in found)
-    assert right > 200 and abs(left - first) < 5 and abs(last - right) < 5
+    import cv2
+
+    grey = live_command._with_text(np.full((60, 600, 3), 128, "uint8"), ["palette " * 8])[..., 0]
+    near = cv2.dilate((grey < 70).astype("uint8"), np.ones((5, 5))) > 0
+    assert (grey > 200).sum() > 500
+    assert near[grey > 200].all()
 
 
 @pytest.mark.parametrize(("frames", "told"), [(3, "the file is truncated"), (0, "no frame was")])
