@@ -16,7 +16,7 @@ from adain import cli  # noqa: E402
 from adain.imaging import io as imaging  # noqa: E402
 from adain.video.clip import Frame  # noqa: E402
 from adain.video.color import to_rgb  # noqa: E402
-from adain.video.containers import is_cut_off  # noqa: E402
+from adain.video.containers import find_damage, is_cut_off  # noqa: E402
 from adain.video.encoder import Encoding  # noqa: E402
 from adain.video.frames import fit_into  # noqa: E402
 from adain.video.reader import VideoClip  # noqa: E402
@@ -449,6 +449,39 @@ def test_what_follows_a_damaged_part_is_kept(video, tmp_path, one_line, suffix):
     one_line("15 packets of it could not be decoded" if suffix == "avi" else "1 frame is damaged")
     times = read(tmp_path / "out.mp4")[0]
     assert times[-1] == Fraction(49, 25) and 30 <= len(times) < 50
+
+
+@pytest.mark.parametrize("options", [{}, {"live": "1"}, {"cluster_time_limit": "200"}], ids=str)
+@pytest.mark.parametrize(("suffix", "codec"), [("mkv", "libx264"), ("webm", "libvpx-vp9")])
+def test_holes_in_matroska_are_told(video, tmp_path, one_line, suffix, codec, options):
+    """FFmpeg goes on behind them without a word, and players do."""
+    frames = [as_format("yuv420p") for _ in range(60)]
+    plain = write(tmp_path / f"plain.{suffix}", codec, frames, options={"g": "10", "bf": "0"})
+    # Some hold still for a long time: screen recordings.
+    clip = remux(plain, tmp_path / f"clip.{suffix}", wait, options=options)
+    data = clip.read_bytes()
+    assert find_damage(clip) is None
+    assert video(clip, "-o", tmp_path / "whole.mp4", "--codec", "mpeg4") == 0
+    for count in range(1000, len(data), 89):
+        clip.write_bytes(data[:count])
+        assert find_damage(clip) is None, f"cut off at {count}"
+    for count in range(1000, len(data) - 700, 89):
+        for hole in (bytes(700), np.random.default_rng(count).bytes(700)):
+            clip.write_bytes(data[:count] + hole + data[count + 700 :])
+            place = find_damage(clip)
+            assert place is not None and abs(place - count) < 1400, count
+    middle = len(data) // 2
+    clip.write_bytes(data[:middle] + bytes(700) + data[middle + 700 :])
+    assert video(clip, "-o", tmp_path / "out.mp4", "--codec", "mpeg4") == 1
+    one_line(f"{clip}: ", "is damaged at byte", "where frames or sound are missing")
+    assert 10 < len(read(tmp_path / "out.mp4")[0]) < 60
+
+
+def wait(packet):
+    """The second half comes 20 seconds later."""
+    if packet.pts * packet.time_base >= 1:
+        packet.pts += round(20 / packet.time_base)
+        packet.dts = packet.pts
 
 
 def test_a_clip_whose_rest_is_unreadable_ends_early(tmp_path):

@@ -1,4 +1,4 @@
-"""Whether a video file is as long as its container says, by the container's own structure."""
+"""Whether a video file is as long as its container says, and whole, by its own structure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ from typing import BinaryIO
 from adain.imaging.formats import BOXES, EBML, TS_PACKETS
 
 _SEGMENT = b"\x18S\x80g"
+_CLUSTER = b"\x1fC\xb6u"
+_ANYWHERE = {b"\xec", b"\xbf"}
+# Head, information, tracks, index, attachments, chapters, tags.
+_IN_SEGMENT = _ANYWHERE | {_CLUSTER} | {
+    bytes.fromhex(name) for name in
+    ("114d9b74", "1549a966", "1654ae6b", "1c53bb6b", "1941a469", "1043a770", "1254c367")
+}  # fmt: skip
+# Time, silent tracks, position, size of the one before, blocks.
+_IN_CLUSTER = _ANYWHERE | {bytes.fromhex(n) for n in ("e7", "5854", "a7", "ab", "a3", "a0", "af")}
 
 
 def is_cut_off(path: Path) -> bool | None:
@@ -47,22 +56,69 @@ def _boxes(file: BinaryIO, size: int) -> bool:
 
 def _segment(head: bytes, size: int) -> bool | None:
     """Matroska and WebM: a header, then one segment with its length, unless it was streamed."""
-    place, length = _length(head, 4)
-    place += length
-    if head[place : place + 4] != _SEGMENT:
-        return None
-    first = head[place + 4] if place + 4 < len(head) else 0
-    place, length = _length(head, place + 4)
-    streamed = length == (1 << 7 * (9 - first.bit_length())) - 1
-    return None if not first or streamed else place + length > size
+    _, end = _segment_of(head)
+    return None if end is None else end > size
 
 
-def _length(head: bytes, place: int) -> tuple[int, int]:
-    """EBML's number at a place, and the place after it."""
-    first = head[place] if place < len(head) else 0
-    count = 9 - first.bit_length()
-    data = int.from_bytes(head[place : place + count], "big")
-    return place + count, data & ((1 << 7 * count) - 1)
+def find_damage(path: Path) -> int | None:
+    """The first byte at which a Matroska or WebM file holds none of its elements, as in a hole.
+
+    FFmpeg goes on behind it, without a word. None: it is whole up to where it may be cut off, or
+    another container. Holes within the data of one frame are left to its decoder.
+    """
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        place, end = _segment_of(file.read(400))
+        end = size if end is None else min(end, size)
+        # The end of the cluster that is looked into; 0: none, None: it was streamed.
+        inside: int | None = 0
+        while 0 < place < end:
+            if place == inside:
+                inside = 0
+            file.seek(place)
+            name, start, length = _element(file.read(12))
+            if name in (EBML, _SEGMENT) and inside in (0, None):
+                # Another one was joined.
+                return None
+            if inside is None and name in _IN_SEGMENT - _ANYWHERE:
+                inside = 0
+            known = name in (_IN_SEGMENT if inside == 0 else _IN_CLUSTER)
+            after = place + start + (length or 0)
+            if not known or not start or (inside and after > inside):
+                return place if place + 12 <= size else None
+            if name == _CLUSTER:
+                inside = None if length is None else after
+                after = place + start
+            elif length is None:
+                return place
+            place = after
+    return None
+
+
+def _segment_of(head: bytes) -> tuple[int, int | None]:
+    """Where what a segment holds starts and ends (None: not known); (0, None) without one."""
+    name, start, length = _element(head)
+    place = start + (length or 0)
+    segment, start, length = _element(head[place:])
+    if (name, segment) != (EBML, _SEGMENT) or not start:
+        return 0, None
+    return place + start, None if length is None else place + start + length
+
+
+def _element(head: bytes) -> tuple[bytes, int, int | None]:
+    """EBML's name of an element, where its data starts after that, and their length if known.
+
+    The start is 0 if the length cannot be read.
+    """
+    count = 9 - head[0].bit_length() if head else 0
+    name = head[:count]
+    first = head[count] if count < len(head) else 0
+    if not first:
+        return name, 0, None
+    width = 9 - first.bit_length()
+    mask = (1 << 7 * width) - 1
+    length = int.from_bytes(head[count : count + width], "big") & mask
+    return name, count + width, None if length == mask else length
 
 
 def _riff(file: BinaryIO, size: int) -> bool:

@@ -12,7 +12,7 @@ from av.stream import Disposition
 
 from adain.video.clip import Facts, Frame, VideoError
 from adain.video.color import HDR, PixelFormatError, has_alpha, to_rgb, unknown_matrix
-from adain.video.containers import is_cut_off
+from adain.video.containers import find_damage, is_cut_off
 from adain.video.frames import display_turn, fit_into, peak_of, turn
 from adain.video.timeline import Timeline, find_place
 
@@ -212,11 +212,19 @@ class VideoClip:
         """Say so where a file is cut off."""
         length, cut = self.facts.length, is_cut_off(self.path)
         early = self._sure and length - end > max(1, length / 50)
+        damage = None if cut else find_damage(self.path)
+        if damage is not None:
+            lost = f"is damaged at byte {damage}, where frames or sound are missing"
+            self._tell_first(lost)
         if cut or early:
             whole = f" of {float(length):.1f} s" if self._sure and length > end else ""
             ends = f"{'is cut off, and ' if cut else ''}ends after {float(end):.1f} s{whole}"
-            others = [line.removeprefix(f"{self.path}: ") for line in self.problems]
-            self.problems[:] = [f"{self.path}: {'; '.join([ends, *others])}"]
+            self._tell_first(ends)
+
+    def _tell_first(self, problem: str) -> None:
+        """All problems in one line, a new one before the others."""
+        others = [line.removeprefix(f"{self.path}: ") for line in self.problems]
+        self.problems[:] = [f"{self.path}: {'; '.join([problem, *others])}"]
 
     @staticmethod
     def _shown(samples, time, length, *, until, start) -> Iterator[Frame]:
