@@ -27,8 +27,10 @@ from batch_sets import (
 from adain.batch import command
 from adain.batch.draws import Stream, draw
 from adain.batch.estimate import describe, describe_size, spans
-from adain.batch.pool import Pool
+from adain.batch.pool import Pool, portable
 from adain.batch.sets import File, Unit
+from adain.batch.worker import BatchWorker
+from adain.files import WriteError
 from adain.imaging.io import load_image
 from adain.stylize.pipeline import StylizePipeline
 
@@ -272,6 +274,96 @@ class Killing(Pool):
                 Killing.times -= 1
                 each.process.kill()
             yield event
+
+
+@pytest.mark.slow
+def test_workers_that_are_always_killed(batch, sets, tmp_path, monkeypatch, capfd):
+    """Even where its picture is left out: the unit fails, the others are made."""
+    write_tar(sets["tar"] / "2.tar", {"one.png": encoded(np.zeros((24, 24, 3), "uint8"))})
+    monkeypatch.setattr(command, "Pool", Killing)
+    monkeypatch.setattr(Killing, "times", 10**6)
+    assert batch(sets["tar"], "out", "--workers", 1) == 1
+    rows = manifest(tmp_path / "out")
+    assert [row["picture"] for row in rows if row["status"] == "done"] == ["2/one"]
+    assert all("again and again" in row["message"] for row in rows if row["status"] != "done")
+    assert {path.name for path in (tmp_path / "out").glob("*.tar")} == {"2.tar"}
+    monkeypatch.setattr(Killing, "times", 0)
+    assert batch(sets["tar"], "out", "--workers", 1) == 0
+    assert {row["status"] for row in manifest(tmp_path / "out")} == {"done"}
+
+
+class Reaping(Pool):
+    """Kills the first process as soon as it is ready."""
+
+    count = 0
+
+    def _hear(self, each):
+        yield from super()._hear(each)
+        if each.ready and each.task is None and not Reaping.count:
+            Reaping.count += 1
+            each.process.kill()
+            each.process.join()
+
+
+def test_an_idle_worker_that_is_killed(batch, sets, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "Pool", Reaping)
+    monkeypatch.setattr(Reaping, "count", 0)
+    assert batch(sets["tree"], "out", "--workers", 1) == 0
+    assert Reaping.count == 1
+    assert {row["status"] for row in manifest(tmp_path / "out")} == {"done"}
+
+
+class Stillborn(Pool):
+    """Kills each process before it is ready."""
+
+    def _spawn(self):
+        each = super()._spawn()
+        each.process.kill()
+        return each
+
+
+def test_workers_that_cannot_start(batch, sets, monkeypatch, capfd):
+    monkeypatch.setattr(command, "Pool", Stillborn)
+    assert batch(sets["tree"], "out", "--workers", 1) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("error: worker processes end with -9 before they are ready")
+
+
+class Odd(Exception):
+    """It can be sent to another process, but not be read there."""
+
+    def __init__(self, one, two):
+        super().__init__(f"{one} {two}")
+
+
+def test_errors_travel_between_processes():
+    error = portable(Odd(1, 2))
+    assert type(error) is RuntimeError and str(error) == "Odd: 1 2"
+    error = portable(WriteError(28, "No space left on device", "out"))
+    assert type(error) is WriteError and error.errno == 28
+
+
+@pytest.mark.parametrize("fails", ["run", "join"])
+def test_a_shard_that_cannot_be_finished(batch, sets, inline, tmp_path, monkeypatch, capsys, fails):
+    """Its pictures have no results, whatever became of each; the next run makes what is missing."""
+    monkeypatch.setattr("adain.batch.shards.UNIT", 2)
+    real, calls = getattr(BatchWorker, fails), []
+
+    def failing(self, *args, **kwargs):
+        calls.append(args)
+        if len(calls) == 1:
+            raise ValueError("a damaged page")
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(BatchWorker, fails, failing)
+    assert batch(sets["tar"], "out") == 1
+    written = {path.stem for path in (tmp_path / "out").glob("*.tar")}
+    rows = manifest(tmp_path / "out")
+    assert {row["shard"].removesuffix(".tar") for row in rows if row["status"] == "done"} == written
+    lost = [row for row in rows if row["status"] != "done"]
+    assert lost and all("a damaged page" in row["message"] and not row["output"] for row in lost)
+    assert batch(sets["tar"], "out") == 0
+    assert {row["status"] for row in manifest(tmp_path / "out")} == {"done"}
 
 
 def test_results_are_on_the_disk_before_their_record(batch, sets, inline, tmp_path, monkeypatch):

@@ -63,6 +63,20 @@ def test_names_that_are_there_twice(batch, inline, shard, photo, tmp_path, capsy
     assert statuses(tmp_path / "out").keys() == {f"{s}/{n}" for s in range(2) for n in range(3)}
 
 
+def test_members_that_are_there_twice(batch, inline, photo, tmp_path, capsys):
+    """And those that would be, because the picture gets another suffix."""
+    path = tmp_path / "data" / "0.tar"
+    write_tar(path, [("a.png", photo(0)), ("a.cls", b"1"), ("a.cls", b"2")])
+    refused(batch(path, "out"), capsys, "several members of one name: a.cls", "0.tar")
+    both = [("a.jpg", photo(0)), ("a.png", photo(1))]
+    write_tar(path, both)
+    flags = ["--picture", "jpg", "--format", "png"]
+    refused(batch(path, "out", *flags), capsys, "several members of one name: a.png")
+    assert not (tmp_path / "out").exists()
+    assert batch(path, "out", "--picture", "jpg") == 0
+    assert read_tar(tmp_path / "out" / "0.tar")["a.png"] == photo(1)
+
+
 def test_empty_shards(batch, inline, shard, tmp_path, capsys):
     shard("0.tar")
     write_tar(tmp_path / "data" / "1.tar", {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import shutil
 import signal
 import socket
@@ -122,7 +123,7 @@ def test_a_picture_that_kills(batch, inline, monkeypatch, tmp_path, picture, cap
     """Ray's tries of a unit, without Ray: the picture that two of them end with is left out."""
     shard = {f"{number}.png": encoded(picture(32, 32, seed=number)) for number in range(3)}
     path = write_tar(tmp_path / "0.tar", shard)
-    jobs = []
+    jobs, tries = [], []
 
     class Recorded(command.Pool):
         def run(self):
@@ -130,9 +131,11 @@ def test_a_picture_that_kills(batch, inline, monkeypatch, tmp_path, picture, cap
             jobs.append(self.job)
             run = worker._worker.run
 
-            def killed(unit, skip, note):
+            def killed(unit, skip, note, ahead):
+                assert ahead == (not tries)
                 if 1 in skip:
-                    return run(unit, skip, note)
+                    return run(unit, skip, note, ahead=ahead)
+                tries.append(unit)
                 note(0), note(1)
                 raise SystemExit  # Nothing is done any more.
 
@@ -151,6 +154,31 @@ def test_a_picture_that_kills(batch, inline, monkeypatch, tmp_path, picture, cap
     }  # fmt: skip
     assert "killed" in found["0/1"]["message"]
     assert not list((jobs[0].room / "tries").iterdir())
+
+
+def test_a_unit_that_always_kills(batch, inline, monkeypatch, tmp_path, picture):
+    """Also where the picture is left out: the next try says so, and Ray makes no other."""
+    path = write_tar(tmp_path / "0.tar", {"0.png": encoded(picture(32, 32))})
+
+    class Recorded(command.Pool):
+        def run(self):
+            worker = RayWorker(self.job, list(self.tasks))
+
+            def killed(unit, skip, note, ahead):
+                note(0)
+                raise SystemExit
+
+            monkeypatch.setattr(worker._worker, "run", killed)
+            for _ in range(3):
+                with pytest.raises(SystemExit):
+                    worker({"index": [0]})
+            (error,) = worker({"index": [0]})["error"]
+            yield Event(self.tasks[0], error=pickle.loads(error))
+
+    monkeypatch.setattr(command, "Pool", Recorded)
+    assert batch(path, "out") == 1
+    (row,) = manifest(tmp_path / "out")
+    assert row["status"] == "failed" and "killed, again and again" in row["message"]
 
 
 def test_no_cluster(batch, tmp_path, picture, capfd):

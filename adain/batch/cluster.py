@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from adain.batch.job import Job
-from adain.batch.pool import TRIES, Event, Task
+from adain.batch.pool import GAVE_UP, TRIES, Event, Task, portable
 from adain.batch.sets import File, Unit, make_form
 from adain.batch.worker import BatchWorker
 from adain.sources import Source
@@ -148,7 +148,7 @@ class RayWorker:
             elif not self._job.is_finished(task.units[0], self._whole):
                 self._run_unit(task.units[0])
         except Exception as error:
-            return pickle.dumps(error)
+            return pickle.dumps(portable(error))
         return b""
 
     def _run_unit(self, unit: Unit) -> None:
@@ -161,8 +161,9 @@ class RayWorker:
         path.parent.mkdir(parents=True, exist_ok=True)
         tries = path.read_text().splitlines() if path.exists() else []
         suspects = Counter(line.split()[-1] if line else "" for line in tries)
-        if suspects.pop("", 0) >= TRIES:
-            raise RuntimeError("its process was killed before its first picture, again and again")
+        if any(count > TRIES for count in suspects.values()):
+            raise RuntimeError(GAVE_UP)
+        suspects.pop("", None)
         skip = {int(number) for number, count in suspects.items() if count >= TRIES}
         with open(path, "a") as book:
             book.write("\n" * bool(tries))
@@ -172,7 +173,7 @@ class RayWorker:
                 book.write(f"{number} ")
                 book.flush()
 
-            self._worker.run(unit, skip, note)
+            self._worker.run(unit, skip, note, ahead=not tries)
         path.unlink()
 
 

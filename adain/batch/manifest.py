@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from adain.batch.job import Job
-from adain.batch.sets import BROKEN, FAILED, Unit
+from adain.batch.sets import BROKEN, DONE, FAILED, File, Unit
 from adain.files import replacing
 
 _ROWS = 2**14
 """Rows that are written at once."""
+_LOST = "another part of its shard failed: "
 
 
 def manifest_path(job: Job) -> Path:
@@ -33,7 +34,7 @@ def write_manifest(
         job: Whose.
         units: Those of the part.
         problems: Broken files, and why.
-        failures: Why units have no record, by their digests.
+        failures: Why units were not done, or their shard not written, by their digests.
 
     Returns:
         How many rows there are of each status.
@@ -66,6 +67,12 @@ def write_manifest(
         writer.write_table(pa.Table.from_pylist(rows, schema))
         waiting.clear()
 
+    # A shard is written when all of it is done; the next run makes only what is missing.
+    lost: dict[File, str] = {}
+    for unit in units:
+        if unit.file is not None and (unit.digest in failures or job.read_record(unit) is None):
+            lost.setdefault(unit.file, failures.get(unit.digest, "not made"))
+
     with (
         replacing(manifest_path(job), make_folder=True) as file,
         pq.ParquetWriter(file, schema) as writer,
@@ -80,6 +87,9 @@ def write_manifest(
                     {"picture": name, "shard": shard, "status": FAILED, "message": reason}
                     for name in names
                 ]
+            elif unit.file in lost:
+                missing = {"output": "", "status": FAILED, "message": _LOST + lost[unit.file]}
+                rows = [row | missing if row["status"] == DONE else row for row in rows]
             waiting += rows
             if len(waiting) >= _ROWS:
                 flush(writer)

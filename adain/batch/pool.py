@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import pickle
 import sys
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ from adain.inference.memory import free_memory
 logger = logging.getLogger(__name__)
 
 TRIES = 2
-"""Processes that may be killed over one picture before it is left out."""
+"""Processes that may be killed over one picture before it is left out. If the next one is, too, the
+task fails."""
+GAVE_UP = "its processes were killed, again and again; out of memory? Use fewer --workers"
 SHARE = 0.8
 """Of the free memory."""
 
@@ -69,14 +72,18 @@ class Pool:
     memory: float | None = None
     tasks: deque[Task] = field(default_factory=deque)
     processes: list[_Process] = field(default_factory=list)
-    killed: Counter = field(default_factory=Counter)
+    killed: Counter[tuple[str, int]] = field(default_factory=Counter)
+    unready: int = 0
+    """Processes in a row that were killed before they were ready."""
+    early: int = 0
+    """Tasks in a row that failed because their processes were killed before a picture."""
     told: bool = False
 
     def run(self) -> Iterator[Event]:
         """Do all tasks, also those that are added to `tasks` meanwhile.
 
         Raises:
-            RuntimeError: If a process is killed before it does anything, again and again.
+            ChildProcessError: If processes are killed before they do anything, whatever the task.
         """
         room = self.memory or SHARE * free_memory()
         try:
@@ -84,7 +91,8 @@ class Pool:
                 self._start(room)
                 self._give()
                 pipes = {each.pipe: each for each in self.processes}
-                for pipe in wait(list(pipes)):
+                # Without end where there is none left.
+                for pipe in wait(list(pipes)) if pipes else ():
                     yield from self._hear(pipes[pipe])
         finally:
             self.close()
@@ -111,22 +119,28 @@ class Pool:
         return _Process(process, ours)
 
     def _give(self) -> None:
-        for each in self.processes:
+        for each in list(self.processes):
             if each.ready and each.task is None and self.tasks:
-                each.task, each.picture = self.tasks.popleft(), -1
-                unit = each.task.units[0]
-                skip = {
-                    number
+                task = self.tasks.popleft()
+                killed = {
+                    number: count
                     for (digest, number), count in self.killed.items()
-                    if digest == unit.digest and count >= TRIES
+                    if digest == task.units[0].digest
                 }
-                each.pipe.send((each.task, skip))
+                skip = {number for number, count in killed.items() if count >= TRIES}
+                try:
+                    each.pipe.send((task, skip, not killed))
+                except OSError:  # Killed meanwhile, with nothing to do.
+                    self.tasks.appendleft(task)
+                    self._remove(each)
+                else:
+                    each.task, each.picture = task, -1
 
     def _hear(self, each: _Process) -> Iterator[Event]:
         try:
             kind, value, peak = each.pipe.recv()
         except (EOFError, OSError):
-            self._bury(each)
+            yield from self._bury(each)
             return
         task = each.task
         # Before the first picture is done it has hardly any.
@@ -137,12 +151,12 @@ class Pool:
             raise value
         if kind == "ready":
             each.ready = True
-            self.killed.pop("start", None)
+            self.unready = 0
         elif kind == "picture":
-            each.picture = value
+            each.picture, self.early = value, 0
             yield Event(task, picture=value)
         else:
-            each.task = None
+            each.task, self.early = None, 0
             if kind == "error":
                 yield Event(task, error=value)
             else:
@@ -154,20 +168,36 @@ class Pool:
             self.told = True
             logger.warning(passed(self.job, peak))
 
-    def _bury(self, each: _Process) -> None:
-        """A process is gone: its task is done again, by another one."""
+    def _bury(self, each: _Process) -> Iterator[Event]:
+        """A process is gone: its task is done again, by another one, or has failed."""
+        self._remove(each)
+        task = each.task
+        if task is None:
+            # One that was ready is missed by nobody.
+            self.unready += not each.ready
+            if self.unready > TRIES:
+                raise ChildProcessError(self._died(each, "ready"))
+            return
+        key = (task.units[0].digest, each.picture)
+        self.killed[key] += 1
+        if self.killed[key] <= TRIES:
+            self.tasks.appendleft(task)
+            return
+        self.early += each.picture < 0
+        if self.early > TRIES:
+            raise ChildProcessError(self._died(each, "at a picture"))
+        yield Event(task, error=RuntimeError(GAVE_UP))
+
+    def _remove(self, each: _Process) -> None:
         self.processes.remove(each)
         each.pipe.close()
         each.process.join()
-        key = "start" if each.task is None else (each.task.units[0].digest, each.picture)
-        self.killed[key] += 1
-        if self.killed[key] > TRIES and (each.task is None or each.picture < 0):
-            raise RuntimeError(
-                f"a worker process ended with {each.process.exitcode} before its first picture, "
-                f"{self.killed[key]} times. Is there memory enough? Use fewer --workers."
-            )
-        if each.task is not None:
-            self.tasks.appendleft(each.task)
+
+    def _died(self, each: _Process, what: str) -> str:
+        return (
+            f"worker processes end with {each.process.exitcode} before they are {what}, again and "
+            "again. Is there memory enough? Use fewer --workers."
+        )
 
     def close(self) -> None:
         """End all processes."""
@@ -199,11 +229,11 @@ def serve(pipe: Connection, job: Job) -> None:
         try:
             worker = BatchWorker(job)
         except Exception as error:
-            pipe.send(("fatal", error, 0))
+            pipe.send(("fatal", portable(error), 0))
             return
         pipe.send(("ready", None, 0))
         while True:
-            task, skip = pipe.recv()
+            task, skip, ahead = pipe.recv()
             try:
                 if task.file is not None:
                     worker.join(task.file, task.units)
@@ -213,15 +243,25 @@ def serve(pipe: Connection, job: Job) -> None:
                         task.units[0],
                         skip,
                         lambda number: pipe.send(("picture", number, peak_memory())),
+                        ahead=ahead,
                     )
             except (BrokenPipeError, ConnectionError):
                 raise
             except Exception as error:
-                pipe.send(("error", error, peak_memory()))
+                pipe.send(("error", portable(error), peak_memory()))
             else:
                 pipe.send(("done", rows, peak_memory()))
     except (EOFError, BrokenPipeError, ConnectionError):
         return
+
+
+def portable(error: Exception) -> Exception:
+    """An error that another process can read: itself, or one with its text."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def peak_memory() -> int:

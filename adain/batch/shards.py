@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from adain.batch.config import BatchConfig
-from adain.batch.sets import UNIT, File, Index, Sample, Unit, digest_of, refuse
+from adain.batch.sets import UNIT, File, Index, Sample, Unit, digest_of, refuse, result_suffix
 from adain.files import naming, replacing
 from adain.imaging.formats import IMAGE_SUFFIXES
 from adain.options import UsageError
@@ -66,6 +66,7 @@ class Shards:
         pieces: list[list[_Group]] = []
         counts: list[int] = []
         names: Counter[str] = Counter()
+        members: list[str] = []
         problem, loose, labels = "", 0, False
         try:
             with open(file.path, "rb") as stream:
@@ -74,6 +75,7 @@ class Shards:
                         pieces.append([])
                         counts.append(0)
                     has_picture = bool(self._pictures(group))
+                    members += self._alike(group)
                     pieces[-1].append(group)
                     counts[-1] += has_picture
                     loose += not has_picture
@@ -88,6 +90,7 @@ class Shards:
         twice = [name for name, count in names.items() if count > 1]
         remedy = "Make the shard again with one name for each."
         refuse(f"{file.path} has several samples of one name", twice, remedy)
+        refuse(f"{file.path} or its results have several members of one name", members, remedy)
         if loose:
             found.notes.append(f"{file.path}: {loose} samples or files without a picture, copied")
         if not pieces and not problem:
@@ -100,6 +103,16 @@ class Shards:
             ends = members[0].offset, members[-1].offset + 1
             found.units.append(Unit(digest, count, file, (), 0, *ends))
         return labels
+
+    def _alike(self, group: _Group) -> list[str]:
+        """Names that several members of a sample have, or would have after its picture is made."""
+        names = Counter(member.name for member in group.members if group.key)
+        for member in self._pictures(group):
+            suffix = result_suffix(_suffix(member), self._config.format)
+            result = _renamed(member.name, suffix)
+            # It must not meet another one.
+            names[result] += result != member.name
+        return [name for name, count in names.items() if count > 1]
 
     def _pictures(self, group: _Group) -> list[tarfile.TarInfo]:
         """The members that are the sample's picture: one at most."""
@@ -165,9 +178,7 @@ class ShardPart:
             member = copy.copy(member)
             if data is not None and member.name in [picture.name for picture in pictures]:
                 content = data
-                if _suffix(member) != suffix:
-                    member.name = member.name[: -len(_suffix(member))] + suffix
-                result = member.name
+                result = member.name = _renamed(member.name, suffix)
             self._add(member, content)
         return result
 
@@ -184,6 +195,12 @@ class ShardPart:
 
 def _suffix(member: tarfile.TarInfo) -> str:
     return "." + member.name.rpartition(".")[2].lower()
+
+
+def _renamed(name: str, suffix: str) -> str:
+    """A name with another suffix; as it is if only its letters are larger."""
+    end = name.rpartition(".")[2]
+    return name if f".{end.lower()}" == suffix else name.removesuffix(f".{end}") + suffix
 
 
 def _kind(member: tarfile.TarInfo) -> str:
@@ -220,6 +237,10 @@ def _groups(stream: BinaryIO, size: int, stop: int | None = None) -> Iterator[_G
             if group is not None and (not key or key != group.key):
                 yield group
                 group = None
+            if member.issparse():
+                raise tarfile.ReadError(
+                    f"{member.name} is stored as a sparse file, which is not read"
+                )
             if member.offset_data + (member.size if member.isreg() else 0) > size:
                 raise tarfile.ReadError(f"unexpected end of data in {member.name}")
             group = group or _Group(key)

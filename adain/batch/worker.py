@@ -95,6 +95,8 @@ class BatchWorker:
         unit: Unit,
         skip: Collection[int] = (),
         on_picture: Callable[[int], None] = lambda number: None,
+        *,
+        ahead: bool = True,
     ) -> list[dict]:
         """Do a unit, and record it.
 
@@ -102,6 +104,8 @@ class BatchWorker:
             unit: What to do.
             skip: Numbers of pictures that are left out, because processes died of them.
             on_picture: Called with the number of each picture before it is begun.
+            ahead: Whether a picture is read while the one before is worked on. Not where a process
+                was killed: of the two, one could not tell which it was.
 
         Returns:
             What became of each result.
@@ -117,13 +121,18 @@ class BatchWorker:
                 for index, folder in enumerate(job.folders())
             ]
             writer = _Writer(stack.enter_context(ThreadPoolExecutor(1)), job.config.format)
-            reader = stack.enter_context(ThreadPoolExecutor(1))
-            for sample in _ahead(self._form.read(unit), reader):
+            samples = self._form.read(unit)
+            if ahead:
+                samples = _ahead(samples, stack.enter_context(ThreadPoolExecutor(1)))
+            else:
+                samples = _told(samples, lambda: on_picture(number))
+            for sample in samples:
                 if sample.data is None:
                     for part in parts:
                         writer.write(None, part, sample, None)
                     continue
-                on_picture(number)
+                if ahead:
+                    on_picture(number)
                 made = self._run_picture(unit, sample, number in skip)
                 for part, (row, data) in zip(parts, made, strict=True):
                     rows.append(row)
@@ -262,6 +271,16 @@ def _ahead(samples: Iterator[Sample], thread: ThreadPoolExecutor) -> Iterator[Sa
     following = thread.submit(next, samples, None)
     while (sample := following.result()) is not None:
         following = thread.submit(next, samples, None)
+        yield sample
+
+
+def _told(samples: Iterator[Sample], tell: Callable[[], None]) -> Iterator[Sample]:
+    """The same samples; each is told before it is read."""
+    while True:
+        tell()
+        sample = next(samples, None)
+        if sample is None:
+            return
         yield sample
 
 
