@@ -513,8 +513,12 @@ def test_engines_refuse_precisions_they_lack(tiny_preset, engine):
         load_stylizer(tiny_preset, engine, precision="float16")
 
 
-@pytest.mark.parametrize("command", ["stylize", "batch", "video", "studio"])
+@pytest.mark.parametrize(
+    "command",
+    ["stylize", "stylize --dry-run", "batch", "batch --plan", "video", "video --dry-run", "studio"],
+)
 def test_commands_refuse_precisions(gallery, tiny_preset, tmp_path, capsys, command):
+    command, *flags = command.split()
     photos, styles = gallery
     out = ["--style-path", styles, "--out-path", tmp_path / "out"]
     words = {
@@ -526,7 +530,7 @@ def test_commands_refuse_precisions(gallery, tiny_preset, tmp_path, capsys, comm
     if command == "video":
         frames = [Image.new("RGB", (32, 32), color) for color in ("red", "blue")]
         frames[0].save(photos.parent / "a.gif", save_all=True, append_images=frames[1:])
-    words += ["--checkpoint", tiny_preset, "--engine", "mnn", "--precision", "bfloat16"]
+    words += ["--checkpoint", tiny_preset, "--engine", "mnn", "--precision", "bfloat16", *flags]
     assert cli.main([command, *map(str, words)]) == 2
     *_, last = capsys.readouterr().err.splitlines()
     assert last.startswith("error: The engine mnn does not compute in bfloat16. Use")

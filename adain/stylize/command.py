@@ -46,6 +46,12 @@ def stylize(config: StylizeConfig) -> int:
             f"{len(plan.changed)} made before from other photos, styles or masks of the same "
             "names, and made again: " + ", ".join(shorten([str(r.output) for r in plan.changed]))
         )
+    engine = ""
+    if planned:
+        # Before anything is listed: a dry run is refused what the run is refused.
+        if config.refine:
+            extras.require("optimize", "--refine")
+        engine = engines.resolve(config.engine, precision=config.precision)
     if config.dry_run:
         for result in planned:
             _tell(config, result)
@@ -55,9 +61,6 @@ def stylize(config: StylizeConfig) -> int:
     remove_leftovers(r.output.parent for r in [*planned, *plan.finished] if r.output is not None)
     made = 0
     if planned:
-        if config.refine:
-            extras.require("optimize", "--refine")
-        engine = engines.resolve(config.engine, precision=config.precision)
         if config.refine or engine == "keras":
             load_backend()
         with PictureBar(len(planned), config.quiet) as bar:

@@ -41,6 +41,12 @@ def video(config) -> int:
         return USAGE
     if plan.finished and not config.quiet:
         tell(f"{len(plan.finished)} finished before, skipped")
+    engine = ""
+    if plan.ready:
+        # Before anything is listed: a dry run is refused what the run is refused.
+        if config.refine:
+            extras.require("optimize", "--refine")
+        engine = engines.resolve(config.engine, precision=config.precision)
     if config.dry_run:
         for clip in plan.ready:
             sys.stdout.write(f"{clip} -> {clip.output}\n")
@@ -49,9 +55,7 @@ def video(config) -> int:
         _write_record(skipped(clip))
     if not plan.ready:
         return FAILED if failed else DONE
-    if config.refine:
-        extras.require("optimize", "--refine")
-    if config.refine or engines.resolve(config.engine, precision=config.precision) == "keras":
+    if config.refine or engine == "keras":
         load_backend()
     progress = _Progress(config.quiet)
     made = 0
