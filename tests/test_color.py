@@ -20,6 +20,24 @@ def flat(*rgb: int, size=(20, 30)) -> np.ndarray:
     return np.full((*size, 3), rgb, np.uint8)
 
 
+def test_luma_makes_one_colour_of_one():
+    """Wherever a pixel is, and in all depths; a grey of a grey is itself."""
+    rng = np.random.default_rng(0)
+    # One on the border between two levels.
+    cases = [(np.uint16, 65079, np.uint8, (46, 7, 233))]
+    for _ in range(300):
+        depths = rng.choice([np.uint8, np.uint16], 2)
+        white = [np.iinfo(depth).max for depth in depths]
+        cases.append(
+            (depths[0], rng.integers(white[0] + 1), depths[1], rng.integers(white[1], size=3))
+        )
+    for depth, grey, other, rgb in cases:
+        size = (20, 30, 3)
+        image, content = np.full(size, grey, depth), np.full(size, rgb, other)
+        assert len(np.unique(color.keep_luma(image, content).reshape(-1, 3), axis=0)) == 1
+        assert (color.keep_luma(image, np.full(size, rgb[0], other)) == grey).all()
+
+
 def test_luma_keeps_luma_and_chroma():
     image, content = noise(0), noise(1, (150, 110, 90), 12)
     result = color.keep_luma(image, content).astype(float)

@@ -89,15 +89,21 @@ def keep_luma(image: np.ndarray, content: np.ndarray) -> np.ndarray:
     # In bands: the float copies of a very large picture would not fit.
     for top in range(0, height, _BAND):
         rows = slice(top, top + _BAND)
-        luma = (image[rows] @ _LUMA)[..., None]
+        luma = _luma(image[rows])
         color = content[rows] * factor
-        chroma = color - (color @ _LUMA)[..., None]
+        chroma = color - _luma(color)
         # Equal chroma is an equal distance from grey; shorten it to what the range leaves.
         room = np.where(chroma > 0, white - luma, luma)
         fits = room / np.maximum(np.abs(chroma), 1e-6)
         scale = np.minimum(fits.min(axis=-1, keepdims=True), 1)
         result[rows] = np.clip(np.rint(luma + scale * chroma), 0, white)
     return result
+
+
+def _luma(picture: np.ndarray) -> np.ndarray:
+    # Not a product of matrices, which rounds by where a pixel is: one colour would become two.
+    red, green, blue = (share * picture[..., i : i + 1] for i, share in enumerate(_LUMA))
+    return red + green + blue
 
 
 def match_color_coral(source: np.ndarray, target: np.ndarray) -> np.ndarray:
