@@ -412,6 +412,30 @@ def test_mnn_without_standard_output(compact, tmp_path):
     subprocess.run([sys.executable, "-c", code, compact], check=True, timeout=300)
 
 
+FAULTS = """
+import platform, resource, sys
+import numpy as np
+import adain
+picture = np.random.default_rng(0).integers(0, 256, (512, 512, 3), "uint8")
+stylizer = adain.load_stylizer("adain_fast", "mnn", threads=1)
+style = stylizer.encode_style(picture[:256, :256])
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(3):
+    before = faults()
+    stylizer.stylize(picture, style)
+print(faults() - before if platform.libc_ver()[0] == "glibc" else 0)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it counts no page faults")
+def test_the_next_photo_takes_the_memory_of_the_last():
+    need("mnn")
+    code = [sys.executable, "-c", FAULTS]
+    done = subprocess.run(code, capture_output=True, text=True, check=True, timeout=300)
+    assert int(done.stdout) < 200  # Pages of 4 KiB; of a picture in float32 there are 768.
+
+
 # === Without Keras ===
 
 PROBE = """
