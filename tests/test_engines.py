@@ -432,7 +432,9 @@ print(faults() - before if platform.libc_ver()[0] == "glibc" else 0)
 def test_the_next_photo_takes_the_memory_of_the_last():
     need("mnn")
     code = [sys.executable, "-c", FAULTS]
-    done = subprocess.run(code, capture_output=True, text=True, check=True, timeout=300)
+    # The first one may convert the networks, which frees larger pieces.
+    for _ in range(2):
+        done = subprocess.run(code, capture_output=True, text=True, check=True, timeout=300)
     assert int(done.stdout) < 200  # Pages of 4 KiB; of a picture in float32 there are 768.
 
 
