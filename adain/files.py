@@ -55,6 +55,8 @@ def remedy(error: OSError) -> str:
             "What is finished is kept. Free some space and run the same command again, or choose "
             "another folder."
         )
+    if error.errno == errno.EFBIG:
+        return "Allow larger files (ulimit -f), or choose a disk that takes them."
     if error.errno == errno.ENAMETOOLONG:
         return "Choose a folder with a shorter path."
     if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):

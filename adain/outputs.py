@@ -7,7 +7,7 @@ import re
 import stat
 import tempfile
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
@@ -258,9 +258,31 @@ def check_outputs(
         raise UsageError(" ".join(wrong[:_NAMED]) + more)
 
 
+def find_joined(paths: Iterable[Path]) -> list[str]:
+    """Files of different names that would be one on the disk they go to."""
+    similar: dict[str, Path] = {}
+    # Whether names are one that differ in case, or in how letters are composed, or in both.
+    joins: dict[tuple[bool, bool], bool] = {}
+    found = []
+    for path in paths:
+        other = similar.setdefault(_fold(path), path)
+        if other == path:
+            continue
+        first, second = os.fspath(other), os.fspath(path)
+        kind = _composed(first) == _composed(second), first.casefold() == second.casefold()
+        if kind not in joins:
+            joins[kind] = _are_one(other, path)
+        found += [f"{other} and {path}"] if joins[kind] else []
+    return found
+
+
 def _fold(path: str | os.PathLike) -> str:
     """Equal for names that some file systems take for one."""
-    return unicodedata.normalize("NFC", os.fspath(path)).casefold()
+    return _composed(os.fspath(path)).casefold()
+
+
+def _composed(path: str) -> str:
+    return unicodedata.normalize("NFC", path)
 
 
 def _is_input(output: Path, paths: set[str], folded: dict[str, str]) -> bool:

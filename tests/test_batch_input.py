@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import bz2
 import errno
+import gzip
 import io
+import lzma
 import os
 import tarfile
+import tracemalloc
 
 import numpy as np
 import pytest
 from batch_sets import contents, encoded, manifest, read_table, read_tar, write_table, write_tar
 
+from adain import outputs
 from adain.batch.sets import FORMS
 from adain.imaging.io import load_image, open_image, save_image
 
@@ -119,6 +124,80 @@ def test_a_shard_without_its_end(batch, inline, shard, tmp_path, capsys):
     assert statuses(tmp_path / "out") == {"0.tar": "broken", "0/0": "done", "0/1": "done"}
 
 
+@pytest.mark.parametrize("gap", ["joined", "hole", "zeros"])
+def test_shards_with_gaps(batch, inline, shard, tmp_path, capsys, gap):
+    """What looks like the end is not: shards that were joined, downloads that are not complete."""
+    path = shard("0.tar", 3)
+    data = path.read_bytes()
+    with tarfile.open(path) as tar:
+        place = tar.getmembers()[5].offset
+    path.write_bytes(
+        {
+            "joined": data + data,
+            "hole": data[:place] + bytes(512) + data[place + 512 :],
+            "zeros": data[:place] + bytes(2**21),
+        }[gap]
+    )
+    assert batch(path, "out") == 1
+    said = "zeros at its end" if gap == "zeros" else "more data after an end-of-archive mark"
+    assert said in capsys.readouterr().err
+    # Of the sample before the gap a member may be missing.
+    whole = {"0/0": "done", "0/1": "done"}
+    assert statuses(tmp_path / "out") == {"0.tar": "broken"} | whole
+
+
+def test_zeros_that_tar_adds(batch, inline, shard, tmp_path):
+    path = shard("0.tar", 3)
+    path.write_bytes(path.read_bytes() + bytes(500 * 1024))
+    assert batch(path, "out") == 0
+
+
+def test_links_in_shards(batch, inline, photo, tmp_path):
+    """Pictures and classes that are links are named; others stay as they are."""
+    path = write_tar(tmp_path / "0.tar", {"a.png": photo(), "a.cls": b"1"})
+    with tarfile.open(path, "a") as tar:
+
+        def add(name, kind=tarfile.REGTYPE, target="", data=b""):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname, member.size = kind, target, len(data)
+            tar.addfile(member, io.BytesIO(data))
+
+        add("b.png", tarfile.LNKTYPE, "a.png"), add("b.cls", data=b"2")
+        add("c.png", data=photo(2)), add("c.cls", tarfile.LNKTYPE, "a.cls")
+        add("d.png", tarfile.SYMTYPE, "/a.png")
+        add("e.png", data=photo(3)), add("e.json", tarfile.SYMTYPE, "a.json")
+    assert batch(path, "out") == 1
+    found = {row["picture"]: row for row in manifest(tmp_path / "out")}
+    status = {name: row["status"] for name, row in found.items()}
+    broken = dict.fromkeys(["0/b", "0/c", "0/d"], "broken")
+    assert status == {"0/a": "done", "0/e": "done"} | broken
+    assert found["0/d"]["message"].startswith("d.png is a link to /a.png, which is not followed")
+    assert found["0/c"]["message"].startswith("c.cls is a link to a.cls")
+    with tarfile.open(tmp_path / "out" / "0.tar") as tar:
+        assert tar.getnames() == ["a.png", "a.cls", "e.png", "e.json"]
+        assert tar.getmember("e.json").linkname == "a.json"
+
+
+def test_large_members_are_not_held_in_memory(batch, inline, photo, tmp_path):
+    film = np.random.default_rng(0).bytes(40 * 2**20 + 77)
+    path = write_tar(tmp_path / "0.tar", {"a.png": photo(), "a.mp4": film, "b.png": photo(1)})
+    flags = ["--max-pixels", 10**6, "--draws", 2]
+    assert batch(write_tar(tmp_path / "1.tar", {"b.png": photo(1)}), "warm", *flags) == 0
+    tracemalloc.start()
+    assert batch(path, "out", *flags) == 0
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 30 * 2**20
+    for folder in ("draw-0", "draw-1"):
+        new = read_tar(tmp_path / "out" / folder / "0.tar")
+        assert list(new) == ["a.png", "a.mp4", "b.png"] and new["a.mp4"] == film
+    # Larger than any picture of so few pixels: not read at all.
+    write_tar(path, {"a.png": film + bytes(2**26), "b.png": photo(1)})
+    assert batch(path, "more", *flags) == 1
+    found = {row["picture"]: row["message"] for row in manifest(tmp_path / "more")}
+    assert found == {"0/a": "a.png is larger than any picture of --max-pixels.", "0/b": ""}
+
+
 def test_members_that_are_no_pictures(batch, inline, photo, tmp_path, capsys):
     members = {
         "README": b"hello", "LICENSE.txt": b"MIT", "._x.png": b"junk", "a.png": photo(),
@@ -219,8 +298,25 @@ def test_which_column(batch, inline, photo, tmp_path, capsys):
     assert "x, y" in line
     refused(batch(tmp_path / "t.parquet", "out", "--picture", "n"), capsys, "Received: n")
     assert batch(tmp_path / "t.parquet", "out", "--picture", "y") == 0
+    twice = pa.Table.from_arrays([pa.array([photo()]), *2 * [pa.array([1])]], ["x", "n", "n"])
+    pq.write_table(twice, tmp_path / "twice.parquet")
+    refused(batch(tmp_path / "twice.parquet", "other"), capsys, "several columns of one name: n")
     (row,) = read_table(tmp_path / "out" / "t.parquet")
     assert row["x"] == photo() and load_image(row["y"]).shape == (32, 36, 3)
+
+
+@pytest.mark.parametrize(
+    "about",
+    ["{bad", "[1]", "{}", '{"info": null}', '{"info": {"features": {"image": [1]}}}', b"\xff"],
+)
+def test_notes_of_datasets_that_are_wrong(batch, inline, photo, tmp_path, about):
+    """Then the only column of bytes is that of the pictures, as without them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({"image": [photo()]}).replace_schema_metadata({"huggingface": about})
+    pq.write_table(table, tmp_path / "t.parquet")
+    assert batch(tmp_path / "t.parquet", "out") == 0
 
 
 # === Trees ===
@@ -273,6 +369,56 @@ def test_data_sets_that_are_none(batch, inline, shard, photo, tmp_path, capsys):
     refused(batch(tmp_path / "data", "out"), capsys, "one kind", "1 tar, 1 tree")
     (empty / "0.tar.gz").write_bytes(b"x")
     refused(batch(empty, "out"), capsys, "Compressed shards are not read: 0.tar.gz")
+    packed = tmp_path / "packed.tar"
+    for compress in (gzip.compress, bz2.compress, lzma.compress):
+        packed.write_bytes(compress(shard().read_bytes()))
+        refused(batch(packed, "out"), capsys, "Compressed shards are not read: packed.tar")
+    write_tar(packed, {"a.txt": b"hello", "b.jpg": photo()})
+    refused(batch(packed, "out", "--picture", "png"), capsys, "no pictures by --picture png")
+    refused(batch(write_table(tmp_path / "t.parquet", [], 1), "out"), capsys, "no pictures")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("first, second", [("A.png", "a.png"), ("\u00e9.png", "e\u0301.png")])
+def test_names_that_are_one_on_some_disks(batch, inline, photo, tmp_path, monkeypatch, capsys,
+                                          first, second):  # fmt: skip
+    """Data sets made on one disk, results on another, which would hold one of the two."""
+    for name in (first, "b.png", second):
+        path = tmp_path / "data" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(photo())
+    assert batch(tmp_path / "data", "out") == 0
+    assert statuses(tmp_path / "out") == dict.fromkeys([first, "b.png", second], "done")
+    monkeypatch.setattr(outputs, "_are_one", lambda *paths: True)
+    refused(batch(tmp_path / "data", "other"), capsys, "one on that disk", first, second)
+    (tmp_path / "data" / first).rename(tmp_path / "data" / first.replace("png", "jpg"))
+    assert batch(tmp_path / "data", "other") == 0
+    refused(batch(tmp_path / "data", "more", "--format", "jpg"), capsys, "one on that disk")
+
+
+@pytest.mark.parametrize("pattern", ["*", "**/*.png", "*/*", "*/*.png"])
+def test_results_inside_the_data_set(batch, inline, photo, tmp_path, capsys, pattern):
+    """When the run is resumed, they are no part of it."""
+    for number in range(3):
+        path = tmp_path / "data" / "in" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(photo(number))
+    pattern = tmp_path / "data" / pattern
+    assert batch(pattern, "data/out") == 0
+    before = contents(tmp_path / "data" / "out")
+    assert batch(pattern, "data/out") == 0
+    assert "3 of 3 pictures finished before" in capsys.readouterr().err
+    assert contents(tmp_path / "data" / "out") == before and len(before) == 3
+
+
+def test_results_are_a_data_set(batch, inline, shard, photo, tmp_path):
+    """Their manifest is no part of it."""
+    shard("0.tar")
+    assert batch(tmp_path / "data", "out", "--draws", 2) == 0
+    assert batch(tmp_path / "out", "again") == 0
+    assert batch(tmp_path / "out" / "**" / "*.tar", "more") == 0
+    names = {f"draw-{n}/0/{m}" for n in range(2) for m in range(3)}
+    assert statuses(tmp_path / "again").keys() == statuses(tmp_path / "more").keys() == names
 
 
 # === Styles, folders, disks ===

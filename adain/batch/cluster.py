@@ -174,7 +174,8 @@ class RayWorker:
                 book.flush()
 
             self._worker.run(unit, skip, note, ahead=not tries)
-        path.unlink()
+        # Another part of the job may have begun, and removed all tries.
+        path.unlink(missing_ok=True)
 
 
 def with_full_paths(job: Job) -> Job:

@@ -46,6 +46,9 @@ def batch(config: BatchConfig) -> int:
     tell(*shorten(index.notes))
     complain(*shorten([reason for _, reason in index.problems]))
     pictures = sum(unit.count for unit in index.units)
+    if not pictures and not index.problems:
+        chosen = f" by --picture {config.picture}" if config.picture else ""
+        raise UsageError(f"--content-path {' '.join(config.content_path)}: no pictures{chosen}")
     if 0 < pictures * config.draws * config.mix < len(styles):
         tell(f"{len(styles)} styles for {pictures} pictures: not all of them are used")
     many = max(pictures, engines.MANY)

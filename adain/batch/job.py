@@ -19,14 +19,11 @@ from typing import Any
 
 from adain import __version__
 from adain.batch.config import BatchConfig
-from adain.batch.sets import DONE, FAILED, File, Unit, digest_of
+from adain.batch.sets import DONE, FAILED, ROOM, File, Unit, digest_of
 from adain.files import WriteError, replacing, try_lock
 from adain.options import UsageError, recorded
 from adain.presets.preset import PARTS, Preset
 from adain.sources import Source
-
-ROOM = "_adain"
-"""Folder inside that of the results; readers of data sets pass over names that begin so."""
 
 _HEAD = 2**16
 

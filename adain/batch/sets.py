@@ -15,12 +15,15 @@ from adain import folders
 from adain.batch.config import BatchConfig
 from adain.imaging.formats import IMAGE_SUFFIXES, WRITERS
 from adain.options import UsageError, load
+from adain.outputs import find_joined
 
 UNIT = 32
 """Pictures of a unit, where the form of the data set allows any number."""
 DONE, BROKEN, FAILED = "done", "broken", "failed"
 """What became of a picture: made; no picture that can be read; or not made for a reason that may
 pass, so that the next run tries again."""
+ROOM = "_adain"
+"""Folder inside that of the results; it is no part of a data set."""
 _NAMED = 10
 _COMPRESSED = (".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
@@ -164,6 +167,17 @@ def refuse(what: str, names: Iterable[str], remedy: str) -> None:
         raise UsageError(f"{what}: {', '.join(names[:_NAMED])}{more}. {remedy}")
 
 
+def refuse_joined(out_path: str, names: Iterable[str]) -> None:
+    """Refuse results of which one would replace another on the disk they go to."""
+    joined = find_joined(Path(out_path) / name for name in names)
+    refuse("Names that are one on that disk", joined, "Rename them, or choose another --out-path.")
+
+
+def refuse_compressed(names: Iterable[str]) -> None:
+    remedy = "Unpack them to .tar: pictures do not get smaller, and parts cannot be read alone."
+    refuse("Compressed shards are not read", names, remedy)
+
+
 # === Finding ===
 
 
@@ -193,8 +207,7 @@ def find_set(paths: Sequence[str], out_path: str) -> FoundSet:
         else:
             found += _match(text, out_path, problems)
     packed = [file.name for file in found if file.name.lower().endswith(_COMPRESSED)]
-    remedy = "Unpack them to .tar: pictures do not get smaller, and parts cannot be read alone."
-    refuse("Compressed shards are not read", packed, remedy)
+    refuse_compressed(packed)
     forms: dict[str, list[File]] = {}
     left = []
     for file in sorted(found):
@@ -217,6 +230,7 @@ def find_set(paths: Sequence[str], out_path: str) -> FoundSet:
     counts = Counter(file.name for file in files)
     twice = [name for name, count in counts.items() if count > 1]
     refuse("Several files have one name", twice, "Give the folder above them.")
+    refuse_joined(out_path, [file.name for file in files])
     notes = []
     if left:
         more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
@@ -225,17 +239,22 @@ def find_set(paths: Sequence[str], out_path: str) -> FoundSet:
 
 
 def _walk(folder: Path, out_path: str, problems: list[str]) -> Iterator[File]:
-    inside = os.path.realpath(folder).startswith(os.path.realpath(out_path))
-    walk = folders.Walk(folder, None if inside else Path(out_path))
+    walk = folders.Walk(folder, None if _is_inside(folder, out_path) else Path(out_path))
     problems += walk.problems
     for path in walk.files:
-        yield File(path.relative_to(folder).as_posix(), path)
+        name = path.relative_to(folder)
+        if ROOM not in name.parts:
+            yield File(name.as_posix(), path)
 
 
 def _match(pattern: str, out_path: str, problems: list[str]) -> list[File]:
     base, parts = folders.split(pattern, True)
     found: list[File] = []
+    inside = _is_inside(base, out_path)
     for path in dict.fromkeys(folders.expand(base, parts)):
+        # Results of the run that is resumed.
+        if ROOM in path.relative_to(base).parts or (not inside and _is_inside(path, out_path)):
+            continue
         if path.is_dir():
             found += _walk(path, out_path, problems)
         elif path.is_file():
@@ -243,3 +262,8 @@ def _match(pattern: str, out_path: str, problems: list[str]) -> list[File]:
     if not found:
         raise UsageError(f"--content-path {pattern}: no such file or folder")
     return found
+
+
+def _is_inside(path: Path, folder: str) -> bool:
+    """Whether a path is a folder, or lies in it."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))

@@ -1,43 +1,40 @@
-"""Data sets in tar shards, in the form of WebDataset.
-
-A sample is a run of members whose names are equal up to the first dot of the last part; what
-follows is the member's kind: `000017.jpg`, `000017.cls`.
-
-Reference:
-    https://github.com/webdataset/webdataset, "The WebDataset format"
-"""
+"""Data sets in tar shards, in the form of WebDataset."""
 
 from __future__ import annotations
 
 import copy
 import os
-import re
 import shutil
 import tarfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from adain.batch.config import BatchConfig
-from adain.batch.sets import UNIT, File, Index, Sample, Unit, digest_of, refuse, result_suffix
+from adain.batch.sets import (
+    UNIT,
+    File,
+    Index,
+    Sample,
+    Unit,
+    digest_of,
+    refuse,
+    refuse_compressed,
+    result_suffix,
+)
+from adain.batch.tar import CHUNK, Group, chunks_of, content_of, groups, kind_of
 from adain.files import naming, replacing
 from adain.imaging.formats import IMAGE_SUFFIXES
+from adain.imaging.streams import most_bytes
 from adain.options import UsageError
 
-_NAME = re.compile(r"((?:.*/)?[^./][^/.]*)\.([^/]+)")
 _END = bytes(2 * tarfile.BLOCKSIZE)
 _LABEL = "cls"
-
-
-@dataclass
-class _Group:
-    """The members of one sample, or one member that belongs to none."""
-
-    key: str
-    members: list[tarfile.TarInfo] = field(default_factory=list)
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
+"""How gzip, bzip2, xz and Zstandard begin."""
+_HEAD = max(map(len, _COMPRESSED))
 
 
 class Shards:
@@ -63,14 +60,14 @@ class Shards:
     def _index_file(self, file: File, found: Index) -> bool:
         """Add the units of a shard; whether its samples have labels."""
         size = os.path.getsize(file.path)
-        pieces: list[list[_Group]] = []
+        pieces: list[list[Group]] = []
         counts: list[int] = []
         names: Counter[str] = Counter()
         members: list[str] = []
         problem, loose, labels = "", 0, False
         try:
             with open(file.path, "rb") as stream:
-                for group in _groups(stream, size):
+                for group in groups(stream, size):
                     if not counts or counts[-1] == UNIT:
                         pieces.append([])
                         counts.append(0)
@@ -80,8 +77,10 @@ class Shards:
                     counts[-1] += has_picture
                     loose += not has_picture
                     names.update([group.key] if group.key else [])
-                    labels = labels or self._label in map(_kind, group.members)
+                    labels = labels or self._label in map(kind_of, group.members)
         except (tarfile.TarError, OSError) as error:
+            if not pieces:
+                self._refuse_compressed(file)
             problem = " ".join(str(error).split()) or type(error).__name__
             found.problems.append(
                 (file.name, f"{file.path}: damaged or cut off after {names.total()} whole samples "
@@ -104,7 +103,13 @@ class Shards:
             found.units.append(Unit(digest, count, file, (), 0, *ends))
         return labels
 
-    def _alike(self, group: _Group) -> list[str]:
+    def _refuse_compressed(self, file: File) -> None:
+        """Tell a compressed shard, whatever it is called, from a damaged one."""
+        with suppress(OSError), open(file.path, "rb") as stream:
+            if stream.read(_HEAD).startswith(_COMPRESSED):
+                refuse_compressed([file.name])
+
+    def _alike(self, group: Group) -> list[str]:
         """Names that several members of a sample have, or would have after its picture is made."""
         names = Counter(member.name for member in group.members if group.key)
         for member in self._pictures(group):
@@ -114,13 +119,13 @@ class Shards:
             names[result] += result != member.name
         return [name for name, count in names.items() if count > 1]
 
-    def _pictures(self, group: _Group) -> list[tarfile.TarInfo]:
+    def _pictures(self, group: Group) -> list[tarfile.TarInfo]:
         """The members that are the sample's picture: one at most."""
         wanted = self._config.picture.lower().lstrip(".")
         found = [
             member
             for member in group.members
-            if (_kind(member) == wanted if wanted else f".{_kind(member)}" in IMAGE_SUFFIXES)
+            if (kind_of(member) == wanted if wanted else f".{kind_of(member)}" in IMAGE_SUFFIXES)
         ]
         if len(found) > 1:
             names = ", ".join(member.name for member in found)
@@ -137,18 +142,30 @@ class Shards:
         with open(unit.file.path, "rb") as stream:
             size = os.fstat(stream.fileno()).st_size
             stream.seek(unit.start)
-            for group in _groups(stream, size, unit.stop):
-                contents = [(member, _content(stream, member)) for member in group.members]
-                yield self._sample(unit.file, group, contents)
+            for group in groups(stream, size, unit.stop):
+                yield self._sample(stream, unit.file, group)
 
-    def _sample(self, file: File, group: _Group, contents: list) -> Sample:
+    def _sample(self, stream: BinaryIO, file: File, group: Group) -> Sample:
         pictures = self._pictures(group)
-        sample = Sample(f"{file.stem}/{group.key}", "", rest=(contents, pictures))
-        for member, data in contents:
-            if _kind(member) == self._label:
-                sample.label = data.decode("utf-8", "backslashreplace").strip()
-            if member in pictures:
-                sample.suffix, sample.data = _suffix(member), data
+        contents: list[tuple[tarfile.TarInfo, bytes | None]] = []
+        sample = Sample(f"{file.stem}/{group.key}", "", rest=(file.path, contents, pictures))
+        for member in group.members:
+            is_label, is_picture = kind_of(member) == self._label, member in pictures
+            if (is_label or is_picture) and not member.isreg():
+                sample.problem = (
+                    f"{member.name} is a link to {member.linkname}, which is not followed. Make "
+                    "the shard again with the file itself (tar --dereference --hard-dereference)."
+                )
+            elif is_picture and member.size > most_bytes(self._config.max_pixels):
+                sample.problem = f"{member.name} is larger than any picture of --max-pixels."
+            # What is large, such as a film, is copied when it is written.
+            wanted = member.size <= CHUNK or (is_picture and not sample.problem)
+            data = content_of(stream, member) if wanted else None
+            contents.append((member, data))
+            if is_label:
+                sample.label = (data or b"").decode("utf-8", "backslashreplace").strip()
+            if is_picture:
+                sample.suffix, sample.data = _suffix(member), data or b""
         return sample
 
     @contextmanager
@@ -159,7 +176,7 @@ class Shards:
     def join(self, file: File, parts: Sequence[Path], out: BinaryIO) -> None:
         for part in parts:
             with open(part, "rb") as stream:
-                shutil.copyfileobj(stream, out, 2**20)
+                shutil.copyfileobj(stream, out, CHUNK)
         out.write(_END)
         out.write(bytes(-out.tell() % tarfile.RECORDSIZE))
 
@@ -172,25 +189,33 @@ class ShardPart:
         self._path = path
 
     def write(self, sample: Sample, data: bytes | None, suffix: str) -> str:
-        contents, pictures = sample.rest
+        source, contents, pictures = sample.rest
         result = ""
         for member, content in contents:
             member = copy.copy(member)
             if data is not None and member.name in [picture.name for picture in pictures]:
                 content = data
                 result = member.name = _renamed(member.name, suffix)
-            self._add(member, content)
+            if content is None:
+                with open(source, "rb") as stream:
+                    self._add(member, chunks_of(stream, member))
+            else:
+                if member.isreg():
+                    member.size = len(content)
+                self._add(member, [content])
         return result
 
-    def _add(self, member: tarfile.TarInfo, content: bytes) -> None:
-        if member.isreg():
-            member.size = len(content)
+    def _add(self, member: tarfile.TarInfo, content: Iterable[bytes]) -> None:
         headers = member.pax_headers.items()
         member.pax_headers = {key: text for key, text in headers if key not in ("size", "path")}
+        self._write(member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
+        for data in content:
+            self._write(data)
+        self._write(bytes(-member.size % tarfile.BLOCKSIZE if member.isreg() else 0))
+
+    def _write(self, data: bytes) -> None:
         with naming(self._path):
-            self._file.write(member.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
-            self._file.write(content)
-            self._file.write(bytes(-len(content) % tarfile.BLOCKSIZE))
+            self._file.write(data)
 
 
 def _suffix(member: tarfile.TarInfo) -> str:
@@ -201,54 +226,3 @@ def _renamed(name: str, suffix: str) -> str:
     """A name with another suffix; as it is if only its letters are larger."""
     end = name.rpartition(".")[2]
     return name if f".{end.lower()}" == suffix else name.removesuffix(f".{end}") + suffix
-
-
-def _kind(member: tarfile.TarInfo) -> str:
-    found = _NAME.fullmatch(member.name) if member.isreg() else None
-    return found[2].lower() if found else ""
-
-
-def _content(stream: BinaryIO, member: tarfile.TarInfo) -> bytes:
-    if not member.isreg():
-        return b""
-    place = stream.tell()
-    stream.seek(member.offset_data)
-    data = stream.read(member.size)
-    stream.seek(place)
-    return data
-
-
-def _groups(stream: BinaryIO, size: int, stop: int | None = None) -> Iterator[_Group]:
-    """Samples in a tar file from where it stands, up to a place.
-
-    Raises:
-        tarfile.ReadError: After the last whole sample, if it is cut off.
-    """
-    group: _Group | None = None
-    with tarfile.open(fileobj=stream, mode="r:") as tar:
-        while True:
-            member = tar.next()
-            if member is None or (stop is not None and member.offset >= stop):
-                break
-            # It keeps all of them.
-            tar.members.clear()
-            found = _NAME.fullmatch(member.name) if member.isreg() else None
-            key = found[1] if found else ""
-            if group is not None and (not key or key != group.key):
-                yield group
-                group = None
-            if member.issparse():
-                raise tarfile.ReadError(
-                    f"{member.name} is stored as a sparse file, which is not read"
-                )
-            if member.offset_data + (member.size if member.isreg() else 0) > size:
-                raise tarfile.ReadError(f"unexpected end of data in {member.name}")
-            group = group or _Group(key)
-            group.members.append(member)
-        if stop is None:
-            stream.seek(tar.offset)
-            ended = stream.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
-        if stop is None and not ended:
-            raise tarfile.ReadError("no end-of-archive mark")
-    if group is not None:
-        yield group

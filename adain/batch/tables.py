@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from adain.batch.config import BatchConfig
-from adain.batch.sets import File, Index, Sample, Unit, digest_of
+from adain.batch.sets import File, Index, Sample, Unit, digest_of, refuse
 from adain.files import replacing
 from adain.imaging.formats import HEAD, ImageError, format_of
 from adain.options import UsageError
@@ -79,10 +80,10 @@ class Tables:
                 return index >= 0 and holds_bytes(kind.field(index).type)
             return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
-        about = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-        features = about.get("info", {}).get("features", {})
+        twice = [name for name, count in Counter(schema.names).items() if count > 1]
+        refuse(f"{file.path} has several columns of one name", twice, "Rename all but one.")
         columns = [name for name in schema.names if holds_bytes(schema.field(name).type)]
-        named = [name for name in columns if features.get(name, {}).get("_type") == "Image"]
+        named = [name for name in columns if name in _image_features(schema)]
         wanted = self._config.picture
         found = [wanted] if wanted in columns else [] if wanted else named or columns
         if len(found) != 1:
@@ -147,6 +148,19 @@ class Tables:
                 found = pq.read_table(part)
                 if found.num_rows:
                     writer.write_table(found, row_group_size=found.num_rows)
+
+
+def _image_features(schema: Any) -> list[str]:
+    """The columns that `datasets` takes for pictures, if it wrote the file."""
+    try:
+        features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+        return [
+            name
+            for name, about in features.items()
+            if isinstance(about, dict) and about.get("_type") == "Image"
+        ]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return []
 
 
 class TablePart:

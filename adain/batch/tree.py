@@ -19,6 +19,7 @@ from adain.batch.sets import (
     Unit,
     digest_of,
     refuse,
+    refuse_joined,
     result_suffix,
 )
 from adain.files import replacing, sync
@@ -41,6 +42,7 @@ class Tree:
         names = Counter(self._result_name(file.name) for file in files)
         twice = [file.name for file in files if names[self._result_name(file.name)] > 1]
         refuse("Results would have the same name", twice, "Rename them, or give no --format.")
+        refuse_joined(self._config.out_path, names)
         if self._config.by == "class":
             bare = [file.name for file in files if "/" not in file.name]
             refuse("--by class takes a folder for each class", bare, "Put them into folders.")
