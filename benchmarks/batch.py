@@ -116,12 +116,15 @@ def run_networks(options: argparse.Namespace, ready, found) -> None:
     import cv2
 
     from adain import load_image
+    from adain.batch.sizes import LEAST
     from adain.engines.registry import load_stylizer
 
     cv2.setNumThreads(1)
     stylizer = load_stylizer(options.preset, options.engine, threads=1)
-    paths = sorted(Path(options.content_path).iterdir())[:PICTURES]
-    photos = [as_painted(load_image(path), options.supersample) for path in paths]
+    paths = sorted(Path(options.content_path).iterdir())
+    photos = [as_painted(load_image(path), options.supersample) for path in paths[:PICTURES]]
+    if len(paths) >= LEAST:  # As the command does.
+        stylizer.prepare(*photos[0].shape[:2])
     code = stylizer.encode_style(photos[0])
     inside = {"wall": 0.0, "cpu": 0.0}
 

@@ -222,6 +222,62 @@ def test_by_class(batch, sets, inline, tmp_path):
         assert len(looks) == len({label for label, _ in looks}) == 2
 
 
+# === Networks for sizes that are common ===
+
+
+@pytest.fixture
+def prepared(monkeypatch):
+    """Sizes that networks were made for, in multiples of 8; two pictures of a size are enough."""
+    sizes, prepare = [], StylizePipeline.prepare
+
+    def watched(self, *size):
+        sizes.append(tuple(-(-side // 8) * 8 for side in size))
+        prepare(self, *size)
+
+    monkeypatch.setattr(StylizePipeline, "prepare", watched)
+    monkeypatch.setattr("adain.batch.sizes.LEAST", 2)
+    return sizes
+
+
+@pytest.mark.parametrize("form", ["tree", "tar", "parquet"])
+def test_common_sizes(batch, sets, inline, form, tmp_path, prepared):
+    # Of heights of 32 to 42 pixels, four are 40 in multiples of 8.
+    assert batch(sets[form], "out", "--supersample", 0) == 0
+    assert prepared == [(40, 40)]
+    assert batch(sets[form], "cut", "--supersample", 0, "--crop-size", 24) == 0
+    assert prepared[1:] == [(32, 40)]
+    assert batch(sets[form], "small", "--tile", 64, "--content-size", 80) == 0
+    assert prepared[2:] == []
+
+
+def test_what_is_made_later_is_made_alike(batch, sets, inline, tmp_path, prepared, picture):
+    assert batch(sets["tree"], "out", "--supersample", 0) == 0
+    for number in range(8):
+        (sets["tree"] / "a" / f"new-{number}.png").write_bytes(encoded(picture(64, 64, number)))
+    assert batch(sets["tree"], "out", "--supersample", 0) == 0
+    assert prepared == [(40, 40), (40, 40)]
+    assert batch(sets["tree"], "other", "--supersample", 0) == 0
+    assert prepared[2:] == [(64, 64), (40, 40)]
+
+
+def test_broken_pictures_have_no_size(batch, sets, inline, tmp_path, prepared):
+    for name in ("1", "3"):
+        (sets["tree"] / "b" / f"{name}.png").write_bytes(b"no picture")
+    assert batch(sets["tree"], "out", "--supersample", 0) == 1
+    assert prepared == [(40, 40)]
+
+
+def test_networks_for_a_size_paint_the_same(batch, sets, inline, tmp_path, monkeypatch):
+    pytest.importorskip("openvino")
+    how = ["--engine", "openvino", "--supersample", 0]
+    assert batch(sets["tar"], "any", *how) == 0
+    monkeypatch.setattr("adain.batch.sizes.LEAST", 2)
+    assert batch(sets["tar"], "one", *how) == 0
+    for name, data in pictures_in(tmp_path / "one", "tar").items():
+        expected = load_image(pictures_in(tmp_path / "any", "tar")[name])
+        assert np.abs(load_image(data) - expected.astype(float)).max() <= 1
+
+
 # === Resuming ===
 
 

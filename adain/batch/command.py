@@ -16,6 +16,7 @@ from adain.batch.manifest import manifest_path, write_manifest
 from adain.batch.pool import SHARE, Pool, Task, passed, peak_memory
 from adain.batch.progress import BatchBar
 from adain.batch.sets import BROKEN, DONE, FAILED, File, Index, Unit, find_set, make_form
+from adain.batch.sizes import common_sizes
 from adain.console import complain, one_line, shorten, tell
 from adain.engines import registry as engines
 from adain.engines.engine import count_cores
@@ -53,11 +54,12 @@ def batch(config: BatchConfig) -> int:
         tell(f"{len(styles)} styles for {pictures} pictures: not all of them are used")
     many = max(pictures, engines.MANY)
     engine = engines.resolve(config.engine, preset.architecture, many, config.precision)
-    job = Job(config, found.form, engine, tuple(styles))
+    sizes = common_sizes(config, found.form, index.units)
+    job = Job(config, found.form, engine, tuple(styles), tuple(sizes))
     if config.plan:
         return _tell_plan(job, index)
     names = sorted(Path(path).resolve().name for path in config.content_path)
-    job.claim(job.settings(names))
+    job = job.claim(job.settings(names))
     with job.locked():
         made = _run(job, index, form.whole)
     good = made and not found.problems and not index.problems

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from adain.presets.preset import PARTS, Preset
 from adain.sources import Source
 
 _HEAD = 2**16
+_SIZES = "sizes"
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,14 @@ class Job:
         form: A key of `sets.FORMS`.
         engine: A key of `ENGINES`.
         styles: What is drawn from, in order.
+        sizes: `(height, width)` of photos that engines may make networks for.
     """
 
     config: BatchConfig
     form: str
     engine: str
     styles: tuple[Source, ...]
+    sizes: tuple[tuple[int, int], ...] = ()
 
     @property
     def out(self) -> Path:
@@ -87,14 +90,18 @@ class Job:
             "palette": preset.palette if palette is None else palette,
         }  # fmt: skip
 
-    def claim(self, settings: dict[str, Any]) -> None:
+    def claim(self, settings: dict[str, Any]) -> Job:
         """Make the folder of results this job's.
+
+        Returns:
+            The job, with the `sizes` that it began with: pictures may have been added since, and
+            all are to be made alike.
 
         Raises:
             UsageError: If it is another's, or holds something else.
             WriteError: If it cannot be written.
         """
-        settings = json.loads(json.dumps(settings))
+        settings = json.loads(json.dumps({**settings, _SIZES: self.sizes}))
         path = self.room / "job.json"
         if path.is_file():
             try:
@@ -102,7 +109,7 @@ class Job:
             except ValueError:
                 found = {}
             differing = sorted(
-                key for key in {*found, *settings} if found.get(key) != settings.get(key)
+                key for key in {*found, *settings} - {_SIZES} if found.get(key) != settings.get(key)
             )
             if differing:
                 shown = ", ".join(
@@ -113,7 +120,7 @@ class Job:
                     f"--out-path {self.out} belongs to another job, of other {shown}. Choose "
                     "another folder, or remove that one."
                 )
-            return
+            return replace(self, sizes=tuple(map(tuple, found.get(_SIZES, ()))))
         try:
             others = [entry for entry in os.listdir(self.out) if entry != ROOM]
         except FileNotFoundError:
@@ -127,6 +134,7 @@ class Job:
             )
         with replacing(path, make_folder=True) as file:
             file.write(json.dumps(settings, indent=1).encode())
+        return self
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -66,8 +66,8 @@ class BatchWorker:
             options.checkpoint, job.engine, threads=1, precision=options.precision
         )
         self._pipeline = StylizePipeline(options, stylizer=stylizer)
-        if options.crop_size:
-            self._pipeline.prepare(options.crop_size, options.crop_size)
+        for size in job.sizes:
+            self._pipeline.prepare(*size)
         self._styles = [source_style(style, options.max_pixels) for style in job.styles]
         self._warmed: set[tuple[type, bool]] = set()
         for dtype in (np.uint8, np.uint16):
