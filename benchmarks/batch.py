@@ -116,8 +116,8 @@ def run_networks(options: argparse.Namespace, ready, found) -> None:
     import cv2
 
     from adain import load_image
-    from adain.batch.sizes import LEAST
     from adain.engines.registry import load_stylizer
+    from adain.stylize.sizes import LEAST
 
     cv2.setNumThreads(1)
     stylizer = load_stylizer(options.preset, options.engine, threads=1)

@@ -235,7 +235,7 @@ def prepared(monkeypatch):
         prepare(self, *size)
 
     monkeypatch.setattr(StylizePipeline, "prepare", watched)
-    monkeypatch.setattr("adain.batch.sizes.LEAST", 2)
+    monkeypatch.setattr("adain.stylize.sizes.LEAST", 2)
     return sizes
 
 
@@ -246,7 +246,7 @@ def test_common_sizes(batch, sets, inline, form, tmp_path, prepared):
     assert prepared == [(40, 40)]
     assert batch(sets[form], "cut", "--supersample", 0, "--crop-size", 24) == 0
     assert prepared[1:] == [(32, 40)]
-    assert batch(sets[form], "small", "--tile", 64, "--content-size", 80) == 0
+    assert batch(sets[form], "few", "--content-size", 80) == 0
     assert prepared[2:] == []
 
 
@@ -271,7 +271,7 @@ def test_networks_for_a_size_paint_the_same(batch, sets, inline, tmp_path, monke
     pytest.importorskip("openvino")
     how = ["--engine", "openvino", "--supersample", 0]
     assert batch(sets["tar"], "any", *how) == 0
-    monkeypatch.setattr("adain.batch.sizes.LEAST", 2)
+    monkeypatch.setattr("adain.stylize.sizes.LEAST", 2)
     assert batch(sets["tar"], "one", *how) == 0
     for name, data in pictures_in(tmp_path / "one", "tar").items():
         expected = load_image(pictures_in(tmp_path / "any", "tar")[name])

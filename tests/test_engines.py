@@ -714,3 +714,30 @@ def test_a_pipeline_prepares_what_its_options_make_of_a_size(tiny_preset):
     assert told == [(100, 200), (90, 90), (60, 120), (60, 70)]
     pipeline.with_options(supersample=200).prepare(100, 150)
     assert told[-1] == (200, 300)
+
+
+def test_stylize_prepares_for_common_sizes(
+    tiny_preset, gallery, write_pictures, monkeypatch, tmp_path
+):
+    """Of a folder, and of one photo in many styles; not for a few."""
+    need("mnn")
+    told = []
+    monkeypatch.setattr(StylizePipeline, "prepare", lambda _, *size: told.append(size))
+    monkeypatch.setattr("adain.stylize.sizes.LEAST", 5)
+    photos, styles = gallery
+    write_pictures(photos / "more", 3, size=(40, 52))
+    (photos / "broken.png").write_bytes(b"no picture")
+    how = ["--checkpoint", str(tiny_preset), "--engine", "mnn", "--style-path", str(styles)]
+
+    def run(content, out):
+        told.clear()
+        cli.main(
+            ["stylize", "--content-path", str(content), *how, "--out-path", str(tmp_path / out)]
+        )
+        return told
+
+    # 40 x 52 and 40 x 56 are the same in multiples of 8: eight results, two of another size.
+    assert run(photos, "all") in ([(40, 56)], [(40, 52)])
+    assert run(photos / "deep", "few") == []
+    monkeypatch.setattr("adain.stylize.sizes.LEAST", 2)
+    assert run(photos / "deep", "styles") == [(33, 47)]

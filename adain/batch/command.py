@@ -16,7 +16,7 @@ from adain.batch.manifest import manifest_path, write_manifest
 from adain.batch.pool import SHARE, Pool, Task, passed, peak_memory
 from adain.batch.progress import BatchBar
 from adain.batch.sets import BROKEN, DONE, FAILED, File, Index, Unit, find_set, make_form
-from adain.batch.sizes import common_sizes
+from adain.batch.sizes import some_sizes
 from adain.console import complain, one_line, shorten, tell
 from adain.engines import registry as engines
 from adain.engines.engine import count_cores
@@ -27,6 +27,7 @@ from adain.options import UsageError
 from adain.presets.preset import Preset
 from adain.sources import Source, disambiguate, find_sources, is_card
 from adain.stylize.plan import fitting_styles
+from adain.stylize.sizes import common_sizes
 
 if TYPE_CHECKING:
     from adain.batch.cluster import RayPool
@@ -54,7 +55,9 @@ def batch(config: BatchConfig) -> int:
         tell(f"{len(styles)} styles for {pictures} pictures: not all of them are used")
     many = max(pictures, engines.MANY)
     engine = engines.resolve(config.engine, preset.architecture, many, config.precision)
-    sizes = common_sizes(config, found.form, index.units)
+    seen = some_sizes(form, index.units, config.max_pixels)
+    stride = preset.architecture.stride
+    sizes = common_sizes(seen, pictures * config.draws, config.options(), stride)
     job = Job(config, found.form, engine, tuple(styles), tuple(sizes))
     if config.plan:
         return _tell_plan(job, index)

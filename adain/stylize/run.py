@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
@@ -31,6 +32,7 @@ from adain.stylize.pipeline import StylizePipeline
 from adain.stylize.plan import read_mask
 from adain.stylize.planned import PlannedRegion, PlannedResult
 from adain.stylize.sheets import SHEET_SIZE, Cell
+from adain.stylize.sizes import SEEN, common_sizes
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +63,10 @@ def stylize_files(
         stylizer: Networks that are loaded already.
     """
     pipeline = StylizePipeline(config, stylizer=stylizer, pictures=len(results))
+    stride = Preset.load(config.checkpoint).architecture.stride
+    seen = _some_sizes(results, config.max_pixels)
+    for size in common_sizes(seen, len(results), config, stride):
+        pipeline.prepare(*size)
     worker = _Worker(config, pipeline, on_step)
     groups = [list(group) for _, group in groupby(results, key=lambda each: each.content)]
     reading: deque[Future] = deque()
@@ -104,6 +110,15 @@ def stylize_files(
                     yield finish_one()
         while writing:
             yield finish_one()
+
+
+def _some_sizes(results: list[PlannedResult], max_pixels: int) -> Iterator[tuple[int, int]]:
+    """`(height, width)` of the photos of some results."""
+    for result in results[:: max(1, len(results) // SEEN)]:
+        # Pipes are read in their turn.
+        if result.content.path is not None and result.content.path.is_file():
+            with contextlib.suppress(imaging.ImageError):
+                yield imaging.open_image(result.content.path, max_pixels=max_pixels).size
 
 
 def _is_large(photo: Future) -> bool:
