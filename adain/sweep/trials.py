@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adain.evaluation import pairs as evaluation_pairs
 from adain.evaluation.config import EvaluateConfig
 from adain.options import UsageError
+from adain.presets.preset import Preset
+from adain.sweep.parameters import dashed
 from adain.sweep.space import FIGURES, Space
 from adain.training.loggers import RunLogger
+
+if TYPE_CHECKING:
+    from adain.training.config import TrainConfig
+    from adain.training.data import StyleContentDataset
 
 
 class TrialError(ValueError):
@@ -153,14 +160,19 @@ def check(space: Space) -> None:
 
 
 def _check_training(space: Space, pairs: list) -> None:
+    from adain.training import recipes
     from adain.training.data import StyleContentDataset
 
+    where = "settings"
     learnt = [space.settings.get(name, ()) for name in ("content_path", "style_path")]
     try:
-        files = StyleContentDataset(*learnt).files
+        dataset = StyleContentDataset(*learnt)
+        for name, config in space.variants():
+            where = f"space.{dashed(name)}" if name else "settings"
+            _check_run(recipes.stages(config), dataset)
     except (ValueError, OSError) as error:
-        raise UsageError(f"{space.path}: settings: {error}") from error
-    known = {path.resolve() for kind in files for path in kind}
+        raise UsageError(f"{space.path}: {where}: {error}") from error
+    known = {path.resolve() for kind in dataset.files for path in kind}
     for pair in pairs:
         for source in (pair.content, pair.style):
             if source.path.resolve() in known:
@@ -168,3 +180,24 @@ def _check_training(space: Space, pairs: list) -> None:
                     f"{space.path}: evaluation: {source.path} is among the pictures that runs "
                     "learn from. Measure on others."
                 )
+
+
+def _check_run(stages: Sequence[TrainConfig], dataset: StyleContentDataset) -> None:
+    """Find weights to start from or to learn from, and pictures for validation.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    from adain.training.data import StyleContentDataset
+
+    for number, stage in enumerate(stages):
+        # Later stages start from weights of those before.
+        weights = [stage.teacher, stage.init if number == 0 else ""]
+        if stage.vgg_path != "imagenet" and not Path(stage.vgg_path).is_file():
+            weights.append(stage.vgg_path)
+        for name in filter(None, weights):
+            Preset.load(name)
+        if stage.val_content_path:
+            StyleContentDataset(stage.val_content_path, stage.val_style_path)
+        elif stage.val_pairs:
+            copy.copy(dataset).hold_out(stage.val_pairs, 1)
