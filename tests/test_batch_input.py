@@ -289,6 +289,26 @@ def test_broken_and_empty_tables(batch, inline, photo, tmp_path, capsys):
     assert read_table(tmp_path / "out" / "b.parquet") == []
 
 
+def test_a_table_that_is_damaged_inside(batch, inline, photo, tmp_path):
+    """The rows there are named, all others made; a good copy mends it, though of the same size."""
+    import pyarrow.parquet as pq
+
+    path = write_table(tmp_path / "t.parquet", [photo(n) for n in range(6)], 2)
+    assert batch(path, "whole") == 0
+    good = path.read_bytes()
+    place = pq.read_metadata(path).row_group(1).column(0).data_page_offset
+    path.write_bytes(good[:place] + b"\xff" * 60 + good[place + 60 :])
+    assert batch(path, "out") == 1
+    found = {row["picture"]: row for row in manifest(tmp_path / "out")}
+    status = {name: row["status"] for name, row in found.items()}
+    assert status == {f"t/{n}": "failed" if n in (2, 3) else "done" for n in range(6)}
+    assert "t/3: the file is damaged there" in found["t/3"]["message"]
+    assert len(read_table(tmp_path / "out" / "t.parquet")) == 4
+    path.write_bytes(good)
+    assert batch(path, "out") == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
 def test_which_column(batch, inline, photo, tmp_path, capsys):
     import pyarrow as pa
     import pyarrow.parquet as pq

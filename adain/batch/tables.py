@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from adain.batch.config import BatchConfig
-from adain.batch.sets import File, Index, Sample, Unit, digest_of, refuse
+from adain.batch.sets import FAILED, File, Index, Sample, Unit, digest_of, refuse
 from adain.files import replacing
 from adain.imaging.formats import HEAD, ImageError, format_of
 from adain.options import UsageError
@@ -97,16 +97,33 @@ class Tables:
     # === Reading ===
 
     def read(self, unit: Unit) -> Iterator[Sample]:
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        number = unit.first
+        number, problem = unit.first, ""
         with pq.ParquetFile(unit.file.path) as table:
             column = self._column(table.schema_arrow, unit.file)
             groups = list(range(unit.start, unit.stop))
-            for batch in table.iter_batches(_ROWS, row_groups=groups) if groups else ():
+            batches = table.iter_batches(_ROWS, row_groups=groups) if groups else iter(())
+            while True:
+                try:
+                    batch = next(batches, None)
+                except (pa.ArrowException, OSError) as error:
+                    # Not what the file holds: the whole unit is tried again.
+                    if isinstance(error, MemoryError) or getattr(error, "errno", None):
+                        raise
+                    problem = " ".join(str(error).split())
+                    break
+                if batch is None:
+                    return
                 for row in range(batch.num_rows):
                     yield self._sample(unit.file, number, batch.slice(row, 1), column)
                     number += 1
+        # They are tried again: a good copy may have the same size.
+        for left in range(number, unit.first + unit.count):
+            name = f"{unit.file.stem}/{left}"
+            told = f"{name}: the file is damaged there ({problem}). Copy or download it again."
+            yield Sample(name, "", data=b"", problem=told, status=FAILED)
 
     def _sample(self, file: File, number: int, row: Any, column: str) -> Sample:
         value = row.column(column)[0].as_py()
