@@ -119,7 +119,10 @@ def test_masks_of_png():
 
 
 @pytest.mark.parametrize(
-    "shape", [(1, 1, 3), (2, 3, 3), (1, 7), (5, 1), (3, 2, 3), (7, 9, 3), (50, 33), (96, 64, 3)]
+    "shape",
+    [(1, 1, 3), (2, 3, 3), (1, 7), (5, 1), (3, 2, 3), (7, 9, 3), (50, 33), (96, 64, 3)]
+    # A large one is resized channel by channel.
+    + [(1200, 1180, 3)],
 )
 def test_twice_and_half_in_16_bits_are_pillows(shape):
     height, width = shape[:2]

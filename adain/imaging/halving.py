@@ -14,6 +14,8 @@ _Rows = Callable[[np.ndarray], np.ndarray]
 
 _ONE = np.ones(1, "float32")
 _EDGE = 3
+_SMALL = 2**22
+"""Values that are resized at once."""
 
 
 def _bicubic(x: np.ndarray) -> np.ndarray:
@@ -53,14 +55,21 @@ def halve(image: np.ndarray) -> np.ndarray:
 def _on_both_axes(image: np.ndarray, resize: _Rows) -> np.ndarray:
     import cv2
 
-    def plane_of(plane: np.ndarray) -> np.ndarray:
-        once = cv2.transpose(_whole(resize, plane))
+    def both(part: np.ndarray) -> np.ndarray:
+        height, width, channels = part.shape
+        once = _whole(resize, part.reshape(height, -1)).reshape(-1, width, channels)
+        once = cv2.transpose(once)
+        twice = _whole(resize, once.reshape(width, -1))
         # Rounds, and clips to 16 bits.
-        return cv2.transpose(cv2.add(_whole(resize, once), 0, dtype=cv2.CV_16U))
+        rounded = cv2.add(twice, 0, dtype=cv2.CV_16U).reshape(len(twice), -1, channels)
+        return cv2.transpose(rounded)
 
-    # One after the other: floats of all of a large picture take much memory.
-    made = cv2.merge([plane_of(plane) for plane in cv2.split(image)])
-    return made.reshape(*made.shape[:2], *image.shape[2:])
+    deep = np.atleast_3d(image)
+    # Of a large picture one channel after the other: floats of all of it take much memory.
+    parts = [deep] if deep.size <= _SMALL else [channel[..., None] for channel in cv2.split(deep)]
+    made = [both(part) for part in parts]
+    joined = made[0] if len(made) == 1 else cv2.merge(made)
+    return joined.reshape(*joined.shape[:2], *image.shape[2:])
 
 
 def _whole(resize: _Rows, image: np.ndarray) -> np.ndarray:

@@ -145,11 +145,12 @@ class Photo:
             height, width = self._image[rows, columns].shape[:2]
             share = self._share(rows, columns)
             features = self._levels or self._networks.encode(self._image[rows, columns])[0]
-            found = [np.zeros((height, width, 3), "float32") for _ in looks]
-            for number, box, picture in self._decode(features, looks, share, height):
-                if share is None:
-                    found[number] = picture
-                else:
+            decoded = self._decode(features, looks, share, height)
+            if share is None:
+                found = [picture for _, _, picture in decoded]
+            else:
+                found = [np.zeros((height, width, 3), "float32") for _ in looks]
+                for number, box, picture in decoded:
                     found[number][box] = picture
             self._tick()
             return found
