@@ -163,8 +163,7 @@ class RayWorker:
         suspects = Counter(line.split()[-1] if line else "" for line in tries)
         if any(count > TRIES for count in suspects.values()):
             raise RuntimeError(GAVE_UP)
-        suspects.pop("", None)
-        skip = {int(number) for number, count in suspects.items() if count >= TRIES}
+        skip = {int(number) for number, count in suspects.items() if number and count >= TRIES}
         with open(path, "a") as book:
             book.write("\n" * bool(tries))
             book.flush()

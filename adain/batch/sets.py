@@ -230,7 +230,6 @@ def find_set(paths: Sequence[str], out_path: str) -> FoundSet:
     counts = Counter(file.name for file in files)
     twice = [name for name, count in counts.items() if count > 1]
     refuse("Several files have one name", twice, "Give the folder above them.")
-    refuse_joined(out_path, [file.name for file in files])
     notes = []
     if left:
         more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""

@@ -22,6 +22,7 @@ from adain.batch.sets import (
     digest_of,
     refuse,
     refuse_compressed,
+    refuse_joined,
     result_suffix,
 )
 from adain.batch.tar import CHUNK, Group, chunks_of, content_of, groups, kind_of
@@ -49,6 +50,7 @@ class Shards:
     # === What is there ===
 
     def index(self, files: Sequence[File]) -> Index:
+        refuse_joined(self._config.out_path, [file.name for file in files])
         found = Index()
         labels = [self._index_file(file, found) for file in files]
         if self._config.by == "class" and not any(labels):

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from adain.batch.config import BatchConfig
-from adain.batch.sets import FAILED, File, Index, Sample, Unit, digest_of, refuse
+from adain.batch.sets import FAILED, File, Index, Sample, Unit, digest_of, refuse, refuse_joined
 from adain.files import replacing
 from adain.imaging.formats import HEAD, ImageError, format_of
 from adain.options import UsageError
@@ -36,6 +36,7 @@ class Tables:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        refuse_joined(self._config.out_path, [file.name for file in files])
         found = Index()
         for file in files:
             try:

@@ -6,7 +6,6 @@ import json
 import logging
 import sys
 
-from adain import extras
 from adain.console import (
     DONE,
     FAILED,
@@ -26,8 +25,7 @@ from adain.stylize.config import StylizeConfig
 
 
 def stylize(config: StylizeConfig) -> int:
-    from adain.engines import registry as engines
-    from adain.stylize.plan import plan_results
+    from adain.stylize.plan import needs_keras, plan_results
     from adain.stylize.run import stylize_files
 
     if max(config.alpha) > 1:
@@ -46,12 +44,8 @@ def stylize(config: StylizeConfig) -> int:
             f"{len(plan.changed)} made before from other photos, styles or masks of the same "
             "names, and made again: " + ", ".join(shorten([str(r.output) for r in plan.changed]))
         )
-    engine = ""
-    if planned:
-        # Before anything is listed: a dry run is refused what the run is refused.
-        if config.refine:
-            extras.require("optimize", "--refine")
-        engine = engines.resolve(config.engine, precision=config.precision)
+    # Before anything is listed: a dry run is refused what the run is refused.
+    keras = bool(planned) and needs_keras(config)
     if config.dry_run:
         for result in planned:
             _tell(config, result)
@@ -61,7 +55,7 @@ def stylize(config: StylizeConfig) -> int:
     remove_leftovers(r.output.parent for r in [*planned, *plan.finished] if r.output is not None)
     made = 0
     if planned:
-        if config.refine or engine == "keras":
+        if keras:
             load_backend()
         with PictureBar(len(planned), config.quiet) as bar:
             for outcome in stylize_files(config, planned, bar.move):

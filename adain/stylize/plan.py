@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from adain import extras
+from adain.engines import registry as engines
 from adain.imaging import io as imaging
 from adain.imaging.color_methods import changes_style
 from adain.inference.style_code import StyleCode
@@ -116,6 +118,20 @@ def plan_results(config: StylizeConfig) -> StylizePlan:
     check_outputs(config.out_path, results, [*contents, *styles, *checked])
     notes = list(dict.fromkeys([*notes, *more_notes, *unfit]))
     return _sort_out(results, history, problems, notes)
+
+
+def needs_keras(options: StylizeOptions) -> bool:
+    """Whether a run needs Keras.
+
+    Raises:
+        MissingExtra: If what it needs is not installed.
+        EngineError: If there is no such engine or precision on this machine.
+    """
+    if options.refine:
+        extras.require("optimize", "--refine")
+    return engines.resolve(options.engine, precision=options.precision) == "keras" or bool(
+        options.refine
+    )
 
 
 def _sort_out(

@@ -63,11 +63,11 @@ def stylize_files(
         stylizer: Networks that are loaded already.
     """
     pipeline = StylizePipeline(config, stylizer=stylizer, pictures=len(results))
-    stride = Preset.load(config.checkpoint).architecture.stride
+    preset = Preset.load(config.checkpoint)
     seen = _some_sizes(results, config.max_pixels)
-    for size in common_sizes(seen, len(results), config, stride):
+    for size in common_sizes(seen, len(results), config, preset.architecture.stride):
         pipeline.prepare(*size)
-    worker = _Worker(config, pipeline, on_step)
+    worker = _Worker(config, pipeline, History(config, preset), on_step)
     groups = [list(group) for _, group in groupby(results, key=lambda each: each.content)]
     reading: deque[Future] = deque()
     writing: deque[tuple[PlannedResult, float, Future]] = deque()
@@ -114,11 +114,15 @@ def stylize_files(
 
 def _some_sizes(results: list[PlannedResult], max_pixels: int) -> Iterator[tuple[int, int]]:
     """`(height, width)` of the photos of some results."""
-    for result in results[:: max(1, len(results) // SEEN)]:
+    # Once for all styles of a photo.
+    for content, group in groupby(
+        results[:: max(1, len(results) // SEEN)], key=lambda each: each.content
+    ):
         # Pipes are read in their turn.
-        if result.content.path is not None and result.content.path.is_file():
+        if content.path is not None and content.path.is_file():
             with contextlib.suppress(imaging.ImageError):
-                yield imaging.open_image(result.content.path, max_pixels=max_pixels).size
+                size = imaging.open_image(content.path, max_pixels=max_pixels).size
+                yield from (size for _ in group)
 
 
 def _is_large(photo: Future) -> bool:
@@ -175,13 +179,17 @@ class _Worker:
     """What each stage does: files to what the pipeline takes, and what it gives to files."""
 
     def __init__(
-        self, config: StylizeConfig, pipeline: StylizePipeline, on_step: Callable[[float], None]
+        self,
+        config: StylizeConfig,
+        pipeline: StylizePipeline,
+        history: History,
+        on_step: Callable[[float], None],
     ):
         self.config = config
         self.pipeline = pipeline
         self.on_step = on_step
         self.mask = lru_cache(maxsize=16)(lambda source: read_mask(source, config.max_pixels))
-        self.history = History(config, Preset.load(config.checkpoint))
+        self.history = history
 
     # === Reading ===
 

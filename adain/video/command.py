@@ -26,9 +26,9 @@ from adain.video.sources import is_clip
 
 def video(config) -> int:
     """Stylise clips; `config` is a `VideoConfig`."""
-    from adain.engines import registry as engines
     from adain.presets.preset import Preset
     from adain.stylize.history import History
+    from adain.stylize.plan import needs_keras
     from adain.video.plan import plan_clips
     from adain.video.run import render_clips, skipped
 
@@ -41,12 +41,8 @@ def video(config) -> int:
         return USAGE
     if plan.finished and not config.quiet:
         tell(f"{len(plan.finished)} finished before, skipped")
-    engine = ""
-    if plan.ready:
-        # Before anything is listed: a dry run is refused what the run is refused.
-        if config.refine:
-            extras.require("optimize", "--refine")
-        engine = engines.resolve(config.engine, precision=config.precision)
+    # Before anything is listed: a dry run is refused what the run is refused.
+    keras = bool(plan.ready) and needs_keras(config)
     if config.dry_run:
         for clip in plan.ready:
             sys.stdout.write(f"{clip} -> {clip.output}\n")
@@ -55,7 +51,7 @@ def video(config) -> int:
         _write_record(skipped(clip))
     if not plan.ready:
         return FAILED if failed else DONE
-    if config.refine or engine == "keras":
+    if keras:
         load_backend()
     progress = _Progress(config.quiet)
     made = 0
