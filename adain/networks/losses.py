@@ -155,20 +155,30 @@ def smoothness_loss(image, content):
     Returns:
         Scalar float32: mean absolute difference of neighbouring areas of 8 x 8, so that strokes
         within them are free, each weighted by `exp(-2 d / mean(d))` of the photo's differences d;
-        mean over batch, positions, channels and the two directions.
+        mean over batch, positions, channels and the two directions. Areas begin at every pixel:
+        were they tiles, strokes would come to lie along the edges of those.
 
     Reference:
         Godard, Mac Aodha & Brostow, "Unsupervised Monocular Depth Estimation with Left-Right
         Consistency", CVPR 2017, equation 3, of a small copy.
     """
     total = 0.0
-    small, photo = (ops.average_pool(ops.cast(x, "float32"), 8, 8) for x in (image, content))
-    for axis in (1, 2):
-        steps, edges = (ops.abs(ops.diff(x, axis=axis)) for x in (small, photo))
+    small, photo = (_areas(ops.cast(x, "float32")) for x in (image, content))
+    for rows, columns in ((8, 0), (0, 8)):
+        steps, edges = (
+            ops.abs(x[:, rows:, columns:] - x[:, : x.shape[1] - rows, : x.shape[2] - columns])
+            for x in (small, photo)
+        )
         edges = ops.mean(edges, axis=-1, keepdims=True)
         edges = edges / (ops.mean(edges, axis=(1, 2), keepdims=True) + EPSILON)
         total = total + ops.mean(steps * ops.exp(-2.0 * edges)) / 2.0
     return total
+
+
+def _areas(pictures):
+    """Means over 8 x 8 pixels that begin at each pixel."""
+    # One direction after the other: 16 products a pixel, not 64.
+    return ops.average_pool(ops.average_pool(pictures, (8, 1), 1), (1, 8), 1)
 
 
 def teacher_loss(image, target, features, target_features):
