@@ -124,6 +124,33 @@ def test_pattern():
     assert metrics.pattern(grey(noise), 4) < 0.8
 
 
+def test_grid():
+    """Deviation of the places' steps from their mean; lines of the motif and chance have none."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 20, (193, 161))
+
+    def grey(values):
+        return np.repeat(np.clip(np.rint(values + 128), 0, 255).astype("uint8")[..., None], 3, -1)
+
+    assert metrics.grid(grey(0 * noise), 8) == 0
+    assert metrics.grid(grey(noise), 8) < 2
+    # Every eighth step twice as large as the others: 9/8 on average, so 7/9 once and -1/9 seven
+    # times, in one of the two directions.
+    steps = np.where(np.arange(160) % 8 == 5, 4.0, 2.0) * np.resize([1, -1], 160)
+    columns = np.tile(np.concatenate([[0], np.cumsum(steps)]), (193, 1))
+    expected = 100 * np.sqrt(((7 / 9) ** 2 + 7 / 81) / 8 / 2)
+    assert metrics.grid(grey(columns), 8) == pytest.approx(expected, rel=0.01)
+    assert metrics.grid(grey(columns.T), 8) == pytest.approx(expected, rel=0.01)
+    # Blocks of 8 pixels, as a strong JPEG has them, and the same not on the grid of 8.
+    blocks = rng.normal(0, 30, (24, 20)).repeat(8, 0).repeat(8, 1)
+    assert metrics.grid(grey(blocks), 8) > 200
+    other = rng.normal(0, 30, (27, 23)).repeat(7, 0).repeat(7, 1)
+    assert metrics.grid(grey(other), 8) < 40
+    # One pole in a field is no grid.
+    noise[:, 40:43] += 120
+    assert metrics.grid(grey(noise), 8) < 3
+
+
 def test_gram_distance():
     rng = np.random.default_rng(0)
     taps = [rng.normal(size=(9, 7, 4)), rng.normal(2, 3, size=(5, 4, 8))]

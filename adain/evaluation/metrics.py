@@ -30,6 +30,9 @@ SMALLEST_SIDE = 128
 PALETTE_SIDE = 128
 """Colours are counted on pictures of this side: grain is averaged away, areas are left."""
 
+GRID_PERIOD = 8
+"""Pixels: networks here work at 1/2, 1/4, 1/8 and 1/16 of the size."""
+
 _DIRECTIONS = 32
 
 Statistics = Sequence[tuple[np.ndarray, np.ndarray]]
@@ -232,6 +235,33 @@ def pattern(picture: np.ndarray, period: int) -> float:
     return float(np.sqrt(max((one * other).mean(), 0)))
 
 
+def grid(picture: np.ndarray, period: int) -> float:
+    """How unevenly outlines and strokes lie on a picture's columns and rows, counted by `period`.
+
+    A network that works at a fraction of the size may favour places that its own grid has: blocks,
+    and strokes that are level or upright. Steps from pixel to pixel are averaged over all columns
+    of one place (number modulo `period`), left half and right half apart, so that a line of the
+    motif is in one of them and does not count; rows likewise.
+
+    Args:
+        picture: HWC uint8 sRGB, at least `2 * period + 1` high and wide.
+        period: Pixels. What repeats every half or quarter of it counts too.
+
+    Returns:
+        Relative deviation of the places' steps from their mean, in percent; 0: no place is
+        different from any other in both halves.
+    """
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype("float64")
+    shared = []
+    for turned in (grey, grey.T):
+        steps = np.abs(np.diff(turned, axis=1)).mean(axis=0)
+        half = len(steps) // (2 * period)
+        places = steps[: 2 * half * period].reshape(2, half, period).mean(axis=1)
+        one, other = places - places.mean(axis=1, keepdims=True)
+        shared.append((one * other).mean() / max(places.mean(), 1e-9) ** 2)
+    return float(100 * np.sqrt(max(np.mean(shared), 0)))
+
+
 def content_distance(output: np.ndarray, content: np.ndarray) -> float:
     """`losses.normalized_content_loss` of two `(h, w, channels)` arrays; 0: the same."""
     return float(normalized_content_loss(output[None], content[None]))
@@ -321,7 +351,7 @@ class Evaluator:
             `lpips`, `content`, `ssim`: against the photo; `style_vgg`, `style_alexnet`: against
             the style, the means of `style_vgg_taps` (relu1_1 to relu4_1) and
             `style_alexnet_taps` (five for each of `SCALES`); `gram` and `palette`: against the
-            style, `gram_distance` (the mean of `gram_taps`) and `palette_distance`.
+            style, `gram_distance` (the mean of `gram_taps`) and `palette_distance`; `grid`.
         """
         vgg = [
             style_distance([ours], [theirs])
@@ -343,6 +373,7 @@ class Evaluator:
             "style_alexnet": float(np.mean(alexnet)),
             "gram": float(np.mean(grams)),
             "palette": palette_distance(output.colors, style.colors),
+            "grid": grid(output.picture, GRID_PERIOD),
             "style_vgg_taps": vgg,
             "style_alexnet_taps": alexnet,
             "gram_taps": grams,

@@ -32,6 +32,7 @@ MEASURES = {
     "ssim_alpha_0": ("SSIM at alpha 0 ↑", "{:.3f}"),
     "pattern_4": ("pattern of 4 px ↓", "{:.2f}"),
     "pattern_8": ("pattern of 8 px ↓", "{:.2f}"),
+    "grid": ("grid of 8 px, % ↓", "{:.1f}"),
     "encode_milliseconds": ("encode, ms", "{:.0f}"),
     "milliseconds": ("stylise, ms", "{:.0f}"),
 }
@@ -43,8 +44,9 @@ distance of channel means and deviations; AlexNet at full and half size), Gram (
 Gram matrices) and palette (distance of colours, in CIELAB units) with the style picture. ↓ lower,
 ↑ higher is better. The unchanged photo is perfect in the first three and the plain style picture in
 the next four, so only all columns together tell something. The pattern is what repeats every 4 or
-8 pixels in a grey square beside the photo, in grey levels of 255. Means over pairs; milliseconds
-are medians. docs/evaluation.md has the formulas, and how each column can be cheated.
+8 pixels in a grey square beside the photo, in grey levels of 255; the grid, how unevenly steps from
+pixel to pixel lie on columns and rows, counted by 8. Means over pairs; milliseconds are medians.
+docs/evaluation.md has the formulas, and how each column can be cheated.
 """
 
 SHEET_ROWS = 12
