@@ -129,10 +129,6 @@ def test_outlines_are_not_trusted(moving, photo):
     uncovered = (clip._owners(81) == 0) & (clip._owners(80) == 1)
     assert uncovered.sum() > 100 and trust[uncovered].mean() < 0.2
     assert trust.mean() > 0.93
-    # Where it covers what lies before it, both sides of its outline were seen.
-    outline, columns = clip._edges(clip._owners(81)), np.indices(trust.shape)[1]
-    front = columns > columns[clip._owners(81) == 1].mean() + 40
-    assert trust[outline & front].mean() > 0.8
 
 
 def test_results_follow(moving, photo):

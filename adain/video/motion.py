@@ -30,9 +30,6 @@ _LEAST = 32
 _NEAR = 0.75
 """Pixels between flow and the camera's motion up to which they are the same motion."""
 
-_CLOSING = -0.02
-"""Divergence of flow, pixels a pixel, below which points come from places nearer to each other."""
-
 
 class Motion(NamedTuple):
     """From one frame to the one before."""
@@ -108,7 +105,7 @@ class MotionEstimator:
             camera = refined(full, full_last, (matrix, camera), fits)
             places, trust = _with_camera(grey, last, (places, unlike, trust), camera)
         moves = [*map(np.subtract, places, points_of(*grey.shape))]
-        trust *= ~_was_hidden(*moves)
+        trust *= ~_is_outline(*moves)
         return Motion(False, cv2.merge(moves), trust)
 
     def _trust(self, back, there, places, unlike) -> np.ndarray:
@@ -145,19 +142,13 @@ def _difference(grey: np.ndarray, last: np.ndarray, places) -> np.ndarray:
     return cv2.boxFilter(cv2.absdiff(grey, moved), cv2.CV_32F, (3, 3))
 
 
-def _was_hidden(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Where motion changes from one side to the other, and both sides come from the same places.
-
-    One of two points from one place was hidden by the other. Along the other outlines of an
-    object, which cover what lies behind or slide past it, nothing comes into view.
-    """
+def _is_outline(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Where motion changes from one side to the other, and either may have been hidden."""
     import cv2
 
-    around, beside = np.ones((5, 5), "uint8"), np.ones((3, 3), "uint8")
+    around = np.ones((5, 5), "uint8")
     jump = _squares(*(cv2.dilate(part, around) - cv2.erode(part, around) for part in (x, y)))
-    slopes = cv2.Sobel(x, -1, 1, 0, scale=1 / 8), cv2.Sobel(y, -1, 0, 1, scale=1 / 8)
-    spread = np.add(*slopes)
-    return (jump > 0.06 + 0.03 * _squares(x, y)) & (cv2.erode(spread, beside) < _CLOSING)
+    return jump > 0.06 + 0.03 * _squares(x, y)
 
 
 def _with_camera(grey: np.ndarray, last: np.ndarray, local, camera):
