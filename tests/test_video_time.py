@@ -125,10 +125,17 @@ def test_outlines_are_not_trusted(moving, photo):
     clip = moving.MovingClip("object", photo("temple"), photo("cat"), (360, 640), 160)
     estimator = MotionEstimator()
     estimator.next(clip.frames[80])
-    _, trust = estimator.next(clip.frames[81]).places(360, 640)
+    places, trust = estimator.next(clip.frames[81]).places(360, 640)
     uncovered = (clip._owners(81) == 0) & (clip._owners(80) == 1)
     assert uncovered.sum() > 100 and trust[uncovered].mean() < 0.2
     assert trust.mean() > 0.93
+    # Where it covers what lies before it, both sides of its outline were seen, and most points move
+    # as one of them does.
+    outline, columns = clip._edges(clip._owners(81)), np.indices(trust.shape)[1]
+    front = outline & (columns > columns[clip._owners(81) == 1].mean() + 40)
+    assert trust[front].mean() > 0.85
+    wrong = np.abs(places - clip.motion(81, 80)[0]).max(axis=-1)
+    assert np.median(wrong[front]) < 0.5
 
 
 def test_results_follow(moving, photo):

@@ -30,6 +30,14 @@ _LEAST = 32
 _NEAR = 0.75
 """Pixels between flow and the camera's motion up to which they are the same motion."""
 
+_BESIDE = 5
+"""Pixels from an outline at which flow is that of one side alone."""
+_TAKEN_BESIDE = 0.5
+"""Grey levels by which motion from beside must be better than the camera's, and worse than the
+flow's own it may be, to be taken."""
+_CLOSING = -0.02
+"""Divergence of flow, pixels a pixel, below which points come from places nearer to each other."""
+
 
 class Motion(NamedTuple):
     """From one frame to the one before."""
@@ -97,7 +105,7 @@ class MotionEstimator:
         places = tuple(map(np.add, cv2.split(back), points_of(*grey.shape)))
         unlike = _difference(grey, last, places)
         trust = self._trust(back, there, places, unlike)
-        matrix = find_camera(places, trust)
+        matrix, camera = find_camera(places, trust), None
         if matrix is not None:
             camera = transformed(points_of(*grey.shape), matrix)
             near = _squares(*map(np.subtract, places, camera)) < _NEAR * _NEAR
@@ -105,7 +113,9 @@ class MotionEstimator:
             camera = refined(full, full_last, (matrix, camera), fits)
             places, trust = _with_camera(grey, last, (places, unlike, trust), camera)
         moves = [*map(np.subtract, places, points_of(*grey.shape))]
-        trust *= ~_is_outline(*moves)
+        if camera is not None:
+            camera = [*map(np.subtract, camera, points_of(*grey.shape))]
+        moves, trust = _with_outlines(grey, last, (moves, trust), camera)
         return Motion(False, cv2.merge(moves), trust)
 
     def _trust(self, back, there, places, unlike) -> np.ndarray:
@@ -142,13 +152,84 @@ def _difference(grey: np.ndarray, last: np.ndarray, places) -> np.ndarray:
     return cv2.boxFilter(cv2.absdiff(grey, moved), cv2.CV_32F, (3, 3))
 
 
+def _with_outlines(grey: np.ndarray, last: np.ndarray, local, camera):
+    """Motion that jumps at outlines, where flow goes over from one side to the other.
+
+    What lies in between would be moved by neither and tear. Each point there moves as one of the
+    places beside it, or as the camera: as what makes it most like the frame before.
+
+    Args:
+        grey, last: The frame and the one before.
+        local: Motion, `(x, y)`, and trust.
+        camera: The camera's motion, if there is one.
+    """
+    import cv2
+
+    moves, trust = local
+    zone = cv2.dilate(_is_outline(*moves).view("uint8"), np.ones((3, 3), "uint8"))
+    left, top, width, height = cv2.boundingRect(zone)
+    if not width:
+        return moves, trust
+    part = np.s_[top : top + height, left : left + width]
+    zone, points = zone[part] > 0, [place[part] for place in points_of(*grey.shape)]
+
+    def unlike(motion) -> np.ndarray:
+        return _difference(grey[part], last, _moved(points, motion))
+
+    own = found = [axis[part] for axis in moves]
+    least = unlike(own) + 2 * _TAKEN_BESIDE
+    others = [([axis[part] for axis in camera], 0.0)] if camera is not None else []
+    for step in ((_BESIDE, 0), (-_BESIDE, 0), (0, _BESIDE), (0, -_BESIDE)):
+        others.append(([_shifted(axis, *step)[part] for axis in moves], _TAKEN_BESIDE))
+    for other, more in others:
+        cost = unlike(other) + more
+        better = cost < least
+        found = [np.where(better, new, old) for new, old in zip(other, found, strict=True)]
+        least = np.minimum(cost, least)
+    found = [
+        np.where(zone, cv2.medianBlur(new, 5), old) for new, old in zip(found, own, strict=True)
+    ]
+    x, y = _moved(points, found)
+    sure = np.clip(2 - unlike(found) / 6, 0, 1) * _is_inside(x, y, grey.shape)
+    trust, moves = trust.copy(), [axis.copy() for axis in moves]
+    trust[part] = np.where(zone, sure, trust[part]) * ~_was_hidden(*found)
+    for axis, new in zip(moves, found, strict=True):
+        axis[part] = new
+    return moves, trust
+
+
+def _moved(points, moves) -> tuple[np.ndarray, ...]:
+    return tuple(map(np.add, points, moves))
+
+
+def _shifted(part: np.ndarray, columns: int, rows: int) -> np.ndarray:
+    import cv2
+
+    sides = [(max(step, 0), max(-step, 0)) for step in (rows, columns)]
+    wide = cv2.copyMakeBorder(part, *sides[0], *sides[1], cv2.BORDER_REPLICATE)
+    height, width = part.shape
+    return wide[sides[0][1] :, sides[1][1] :][:height, :width]
+
+
 def _is_outline(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Where motion changes from one side to the other, and either may have been hidden."""
+    """Where motion changes from one side to the other."""
     import cv2
 
     around = np.ones((5, 5), "uint8")
     jump = _squares(*(cv2.dilate(part, around) - cv2.erode(part, around) for part in (x, y)))
     return jump > 0.06 + 0.03 * _squares(x, y)
+
+
+def _was_hidden(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Outlines both of whose sides come from the same places: one was hidden by the other.
+
+    Along the other outlines of an object, which cover what lies behind or slide past it, nothing
+    comes into view.
+    """
+    import cv2
+
+    spread = cv2.Sobel(x, -1, 1, 0, scale=1 / 8) + cv2.Sobel(y, -1, 0, 1, scale=1 / 8)
+    return _is_outline(x, y) & (cv2.erode(spread, np.ones((3, 3), "uint8")) < _CLOSING)
 
 
 def _with_camera(grey: np.ndarray, last: np.ndarray, local, camera):
@@ -202,8 +283,9 @@ def _squares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return x * x + y * y
 
 
-def _is_inside(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    height, width = x.shape
+def _is_inside(x: np.ndarray, y: np.ndarray, shape: tuple[int, ...] = ()) -> np.ndarray:
+    """Whether places are in a frame of some shape; of that of `x` and `y`, unless it is given."""
+    height, width = shape or x.shape
     # Flow of what stands still is not quite 0.
     return (x > -0.05) & (x < width - 0.95) & (y > -0.05) & (y < height - 0.95)
 
