@@ -166,7 +166,12 @@ def _with_outlines(grey: np.ndarray, last: np.ndarray, local, camera):
     import cv2
 
     moves, trust = local
-    zone = cv2.dilate(_is_outline(*moves).view("uint8"), np.ones((3, 3), "uint8"))
+    outline = _is_outline(*moves)
+    # Where nothing to match comes in, there is nothing to choose by.
+    inside = np.s_[_BORDER:-_BORDER, _BORDER:-_BORDER]
+    zone = np.zeros(grey.shape, "uint8")
+    zone[inside] = cv2.dilate(outline.view("uint8"), np.ones((3, 3), "uint8"))[inside]
+    trust = trust * ((zone > 0) | ~outline)
     left, top, width, height = cv2.boundingRect(zone)
     if not width:
         return moves, trust
@@ -191,7 +196,7 @@ def _with_outlines(grey: np.ndarray, last: np.ndarray, local, camera):
     ]
     x, y = _moved(points, found)
     sure = np.clip(2 - unlike(found) / 6, 0, 1) * _is_inside(x, y, grey.shape)
-    trust, moves = trust.copy(), [axis.copy() for axis in moves]
+    moves = [axis.copy() for axis in moves]
     trust[part] = np.where(zone, sure, trust[part]) * ~_was_hidden(*found)
     for axis, new in zip(moves, found, strict=True):
         axis[part] = new
@@ -203,6 +208,7 @@ def _moved(points, moves) -> tuple[np.ndarray, ...]:
 
 
 def _shifted(part: np.ndarray, columns: int, rows: int) -> np.ndarray:
+    """Each point's value from so many columns and rows before it."""
     import cv2
 
     sides = [(max(step, 0), max(-step, 0)) for step in (rows, columns)]
