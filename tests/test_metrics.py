@@ -102,13 +102,14 @@ def test_style_distance():
     assert metrics.style_distance(statistics, twice) == pytest.approx(0.5)
 
 
+def grey(values):
+    """Values rounded to a grey picture."""
+    return np.repeat(np.clip(np.rint(values), 0, 255).astype("uint8")[..., None], 3, -1)
+
+
 def test_pattern():
     """A cosine of amplitude a has the root mean square a / sqrt(2); chance and slopes have none."""
     x = np.arange(192)
-
-    def grey(values):
-        return np.repeat(np.clip(np.rint(values), 0, 255).astype("uint8")[..., None], 3, -1)
-
     flat = np.full((192, 192), 128.0)
     for period in (4, 8):
         weave = flat + 12 * np.cos(2 * np.pi * x / period)
@@ -127,24 +128,20 @@ def test_pattern():
 def test_grid():
     """Deviation of the places' steps from their mean; lines of the motif and chance have none."""
     rng = np.random.default_rng(0)
-    noise = rng.normal(0, 20, (193, 161))
-
-    def grey(values):
-        return np.repeat(np.clip(np.rint(values + 128), 0, 255).astype("uint8")[..., None], 3, -1)
-
+    noise = 128 + rng.normal(0, 20, (193, 161))
     assert metrics.grid(grey(0 * noise), 8) == 0
     assert metrics.grid(grey(noise), 8) < 2
     # Every eighth step twice as large as the others: 9/8 on average, so 7/9 once and -1/9 seven
     # times, in one of the two directions.
     steps = np.where(np.arange(160) % 8 == 5, 4.0, 2.0) * np.resize([1, -1], 160)
-    columns = np.tile(np.concatenate([[0], np.cumsum(steps)]), (193, 1))
+    columns = 128 + np.tile(np.concatenate([[0], np.cumsum(steps)]), (193, 1))
     expected = 100 * np.sqrt(((7 / 9) ** 2 + 7 / 81) / 8 / 2)
     assert metrics.grid(grey(columns), 8) == pytest.approx(expected, rel=0.01)
     assert metrics.grid(grey(columns.T), 8) == pytest.approx(expected, rel=0.01)
     # Blocks of 8 pixels, as a strong JPEG has them, and the same not on the grid of 8.
-    blocks = rng.normal(0, 30, (24, 20)).repeat(8, 0).repeat(8, 1)
+    blocks = rng.normal(128, 30, (24, 20)).repeat(8, 0).repeat(8, 1)
     assert metrics.grid(grey(blocks), 8) > 200
-    other = rng.normal(0, 30, (27, 23)).repeat(7, 0).repeat(7, 1)
+    other = rng.normal(128, 30, (27, 23)).repeat(7, 0).repeat(7, 1)
     assert metrics.grid(grey(other), 8) < 40
     # One pole in a field is no grid.
     noise[:, 40:43] += 120

@@ -31,7 +31,7 @@ _NEAR = 0.75
 """Pixels between flow and the camera's motion up to which they are the same motion."""
 
 _BESIDE = 5
-"""Pixels from an outline at which flow is that of one side alone."""
+"""Pixels from an outline at which flow is that of one side alone; less than `_BORDER`."""
 _TAKEN_BESIDE = 0.5
 """Grey levels by which motion from beside must be better than the camera's, and worse than the
 flow's own it may be, to be taken."""
@@ -113,8 +113,6 @@ class MotionEstimator:
             camera = refined(full, full_last, (matrix, camera), fits)
             places, trust = _with_camera(grey, last, (places, unlike, trust), camera)
         moves = [*map(np.subtract, places, points_of(*grey.shape))]
-        if camera is not None:
-            camera = [*map(np.subtract, camera, points_of(*grey.shape))]
         moves, trust = _with_outlines(grey, last, (moves, trust), camera)
         return Motion(False, cv2.merge(moves), trust)
 
@@ -161,13 +159,13 @@ def _with_outlines(grey: np.ndarray, last: np.ndarray, local, camera):
     Args:
         grey, last: The frame and the one before.
         local: Motion, `(x, y)`, and trust.
-        camera: The camera's motion, if there is one.
+        camera: Places by the camera's motion, if there is one.
     """
     import cv2
 
     moves, trust = local
     outline = _is_outline(*moves)
-    # Where nothing to match comes in, there is nothing to choose by.
+    # At the borders there is nothing to choose by, and not on all sides a place beside.
     inside = np.s_[_BORDER:-_BORDER, _BORDER:-_BORDER]
     zone = np.zeros(grey.shape, "uint8")
     zone[inside] = cv2.dilate(outline.view("uint8"), np.ones((3, 3), "uint8"))[inside]
@@ -175,7 +173,11 @@ def _with_outlines(grey: np.ndarray, last: np.ndarray, local, camera):
     left, top, width, height = cv2.boundingRect(zone)
     if not width:
         return moves, trust
-    part = np.s_[top : top + height, left : left + width]
+
+    def at(row: int, column: int) -> tuple[slice, slice]:
+        return np.s_[row : row + height, column : column + width]
+
+    part = at(top, left)
     zone, points = zone[part] > 0, [place[part] for place in points_of(*grey.shape)]
 
     def unlike(motion) -> np.ndarray:
@@ -183,9 +185,12 @@ def _with_outlines(grey: np.ndarray, last: np.ndarray, local, camera):
 
     own = found = [axis[part] for axis in moves]
     least = unlike(own) + 2 * _TAKEN_BESIDE
-    others = [([axis[part] for axis in camera], 0.0)] if camera is not None else []
-    for step in ((_BESIDE, 0), (-_BESIDE, 0), (0, _BESIDE), (0, -_BESIDE)):
-        others.append(([_shifted(axis, *step)[part] for axis in moves], _TAKEN_BESIDE))
+    others = []
+    if camera is not None:
+        others.append(([*map(np.subtract, (axis[part] for axis in camera), points)], 0.0))
+    for rows, columns in ((0, -_BESIDE), (0, _BESIDE), (-_BESIDE, 0), (_BESIDE, 0)):
+        beside = at(top + rows, left + columns)
+        others.append(([axis[beside] for axis in moves], _TAKEN_BESIDE))
     for other, more in others:
         cost = unlike(other) + more
         better = cost < least
@@ -205,16 +210,6 @@ def _with_outlines(grey: np.ndarray, last: np.ndarray, local, camera):
 
 def _moved(points, moves) -> tuple[np.ndarray, ...]:
     return tuple(map(np.add, points, moves))
-
-
-def _shifted(part: np.ndarray, columns: int, rows: int) -> np.ndarray:
-    """Each point's value from so many columns and rows before it."""
-    import cv2
-
-    sides = [(max(step, 0), max(-step, 0)) for step in (rows, columns)]
-    wide = cv2.copyMakeBorder(part, *sides[0], *sides[1], cv2.BORDER_REPLICATE)
-    height, width = part.shape
-    return wide[sides[0][1] :, sides[1][1] :][:height, :width]
 
 
 def _is_outline(x: np.ndarray, y: np.ndarray) -> np.ndarray:
