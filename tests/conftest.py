@@ -398,11 +398,12 @@ def tiny_alexnet() -> dict:
 def eager(request):
     """Training of a few steps without tracing, in a tenth of the time.
 
-    Slow tests take many steps: they are traced, as the commands and the other backends are.
+    Tests marked `traced` take many steps, or see that tracing works; the commands in processes of
+    their own, and the other backends, are traced too.
     """
     import keras
 
-    if keras.config.backend() != "tensorflow" or request.node.get_closest_marker("slow"):
+    if keras.config.backend() != "tensorflow" or request.node.get_closest_marker("traced"):
         yield
         return
     import tensorflow as tf

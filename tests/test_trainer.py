@@ -184,6 +184,7 @@ def test_styles_are_encoded_once(make_model, folders, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.traced
 def test_one_pair_overfits(make_model, dataset):
     trainer = compiled(make_model(), learning_rate=5e-3)
     batch = dataset.batch(0)
@@ -300,6 +301,7 @@ def test_the_loss_of_a_compact_model(make_model, make_compact, large, detail_siz
 
 
 @pytest.mark.slow
+@pytest.mark.traced
 def test_a_compact_model_learns_as_a_whole(make_model, make_compact, large):
     network, model = make_model().encoder, make_compact()
     before = [get_arrays(part) for part in (network, model.encoder, model.decoder)]
@@ -319,6 +321,7 @@ def test_a_compact_model_learns_as_a_whole(make_model, make_compact, large):
 
 
 @pytest.mark.slow
+@pytest.mark.traced
 def test_a_compact_model_overfits_one_pair(make_model, make_compact, large):
     trainer = compiled(make_compact(), learning_rate=5e-3, loss_network=make_model().encoder)
     batch = large.batch(0)
@@ -354,11 +357,11 @@ def test_cached_contents_and_styles_give_the_same_loss(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", ["compact"])
-def test_a_compact_run_writes_a_preset(make_config, tmp_path, picture, network):
-    model = train(make_config(**COMPACT | {"network": network}))
+@pytest.mark.traced
+def test_a_compact_run_writes_a_preset(make_config, tmp_path, picture):
+    model = train(make_config(**COMPACT))
     again = StyleTransfer.from_preset(tmp_path / "run")
-    assert again.architecture == model.architecture == network
+    assert again.architecture == model.architecture == "compact"
     assert again.about == model.about
     for part in ("encoder", "decoder"):
         arrays = get_arrays(getattr(again, part))
@@ -366,7 +369,7 @@ def test_a_compact_run_writes_a_preset(make_config, tmp_path, picture, network):
             np.testing.assert_array_equal(arrays[name], array.astype("float16"))
     assert again.stylize(picture(20, 30), picture(40, 40)).shape == (20, 30, 3)
     # A run may start from it, from both networks.
-    second, _ = build_model(make_config(network=network, init=str(tmp_path / "run")))
+    second, _ = build_model(make_config(network="compact", init=str(tmp_path / "run")))
     for part in ("encoder", "decoder"):
         arrays = get_arrays(getattr(second, part))
         for name, array in get_arrays(getattr(again, part)).items():
