@@ -58,6 +58,31 @@ def test_costly_measures_are_taken_now_and_then():
     assert due == [True, False, False, True, False, False, True, True, False]
 
 
+def test_what_changes_fast_is_followed():
+    """As near as the limits ask for, and everything is measured."""
+    steady = Steady(12)
+    for number in range(3):
+        with steady.next_frame() as shared:
+            own, limits = np.array([0.0, 0.1 * number]), np.array([1.0, 0.2])
+            (value,) = shared.hold("x", 0, [own], [limits])
+            np.testing.assert_allclose(value, [0, 0.05 * number])  # The plain mean.
+            assert shared.due("y") == (number == 0)
+            if number == 0:
+                shared.hold("y", 0, [np.zeros(1)])
+            shared.held("y", 0)
+    with steady.next_frame() as shared:
+        held = shared.hold("x", 0, [np.array([9.0]), np.array([5.0, 5.0])])
+        assert [value.tolist() for value in held] == [[9], [5, 5]]
+    with steady.next_frame() as shared:
+        values = np.array([3.0]), np.array([5.0, 15.0])
+        held = shared.hold("x", 0, values, [np.full(1, 2.0), np.full(2, 2.0)])
+        gaps = np.concatenate([one - other for one, other in zip(held, values, strict=True)])
+        assert np.sqrt(np.mean(np.square(gaps / 2))) == pytest.approx(1)
+        # All of it, in the direction of what was.
+        assert gaps[0] > 0 > gaps[2] and gaps[1] == 0
+        assert shared.due("y")
+
+
 def test_what_was_not_measured_yet_is_due():
     steady = Steady(12)
     with steady.next_frame():

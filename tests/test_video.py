@@ -415,6 +415,18 @@ def test_transparency(video, tmp_path, capsys, codec, suffix, picture):
         assert found.alpha[:, :12].max() < 4 and found.alpha[:, 30:].min() > 250
 
 
+def test_a_format_without_transparency_is_told_once(video, tmp_path, capsys, picture):
+    meta = imaging.ImageMeta(alpha=np.full((48, 64), 90, "uint8"), duration=100)
+    imaging.save_frames(tmp_path / "clip.png", [(picture(48, 64, seed), meta) for seed in range(3)])
+    assert video(tmp_path / "clip.png", "-o", tmp_path / "%d.jpg") == 0
+    assert capsys.readouterr().err.splitlines() == [
+        f"{tmp_path / '%d.jpg'}: JPEG has no transparency; the picture becomes opaque"
+    ]
+    assert video(tmp_path / "clip.png", "-o", tmp_path / "%d.png") == 0
+    assert capsys.readouterr().err == ""
+    assert imaging.read_image(tmp_path / "1.png")[1].alpha.max() == 90
+
+
 def test_ten_bits(video, make_clip, tmp_path):
     clip = make_clip(tmp_path / "clip.mkv", 3, pixel_format="yuv444p10le")
     flags = ["--pixel-format", "yuv420p10le"]
@@ -605,6 +617,37 @@ def test_a_killed_run_leaves_nothing_broken(make_clip, tmp_path, tiny_preset, ga
     assert int(done.stderr.split(" frames in")[0].split()[-1]) < 400
     assert len(Read(out).times) == 400
     assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith(".")) == [".adain.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["state.npz", "000000.packets"])
+@pytest.mark.parametrize("damage", ["cut", "emptied", "flipped", "gone"])
+def test_a_damaged_checkpoint_is_not_gone_on_from(tmp_path, name, damage):
+    from adain.video.checkpoint import Checkpoint, Reached
+
+    out = tmp_path / "out.mp4"
+    checkpoint = Checkpoint(out, "x")
+    for number in range(2):
+        checkpoint.segment(number).write_bytes(bytes(range(200)))
+    checkpoint.save(Reached(9, 1, "3/10", {"value": np.arange(50.0)}))
+    checkpoint.save(Reached(18, 2, "6/10", {"value": np.arange(60.0)}))
+    checkpoint.close(finished=False)
+    checkpoint = Checkpoint(out, "x")
+    found = checkpoint.reached()
+    assert (found.frames, found.segments, found.end) == (18, 2, "6/10")
+    np.testing.assert_array_equal(found.state["value"], np.arange(60.0))
+    path = checkpoint.folder / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 255
+    changed = {"cut": data[: len(data) // 2], "emptied": b"", "flipped": data}
+    path.unlink() if damage == "gone" else path.write_bytes(changed[damage])
+    checkpoint.close(finished=False)
+    again = Checkpoint(out, "x")
+    assert again.reached() == Reached(0, 0, "0", {})
+    # What is made then can be gone on from.
+    again.segment(0).write_bytes(b"new")
+    again.save(Reached(5, 1, "1/10", {}))
+    assert again.reached() == Reached(5, 1, "1/10", {})
+    again.close(finished=True)
 
 
 def test_two_runs_of_the_same_result(video, make_clip, tmp_path, capsys):

@@ -404,6 +404,51 @@ def test_steady_results(moving, photo, root):
     assert errors[0.5] < 0.5 * errors[0.0]
 
 
+def _fade(number, photo, rng):
+    return (photo * min(number / 8, 1)).astype("uint8")
+
+
+def _fade_out(number, photo, rng):
+    return (photo * max(1 - number / 8, 0)).astype("uint8")
+
+
+def _one_color(number, photo, rng):
+    return np.full(photo.shape, (20 + 4 * number, 90 + 2 * number, 160 - 5 * number), "uint8")
+
+
+def _gradient(number, photo, rng):
+    down = np.linspace(0, 1, photo.shape[0])[:, None, None] * (30, 20, -20)
+    return np.broadcast_to(down + (100 + 2 * number, 150 + number, 200), photo.shape).astype(
+        "uint8"
+    )
+
+
+def _grain(number, photo, rng):
+    return np.clip(_gradient(0, photo, rng) + rng.normal(0, 1.5, photo.shape), 0, 255).astype(
+        "uint8"
+    )
+
+
+@pytest.mark.parametrize("preset", ["adain_fast", "adain_vgg19"])
+@pytest.mark.parametrize("frame_of", [_fade, _fade_out, _one_color, _gradient, _grain])
+def test_colors_do_not_drift(photo, preset, frame_of):
+    """Where statistics change fast, or there is nearly nothing to measure, they are the frame's."""
+    from adain.stylize.pipeline import StylizePipeline
+
+    pipeline = StylizePipeline(checkpoint=preset, engine="auto")
+    small, rng = imaging.resize_image(photo("cat"), (96, 160)), np.random.default_rng(3)
+    clip = [frame_of(number, small, rng) for number in range(14)]
+    means = []
+    for stability in (0.0, 0.5):
+        regions = [StyledRegion(lambda time: "starry-night")]
+        renderer = Renderer(pipeline, regions, stability=stability, rate=Fraction(25))
+        frames = (
+            Frame(colors, None, Fraction(n, 25), Fraction(1, 25)) for n, colors in enumerate(clip)
+        )
+        means.append([renderer.frame(frame).colors.mean(axis=(0, 1)) for frame in frames])
+    assert np.abs(np.subtract(*means)).max() < 16
+
+
 def test_stability_0_is_frame_by_frame(picture, tiny_model, tiny_preset):
     from adain.stylize.pipeline import StylizePipeline
 

@@ -22,6 +22,9 @@ decoder normalises with."""
 SMALL = 2**19
 """Pixels up to which a decoder normalises with what it finds in the photo itself."""
 
+FADING = 0.1
+"""Share of a frame's own deviations by which its statistics may be those of the frames before."""
+
 Progress = Callable[[int, int], None]
 """Called with the number of steps done, and of all steps."""
 
@@ -84,10 +87,12 @@ class Pass:
         moved = any(part.move for part in parts)
         cuts, large = photo.cuts > 1, pixels > SMALL
         normalized = self._networks.architecture.normalized
+        # Of a frame at once: by what it differs from the ones before, more is due.
+        looks = self._look(photo, parts, "content") if steady.window else None
         fixes = normalized and (cuts or masks is not None or large or steady.window > 0)
         measures = fixes and steady.due("decoder")
-        takes = moved and steady.due("palette")
         in_one_pass = pixels * len(parts) <= ONE_PASS
+        takes = moved and (in_one_pass or steady.due("palette"))
         recolors_copy = takes and not in_one_pass
         copy, palettes = None, None
         if recolors_copy or (measures and (cuts or large)):
@@ -103,7 +108,8 @@ class Pass:
                 palettes = self._take_palettes(copy, copy.pictures(copied))
         elif moved and not takes and not in_one_pass:
             palettes = self._held_palettes(parts)
-        looks = self._look(photo, parts, "content")
+        if looks is None:
+            looks = self._look(photo, parts, "content")
         if normalized and not fixes and self._is_flat(looks):
             fixes = measures = True
         if fixes:
@@ -123,8 +129,10 @@ class Pass:
         return all((look.own.std**2 < epsilon + NOISE).all() for look in looks)
 
     def _look(self, photo: Photo, parts: Sequence[Part], kind: str) -> list[Look]:
-        found = enumerate(photo.statistics())
-        owns = [Statistics(*self._steady.hold(kind, *numbered)) for numbered in found]
+        owns = [
+            Statistics(*self._steady.hold(kind, number, own, 2 * [FADING * own.std]))
+            for number, own in enumerate(photo.statistics())
+        ]
         pairs = zip(owns, parts, strict=True)
         return [Look(own, part.statistics, part.alpha) for own, part in pairs]
 
@@ -138,8 +146,13 @@ class Pass:
         return [look._replace(fixed=own) for look, (own,) in zip(looks, found, strict=True)]
 
     def _take_palettes(self, photo: Photo, pictures: Sequence[np.ndarray]) -> list[Palette]:
-        found = [(own.mean, own.covariance) for own in photo.palettes(pictures)]
-        return [Palette(*self._steady.hold("palette", *pair)) for pair in enumerate(found)]
+        held = []
+        for number, own in enumerate(photo.palettes(pictures)):
+            limit = FADING * np.sqrt(np.diag(own.covariance) + NOISE)
+            limits = limit, np.outer(limit, limit) / FADING
+            found = self._steady.hold("palette", number, [own.mean, own.covariance], limits)
+            held.append(Palette(*found))
+        return held
 
     def _held_palettes(self, parts: Sequence[Part]) -> list[Palette]:
         return [Palette(*self._steady.held("palette", number)) for number in range(len(parts))]

@@ -5,6 +5,9 @@ differ, they hardly differ; but the result depends on them everywhere at once, a
 what a decoder normalises with, and on the result's own palette. Here each of them is a running mean
 over the last frames, which begins again with every scene.
 
+What changes faster than that, as in a fade, is followed at once: where a frame hardly varies,
+features that are off by little would be off by many of their deviations.
+
 Frames may be processed at the same time, in threads: where one needs what the ones before have
 measured, it waits for them, so that the result is that of one frame after the other.
 """
@@ -114,6 +117,7 @@ class SteadyFrame:
         self._scene, self._number = scene, number
         self._every = max(1, round(window / _LOOKS))
         self._call = 0
+        self._changes = False
         with scene.changed:
             scene.open[number] = set()
 
@@ -134,32 +138,49 @@ class SteadyFrame:
         self._call += 1
 
     def due(self, kind: str) -> bool:
-        """Whether something that costs a pass of its own is to be measured in this frame."""
-        if (self._number - self._scene.start) % self._every == 0:
+        """Whether something that costs a pass of its own is to be measured in this frame.
+
+        In every n-th one, and where what `hold` was given limits for has changed by more.
+        """
+        if self._changes or (self._number - self._scene.start) % self._every == 0:
             return True
         key = f"{self._call}/{kind}/0"
         with self._scene.changed:
             self._scene.changed.wait_for(lambda: key in self._scene.values or self._is_turn(key))
             return key not in self._scene.values
 
-    def hold(self, kind: str, number: int, values: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def hold(
+        self,
+        kind: str,
+        number: int,
+        values: Sequence[np.ndarray],
+        limits: Sequence[np.ndarray] = (),
+    ) -> list[np.ndarray]:
         """The smoothed form of what was measured in this frame.
 
         Args:
             kind: What it is.
             number: Of which region.
             values: Arrays of any shape, float.
+            limits: How far all of it may be from that, as a root mean square of shares of these:
+                an array for each of the values, of its shape.
 
         Returns:
             As many arrays, of the same shapes and types.
         """
-        return self._take(kind, number, list(map(np.asarray, values)))
+        return self._take(kind, number, list(map(np.asarray, values)), limits)
 
     def held(self, kind: str, number: int) -> list[np.ndarray]:
         """What `hold` gave last; only where `due` says that nothing is to be measured."""
         return self._take(kind, number, None)
 
-    def _take(self, kind: str, number: int, values: list[np.ndarray] | None) -> list[np.ndarray]:
+    def _take(
+        self,
+        kind: str,
+        number: int,
+        values: list[np.ndarray] | None,
+        limits: Sequence[np.ndarray] = (),
+    ) -> list[np.ndarray]:
         key, scene = f"{self._call}/{kind}/{number}", self._scene
         with scene.changed:
             scene.changed.wait_for(lambda: self._is_turn(key))
@@ -167,11 +188,27 @@ class SteadyFrame:
             if values is not None:
                 olds = found if len(found) == len(values) else [None] * len(values)
                 found = [self._mean(*pair) for pair in zip(olds, values, strict=True)]
+                if limits:
+                    found = self._limited(found, values, limits)
                 scene.values[key] = found
             if self._number in scene.open:
                 scene.open[self._number].add(key)
             scene.changed.notify_all()
         return [value.mean.astype(value.dtype) for value in found]
+
+    def _limited(
+        self, found: list[_Value], values: list[np.ndarray], limits: Sequence[np.ndarray]
+    ) -> list[_Value]:
+        gaps = [value.mean - new for value, new in zip(found, values, strict=True)]
+        shares = [(gap / limit).ravel() for gap, limit in zip(gaps, limits, strict=True)]
+        far = math.sqrt(np.mean(np.square(np.concatenate(shares))))
+        if far <= 1:
+            return found
+        self._changes = True
+        return [
+            value._replace(mean=new + gap / far)
+            for value, new, gap in zip(found, values, gaps, strict=True)
+        ]
 
     def _is_turn(self, key: str) -> bool:
         """Whether all frames before have had something, or will not need it any more."""

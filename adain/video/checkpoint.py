@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import shutil
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from adain import files
+from adain.presets import npz
 from adain.video.clip import VideoError
 
 
@@ -49,6 +49,7 @@ class Checkpoint:
         if not files.try_lock(self._lock):
             self._lock.close()
             raise VideoError(f"{output}: another run is making this result.")
+        self._digests: list[str] = []
         files.remove_leftovers([self.folder])
         if self._read().get("inputs") != inputs:
             self._clear()
@@ -73,22 +74,26 @@ class Checkpoint:
     def reached(self) -> Reached:
         """How far the last run came; nothing where its files are damaged."""
         try:
-            with np.load(self.folder / "state.npz", allow_pickle=False) as arrays:
-                state = dict(arrays)
-            about = json.loads(str(state.pop("about")))
-            found = Reached(about["frames"], about["segments"], about["end"], state)
+            state, about = npz.load(self.folder / "state.npz")
+            digests = about["digests"]
+            found = Reached(about["frames"], len(digests), about["end"], state)
+            if list(map(self._digest, range(found.segments))) == digests:
+                self._digests = digests
+                return found
         except (OSError, ValueError, KeyError):
-            return Reached(0, 0, "0", {})
-        whole = all(self.segment(number).is_file() for number in range(found.segments))
-        return found if whole else Reached(0, 0, "0", {})
+            pass  # Nothing of it is of use.
+        return Reached(0, 0, "0", {})
+
+    def _digest(self, number: int) -> str:
+        with open(self.segment(number), "rb") as file:
+            return file_digest(file, "sha256").hexdigest()
 
     def save(self, reached: Reached) -> None:
         """Keep how far this run has come, once its segments are written."""
-        about = {"frames": reached.frames, "segments": reached.segments, "end": reached.end}
-        data = io.BytesIO()
-        np.savez(data, about=np.array(json.dumps(about)), **reached.state)
-        with files.replacing(self.folder / "state.npz") as file:
-            file.write(data.getbuffer())
+        new = range(len(self._digests), reached.segments)
+        self._digests = [*self._digests, *map(self._digest, new)]
+        about = {"frames": reached.frames, "digests": self._digests, "end": reached.end}
+        npz.save(self.folder / "state.npz", reached.state, about)
 
     def close(self, *, finished: bool) -> None:
         """Let other runs have it; remove it once the result is there, or there is nothing in it."""

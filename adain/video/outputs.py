@@ -12,7 +12,8 @@ import numpy as np
 
 from adain.files import replacing
 from adain.imaging import io as imaging
-from adain.imaging.formats import written_format
+from adain.imaging.encode import lost_alpha
+from adain.imaging.formats import FORMATS, written_format
 from adain.video.checkpoint import Checkpoint, Reached
 from adain.video.clip import Frame, VideoError
 from adain.video.encoder import Encoding, encode
@@ -169,6 +170,7 @@ class PicturesOutput:
         keep: Records that, where the files do not hold it.
         checkpoint: Holds the state after a segment.
         clock: Told how long encoding takes.
+        tell: Called with notices.
     """
 
     def __init__(
@@ -180,11 +182,13 @@ class PicturesOutput:
         keep: Keep,
         checkpoint: Checkpoint,
         clock: Clock,
+        tell: Callable[[str], None] = lambda text: None,
     ):
         self.problems: list[str] = []
         self._target, self._first, self._quality = target, first, quality
         self._history, self._keep = history, keep
         self._checkpoint, self._clock = checkpoint, clock
+        self._tell, self._told = tell, False
         self._reached = checkpoint.reached()
 
     def reached(self) -> Reached:
@@ -197,7 +201,7 @@ class PicturesOutput:
         for frame, state in frames:
             number = self._first + self._reached.frames + count
             path = self._target if "%" not in self._target.name else name_of(self._target, number)
-            meta = imaging.ImageMeta(alpha=frame.alpha, history=self._history)
+            meta = imaging.ImageMeta(alpha=self._kept(frame, path), history=self._history)
             with self._clock("encoding"), replacing(path) as file:
                 imaging.save_image(
                     file,
@@ -214,3 +218,14 @@ class PicturesOutput:
         if not count and not self._reached.frames:
             raise VideoError("no frame to write: the chosen part of the clip is empty.")
         return count
+
+    def _kept(self, frame: Frame, path: Path) -> np.ndarray | None:
+        """The frame's transparency, None where the format has none; the first loss is told."""
+        format = written_format(path)
+        if frame.alpha is None or FORMATS[format].alpha:
+            return frame.alpha
+        lost = "" if self._told else lost_alpha(frame.alpha, format)
+        if lost:
+            self._told = True
+            self._tell(f"{self._target}: {lost}")
+        return None
