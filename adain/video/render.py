@@ -27,8 +27,8 @@ SEGMENT = 2**26
 """Pixels of the frames of one segment, what a run that is killed loses at most."""
 _SECONDS = 1.0
 """Window of the statistics at stability 1."""
-_MOST = 0.99
-"""Share of what was there before at stability 1; errors fade within a second or two."""
+_MOST = 0.995
+"""Share of what was there before at stability 1; errors fade within some seconds."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class Renderer:
         self.clock = clock or Clock()
         self._steady = Steady(_SECONDS * stability * float(rate))
         self._motions = MotionEstimator(stability > 0)
-        # 0.984 at stability 0.5: much, because a mean of fewer frames is a mean of other strokes.
-        share = min(1 - (1 - stability) ** 6, _MOST)
+        # 0.99 at stability 0.5: much, because a mean of fewer frames is a mean of other strokes.
+        share = min(1 - (1 - stability) ** 6.6, _MOST)
         self._follower = Follower(share) if stability > 0 else None
         self._present: list[bool] = []
         self._start = Fraction(0)
