@@ -66,10 +66,7 @@ def check_out_path(
             + ("" if exists else f", which ends with a slash: {out_path}/")
         )
     if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-        raise UsageError(
-            f"--out-path {out_path} is a pipe or a device. Use a file, a folder, or - for "
-            "standard output"
-        )
+        raise UsageError(f"--out-path {out_path} is a pipe or a device. Use a file or a folder.")
 
 
 def check_written(config: Any) -> None:

@@ -174,7 +174,7 @@ def test_masks_of_another_size_are_resized_with_a_notice(place, caplog, capsys):
     save_image(place.masks[0], np.array(Image.open(place.masks[0]).resize((160, 96))))
     with caplog.at_level("WARNING"):
         found = place.result("--mask", place.masks[0], styles=place.styles[:1])
-    assert "0.png is 96 x 160, resized to the photo's 48 x 80" in caplog.text
+    assert "0.png is 160 x 96, resized to the photo's 80 x 48" in caplog.text
     photo = load_image(place.photo)
     np.testing.assert_array_equal(found[:, 33:], photo[:, 33:])
     assert np.abs(found[:, :28].astype(int) - photo[:, :28]).mean() > 5

@@ -334,6 +334,20 @@ def test_one_mask_for_a_clip(video, make_clip, gallery, tmp_path):
     assert np.abs(found[:, 32:].astype(int) - frames[1][:, 32:]).mean() > 5
 
 
+@pytest.mark.parametrize("suffix", ["png", "mp4"])
+def test_masks_of_another_size_are_named_once(video, make_clip, gallery, tmp_path, caplog, suffix):
+    clip, mask = make_clip(tmp_path / "clip.mp4", 3), tmp_path / f"mask.{suffix}"
+    white = np.full((96, 160, 3), 255, "uint8")
+    if suffix == "png":
+        imaging.save_image(mask, white)
+    else:
+        make_clip(mask, 3, size=(96, 160), picture=lambda *place: white)
+    words = ["--style", gallery[1] / "x.png", "--mask", mask]
+    with caplog.at_level("WARNING"):
+        assert video(clip, "-o", tmp_path / "out.mp4", *words) == 0
+    assert caplog.messages == [f"{mask} is 160 x 96, resized to the photo's 64 x 48"]
+
+
 def test_masks_that_move(video, make_clip, gallery, tmp_path):
     clip = make_clip(tmp_path / "clip.mp4", 8, rate="10")
 

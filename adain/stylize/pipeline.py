@@ -345,7 +345,7 @@ class StylizePipeline:
         mask, options = region.mask, self.options
         if mask is None:
             return None
-        about = (region.mask_name, *mask.shape, *original)
+        about = (region.mask_name, *mask.shape[::-1], *original[::-1])
         # Once, and not for every frame.
         if mask.shape != original and self._told.first(about):
             logger.warning("%s is %d x %d, resized to the photo's %d x %d", *about)

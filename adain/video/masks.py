@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from adain.stylize.inputs import Lazy
 from adain.video.clip import Clip, Frame, VideoError
 
 _LUMA = np.array([0.299, 0.587, 0.114], "float32")
@@ -46,8 +47,8 @@ class MovingMask:
         return self._now if self._now.any() else None
 
 
-MaskAt = Callable[[Fraction], np.ndarray | None]
-"""A mask at a time."""
+MaskAt = Callable[[Fraction], Lazy | None]
+"""A mask at a time; None where there is nothing inside."""
 
 
 def _to_mask(frame: Frame) -> np.ndarray:

@@ -288,8 +288,14 @@ class _Job:
             return None
         if isinstance(source, ClipSource):
             clip = self._open(source, deep=False)
-            self._masks.append(MovingMask(clip, self._config.start_time))
-            return self._masks[-1].at
+            moving = MovingMask(clip, self._config.start_time)
+            self._masks.append(moving)
+
+            def mask_at(time: Fraction) -> Lazy | None:
+                found = moving.at(time)
+                return None if found is None else Lazy((source, time), lambda: found, str(source))
+
+            return mask_at
         mask = Lazy(source, lambda: picture, str(source))
         picture = read_mask(source, self._config.max_pixels)
         return lambda time: mask
