@@ -240,6 +240,24 @@ def test_cuts_are_found(photo):
     assert cuts == expected
 
 
+def test_what_slowly_changes_is_trusted_less(photo):
+    """Where a light goes on, however slowly: old results are gone in a second, not in four."""
+    still = imaging.resize_image(photo("coffee"), (180, 320)).astype("float32")
+    for everywhere in (False, True):
+        estimator, trusts = MotionEstimator(), []
+        for number in range(40):
+            frame = 0.7 * still
+            frame[40:100, 60:160] += 2.5 * number
+            if everywhere:
+                frame = (0.6 + 0.01 * number) * still
+            motion = estimator.next(np.clip(frame, 0, 255).astype("uint8"))
+            if not motion.cut:
+                trusts.append(motion.places(180, 320)[1])
+        lit = [trust[55:85, 80:140].mean() for trust in trusts]
+        assert min(trust[120:170, 200:300].mean() for trust in trusts) > 0.99
+        assert min(lit) > 0.99 if everywhere else min(lit) < 0.92
+
+
 @pytest.mark.parametrize("kind", ["pan", "zoom", "rotate", "object", "shake"])
 def test_motion_is_no_cut(moving, photo, kind):
     for name in ("temple", "coffee"):
@@ -256,6 +274,22 @@ def test_fades_and_flashes_are_no_cuts(photo):
     assert not any([fade.is_cut((frame * share).astype("uint8")) for share in levels][1:])
     lit = [frame, frame, np.clip(frame + 40, 0, 255), frame, frame]
     assert not any([flash.is_cut(each.astype("uint8")) for each in lit][1:])
+
+
+@pytest.mark.parametrize("color", [0, 90, 255])
+@pytest.mark.parametrize("length", [12, 50, 150])
+def test_what_comes_up_is_a_scene(photo, color, length):
+    """Again and again while little can be seen, and not any more once it is clear."""
+    frame = imaging.resize_image(photo("temple"), (90, 160)).mean(axis=-1)
+    detector, cuts = SceneDetector(), []
+    for number in range(length + 5):
+        share = min(number / length, 1)
+        faded = (share * frame + (1 - share) * color).astype("uint8")
+        if detector.is_cut(faded):
+            cuts.append(faded.std())
+    assert 2 <= len(cuts) <= 7
+    # The last of them is no longer faint, nor has much of it come up.
+    assert 8 <= cuts[-1] < 0.6 * frame.std()
 
 
 # === Styles over time ===
@@ -461,6 +495,28 @@ def test_colors_do_not_drift(photo, preset, frame_of):
         )
         means.append([renderer.frame(frame).colors.mean(axis=(0, 1)) for frame in frames])
     assert np.abs(np.subtract(*means)).max() < 16
+
+
+def test_fading_in_ends_as_a_painting(photo):
+    """What is painted of black does not stay on what comes up."""
+    from adain.stylize.pipeline import StylizePipeline
+
+    pipeline = StylizePipeline(checkpoint="adain_fast", engine="auto")
+    still, ends = imaging.resize_image(photo("cat"), (180, 240)), []
+    for stability in (0.0, 0.5):
+        regions = [StyledRegion(lambda time: "starry-night")]
+        renderer = Renderer(pipeline, regions, stability=stability, rate=Fraction(25))
+        for number in range(16):
+            colors = (still * min(number / 12, 1)).astype("uint8")
+            frame = Frame(colors, None, Fraction(number, 25), Fraction(1, 25))
+            found = renderer.frame(frame).colors.astype(float)
+        ends.append(found)
+    areas = [
+        np.std(end[:180, :240].reshape(9, 20, 12, 20, 3).mean(axis=-1), axis=(1, 3)) for end in ends
+    ]
+    # Contrast everywhere, not only at outlines.
+    assert np.median(areas[1] / areas[0]) > 0.75
+    assert (areas[1] < 0.4 * areas[0]).mean() < 0.05
 
 
 def test_stability_0_is_frame_by_frame(picture, tiny_model, tiny_preset):

@@ -14,6 +14,7 @@ measured, it waits for them, so that the result is that of one frame after the o
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 from collections.abc import Sequence
@@ -77,17 +78,17 @@ class Steady:
     # === Resuming ===
 
     def state(self) -> dict[str, np.ndarray]:
-        """All that is known, as arrays; no frame may be open."""
+        """All that is known, as arrays of numbers; no frame may be open."""
         found = [
             (f"{key}/{part}", value)
             for key, values in sorted(self._scene.values.items())
             for part, value in enumerate(values)
         ]
         times = [(value.first, value.last) for _, value in found]
+        kinds = json.dumps([(name, str(value.dtype)) for name, value in found])
         return {
-            "names": np.array([name for name, _ in found], dtype=str),
+            "kinds": np.frombuffer(kinds.encode(), "uint8"),
             "times": np.array([*times, (self._scene.start, self._frame)], "int64"),
-            "kinds": np.array([str(value.dtype) for _, value in found], dtype=str),
             **{f"value{number}": value.mean for number, (_, value) in enumerate(found)},
         }
 
@@ -95,11 +96,10 @@ class Steady:
         """Go on from what `state` gave."""
         start, self._frame = map(int, state["times"][-1])
         self._scene = _Scene(start)
-        for number, name in enumerate(map(str, state["names"])):
+        for number, (name, kind) in enumerate(json.loads(state["kinds"].tobytes())):
             # In the order of their parts.
-            key = name.rpartition("/")[0]
-            kind = np.dtype(str(state["kinds"][number]))
-            value = _Value(state[f"value{number}"], kind, *map(int, state["times"][number]))
+            key, times = name.rpartition("/")[0], map(int, state["times"][number])
+            value = _Value(state[f"value{number}"], np.dtype(kind), *times)
             self._scene.values.setdefault(key, []).append(value)
 
 

@@ -35,6 +35,12 @@ _BESIDE = 5
 _TAKEN_BESIDE = 0.5
 """Grey levels by which motion from beside must be better than the camera's, and worse than the
 flow's own it may be, to be taken."""
+_REMEMBERED = 0.95
+"""Share of what was seen before in what is remembered of a point."""
+_UNLIKE = 0.3
+"""Change of a point, in deviations of its frame, above which it is no longer trusted fully."""
+_LEAST_DEVIATION = 2.0
+"""Grey levels below which a frame has nothing to be seen."""
 _CLOSING = -0.02
 """Divergence of flow, pixels a pixel, below which points come from places nearer to each other."""
 
@@ -80,6 +86,7 @@ class MotionEstimator:
     def __init__(self, flows: bool = True):
         self._flows = flows
         self._last: np.ndarray | None = None
+        self._memory: np.ndarray | None = None
         self._scenes = SceneDetector()
         self._finders: tuple = ()
 
@@ -90,6 +97,7 @@ class MotionEstimator:
         full = _small_grey(colors)
         cut = self._scenes.is_cut(full)
         full_last, self._last = self._last, full
+        memory, self._memory = self._memory, None
         if cut or full_last is None or full_last.shape != full.shape:
             return Motion(True)
         if not self._flows or min(full.shape) < _LEAST:
@@ -114,7 +122,33 @@ class MotionEstimator:
             places, trust = _with_camera(grey, last, (places, unlike, trust), camera)
         moves = [*map(np.subtract, places, points_of(*grey.shape))]
         moves, trust = _with_outlines(grey, last, (moves, trust), camera)
+        trust = self._compared(grey, _normalized(last) if memory is None else memory, moves, trust)
         return Motion(False, cv2.merge(moves), trust)
+
+    def _compared(self, grey, memory, moves, trust) -> np.ndarray:
+        """Trust where a point looks as it did in the frames before, whatever the exposure.
+
+        From one frame of a fade to the next one little changes, but what was black is a face.
+        """
+        import cv2
+
+        now = _normalized(grey)
+        places = map(np.add, moves, points_of(*grey.shape))
+        seen = cv2.remap(memory, *places, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        unlike = cv2.boxFilter(cv2.absdiff(now, seen), -1, (5, 5))
+        trust = trust * np.clip(2 - unlike / _UNLIKE, 0, 1)
+        self._memory = now + _REMEMBERED * trust * (seen - now)
+        return trust
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What the next frame needs besides the last one."""
+        known = {} if self._memory is None else {"memory": self._memory}
+        return known | {"scenes": self._scenes.state()}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from what `state` gave, once the last frame was looked at again."""
+        self._memory = state.get("memory")
+        self._scenes.restore(state["scenes"])
 
     def _trust(self, back, there, places, unlike) -> np.ndarray:
         import cv2
@@ -289,6 +323,14 @@ def _is_inside(x: np.ndarray, y: np.ndarray, shape: tuple[int, ...] = ()) -> np.
     height, width = shape or x.shape
     # Flow of what stands still is not quite 0.
     return (x > -0.05) & (x < width - 0.95) & (y > -0.05) & (y < height - 0.95)
+
+
+def _normalized(grey: np.ndarray) -> np.ndarray:
+    """A frame as the networks see it, float32: what is faint in a dark one is as strong there."""
+    import cv2
+
+    mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(grey))
+    return (grey - np.float32(mean)) / np.float32(max(deviation, _LEAST_DEVIATION))
 
 
 def _small_grey(colors: np.ndarray) -> np.ndarray:

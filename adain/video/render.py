@@ -115,6 +115,7 @@ class Renderer:
         reached = output.reached()
         if reached.frames:
             self._restore(reached.state)
+        seen = _named(reached.state, "motion")
         height, width = self._size or clip.facts.size
         self._pipeline.prepare(height, width)
         self._start = part.start
@@ -132,7 +133,7 @@ class Renderer:
 
         try:
             read = ahead(self._read(clip, part, reached.frames))
-            looked = ahead(self._looked(read, reached.frames))
+            looked = ahead(self._looked(read, reached.frames, seen))
             stylized = ahead(self._stylized(looked))
             finished = ahead(map(self._finish, stylized))
             return output.write(counted(finished))
@@ -157,11 +158,18 @@ class Renderer:
                 yield _Work(number, frame)
             number += 1
 
-    def _looked(self, items: Iterator[_Work], done: int) -> Iterator[_Work]:
+    def _looked(
+        self, items: Iterator[_Work], done: int, seen: dict[str, np.ndarray]
+    ) -> Iterator[_Work]:
         for work in items:
             found = self._look(work)
-            if work.number >= done:
-                yield found
+            if work.number < done:
+                self._motions.restore(seen)
+                continue
+            if self._ends_segment(work.number):
+                # Later frames are looked at before this one is finished.
+                found.state = _prefixed("motion", self._motions.state())
+            yield found
 
     def _look(self, work: _Work) -> _Work:
         with self.clock("motion"):
@@ -180,7 +188,7 @@ class Renderer:
                 while waiting and (ends or len(waiting) > self._lanes):
                     done = waiting.popleft().result()
                     if ends and not waiting:
-                        done.state = self._state()
+                        done.state = (done.state or {}) | self._state()
                     yield done
             while waiting:
                 yield waiting.popleft().result()
@@ -214,7 +222,7 @@ class Renderer:
         return work
 
     def _state(self) -> dict[str, np.ndarray]:
-        state = {f"steady/{name}": value for name, value in self._steady.state().items()}
+        state = _prefixed("steady", self._steady.state())
         return state | {"present": np.array(self._present, bool)}
 
     def _finish(self, work: _Work) -> Finished:
@@ -223,8 +231,7 @@ class Renderer:
             with self.clock("following"):
                 colors = self._follower.next(colors, work.motion)
             if work.state is not None:
-                found = self._follower.state()
-                work.state |= {f"follower/{name}": value for name, value in found.items()}
+                work.state |= _prefixed("follower", self._follower.state())
         if self._concat:
             before = work.frame._replace(
                 colors=self._cropped(work.frame.colors),
@@ -262,9 +269,17 @@ class Renderer:
         return (number + 1) % getattr(self, "_segment", 1) == 0
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
-        names = [name for name in state if name.startswith("steady/")]
-        self._steady.restore({name.removeprefix("steady/"): state[name] for name in names})
+        self._steady.restore(_named(state, "steady"))
         self._present = [bool(each) for each in state["present"]]
         if self._follower is not None:
-            known = [name for name in state if name.startswith("follower/")]
-            self._follower.restore({name.removeprefix("follower/"): state[name] for name in known})
+            self._follower.restore(_named(state, "follower"))
+
+
+def _prefixed(part: str, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{part}/{name}": value for name, value in state.items()}
+
+
+def _named(state: dict[str, np.ndarray], part: str) -> dict[str, np.ndarray]:
+    """What `_prefixed` was given."""
+    start = f"{part}/"
+    return {k.removeprefix(start): v for k, v in state.items() if k.startswith(start)}
