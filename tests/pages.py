@@ -12,9 +12,12 @@ from contextlib import contextmanager
 import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from adain.studio.command import listen
+
+# Other processes share the cores.
+expect.set_options(timeout=20_000)
 
 PAINTED = "#frame:not([data-painted=''])[data-state=idle]"
 _CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
