@@ -48,7 +48,7 @@ def open_page(browser, address):
     def open_page(at=address, **options):
         context = browser.new_context(**options)
         contexts.append(context)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)
         page = context.new_page()
         page.complaints, page.asked = [], []
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
