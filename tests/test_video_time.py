@@ -433,6 +433,16 @@ def _plain(clip, folder):
 # === All of it ===
 
 
+def results(pipeline, style, clip, stability):
+    """What a clip of 25 frames a second becomes, frame after frame."""
+    regions = [StyledRegion(lambda time: style)]
+    renderer = Renderer(pipeline, regions, stability=stability, rate=Fraction(25))
+    frames = (
+        Frame(colors, None, Fraction(n, 25), Fraction(1, 25)) for n, colors in enumerate(clip)
+    )
+    return [renderer.frame(frame).colors for frame in frames]
+
+
 def test_steady_results(moving, photo, root):
     """The shipped weights: at most half the error of frame by frame."""
     from adain.stylize.pipeline import StylizePipeline
@@ -441,13 +451,7 @@ def test_steady_results(moving, photo, root):
     pipeline = StylizePipeline(checkpoint="adain_fast", engine="auto")
     errors = {}
     for stability in (0.0, 0.5):
-        regions = [StyledRegion(lambda time: "blue-river")]
-        renderer = Renderer(pipeline, regions, stability=stability, rate=Fraction(25))
-        frames = (
-            Frame(colors, None, Fraction(n, 25), Fraction(1, 25))
-            for n, colors in enumerate(clip.frames)
-        )
-        found = [renderer.frame(frame).colors for frame in frames]
+        found = results(pipeline, "blue-river", clip.frames, stability)
         errors[stability] = moving.warping_error(clip, found, 1)
     assert errors[0.5] < 0.5 * errors[0.0]
 
@@ -488,12 +492,8 @@ def test_colors_do_not_drift(photo, preset, frame_of):
     clip = [frame_of(number, small, rng) for number in range(14)]
     means = []
     for stability in (0.0, 0.5):
-        regions = [StyledRegion(lambda time: "starry-night")]
-        renderer = Renderer(pipeline, regions, stability=stability, rate=Fraction(25))
-        frames = (
-            Frame(colors, None, Fraction(n, 25), Fraction(1, 25)) for n, colors in enumerate(clip)
-        )
-        means.append([renderer.frame(frame).colors.mean(axis=(0, 1)) for frame in frames])
+        found = results(pipeline, "starry-night", clip, stability)
+        means.append([colors.mean(axis=(0, 1)) for colors in found])
     assert np.abs(np.subtract(*means)).max() < 16
 
 
@@ -502,15 +502,9 @@ def test_fading_in_ends_as_a_painting(photo):
     from adain.stylize.pipeline import StylizePipeline
 
     pipeline = StylizePipeline(checkpoint="adain_fast", engine="auto")
-    still, ends = imaging.resize_image(photo("cat"), (180, 240)), []
-    for stability in (0.0, 0.5):
-        regions = [StyledRegion(lambda time: "starry-night")]
-        renderer = Renderer(pipeline, regions, stability=stability, rate=Fraction(25))
-        for number in range(16):
-            colors = (still * min(number / 12, 1)).astype("uint8")
-            frame = Frame(colors, None, Fraction(number, 25), Fraction(1, 25))
-            found = renderer.frame(frame).colors.astype(float)
-        ends.append(found)
+    still = imaging.resize_image(photo("cat"), (180, 240))
+    clip = [(still * min(number / 12, 1)).astype("uint8") for number in range(16)]
+    ends = [results(pipeline, "starry-night", clip, stability)[-1] for stability in (0.0, 0.5)]
     areas = [
         np.std(end[:180, :240].reshape(9, 20, 12, 20, 3).mean(axis=-1), axis=(1, 3)) for end in ends
     ]

@@ -106,7 +106,7 @@ class Pass:
                 copied = self._fix(copied, copy if measures else None)
             if recolors_copy:
                 palettes = self._take_palettes(copy, copy.pictures(copied))
-        elif moved and not takes and not in_one_pass:
+        elif moved and not takes:
             palettes = self._held_palettes(parts)
         if looks is None:
             looks = self._look(photo, parts, "content")
@@ -119,8 +119,8 @@ class Pass:
         if not moved:
             return photo.stylize(looks)
         pictures = photo.pictures(looks)
-        # Last of all: the frame that takes them, in another thread, has them when it is finished.
-        palettes = self._take_palettes(photo, pictures) if takes else self._held_palettes(parts)
+        # Last of all: frames in other threads wait for it.
+        palettes = self._take_palettes(photo, pictures)
         return photo.compose(pictures, _recolored(looks, palettes, parts))
 
     def _is_flat(self, looks: Sequence[Look]) -> bool:

@@ -110,7 +110,7 @@ class MotionEstimator:
         back = self._finders[0].calc(grey, last, None)
         there = self._finders[1].calc(last, grey, None)
         # All in planes: sums over two interleaved channels take ten times as long.
-        places = tuple(map(np.add, cv2.split(back), points_of(*grey.shape)))
+        places = _moved(points_of(*grey.shape), cv2.split(back))
         unlike = _difference(grey, last, places)
         trust = self._trust(back, there, places, unlike)
         matrix, camera = find_camera(places, trust), None
@@ -133,7 +133,7 @@ class MotionEstimator:
         import cv2
 
         now = _normalized(grey)
-        places = map(np.add, moves, points_of(*grey.shape))
+        places = _moved(points_of(*grey.shape), moves)
         seen = cv2.remap(memory, *places, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         unlike = cv2.boxFilter(cv2.absdiff(now, seen), -1, (5, 5))
         trust = trust * np.clip(2 - unlike / _UNLIKE, 0, 1)

@@ -261,8 +261,9 @@ class _Job:
             return VideoOutput(target, encoding, tracks, checkpoint, keep, clock, self._tell)
         if checkpoint is not None:
             first = first_number(self._planned)
-            how = target, first, config.quality, text, keep, checkpoint, clock, self._tell
-            return PicturesOutput(*how)
+            return PicturesOutput(
+                target, first, config.quality, text, keep, checkpoint, clock, self._tell
+            )
         loop = clip.facts.loop if isinstance(clip, AnimationClip) else 0
         return AnimationOutput(target, config.quality, loop, text, keep, clock)
 
