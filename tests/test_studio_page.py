@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import shlex
+import time
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from playwright.sync_api import expect  # noqa: E402
 from adain import cli  # noqa: E402
 from adain.imaging import io as imaging  # noqa: E402
 from adain.studio.config import StudioConfig  # noqa: E402
+from adain.studio.painter import Painter  # noqa: E402
 from adain.studio.server import make_app  # noqa: E402
 from adain.studio.studio import Studio  # noqa: E402
 
@@ -234,7 +236,17 @@ def test_hostile_files(open_page, photo, tmp_path):
     assert [text for text in page.complaints if "Failed to load resource" not in text] == []
 
 
-def test_cancel_and_two_tabs(open_page, photo, tmp_path):
+def test_cancel_and_two_tabs(open_page, photo, tmp_path, monkeypatch):
+    paint = Painter.full
+
+    def paint_until_cancelled(painter, config, folder, job):
+        monkeypatch.undo()
+        for _ in range(6000):
+            job.report(0.01)
+            time.sleep(0.01)
+        return paint(painter, config, folder, job)
+
+    monkeypatch.setattr(Painter, "full", paint_until_cancelled)
     large = tmp_path / "large.png"
     imaging.save_image(large, imaging.resize_image(imaging.load_image(photo), (1500, 2250)))
     first, second = open_page(), open_page()

@@ -22,6 +22,7 @@ from adain.console import (
 from adain.files import remove_leftovers
 from adain.outcomes import Outcome
 from adain.stylize.config import StylizeConfig
+from adain.stylize.planned import PlannedResult
 
 
 def stylize(config: StylizeConfig) -> int:
@@ -48,7 +49,7 @@ def stylize(config: StylizeConfig) -> int:
     keras = bool(planned) and needs_keras(config)
     if config.dry_run:
         for result in planned:
-            _tell(config, result)
+            tell_planned(result, config.json)
         return FAILED if failed else DONE
     for result in plan.finished:
         report(_skipped(result), NoProgress.write, as_json=config.json)
@@ -70,10 +71,10 @@ def _skipped(result) -> Outcome:
     return Outcome(str(result.content), styles, str(result.output), "", 0.0, skipped=True)
 
 
-def _tell(config: StylizeConfig, result) -> None:
+def tell_planned(result: PlannedResult, as_json: bool) -> None:
     """What `--dry-run` says of one result."""
     output = "-" if result.output is None else str(result.output)
-    if config.json:
+    if as_json:
         record = {
             "content": str(result.content),
             "style": " + ".join(map(str, result.styles)),

@@ -27,6 +27,7 @@ from adain.video.sources import is_clip
 def video(config) -> int:
     """Stylise clips; `config` is a `VideoConfig`."""
     from adain.presets.preset import Preset
+    from adain.stylize.command import tell_planned
     from adain.stylize.history import History
     from adain.stylize.plan import needs_keras
     from adain.video.plan import plan_clips
@@ -45,7 +46,7 @@ def video(config) -> int:
     keras = bool(plan.ready) and needs_keras(config)
     if config.dry_run:
         for clip in plan.ready:
-            sys.stdout.write(f"{clip} -> {clip.output}\n")
+            tell_planned(clip.result, config.json)
         return FAILED if failed else DONE
     for clip in plan.finished if config.json else ():
         _write_record(skipped(clip))

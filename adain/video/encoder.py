@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import av
@@ -15,13 +15,17 @@ from av.video.reformatter import ColorRange
 
 from adain.options import UsageError
 from adain.video.clip import Frame
-from adain.video.codecs import CODECS, MUXERS, VideoCodec
+from adain.video.codecs import CODECS, CONTAINERS, MUXERS, VideoCodec
 from adain.video.color import matrix_of
+from adain.video.config import VideoConfig
 
 _SRGB_LIKE = (1, 1, 1)
 """Matrix, primaries and transfer of BT.709."""
 _MOST_TICKS = 2**16 - 1
 """A second, in MPEG-4 part 2."""
+_USUAL_SIZE = (720, 1280)
+_FULL_RANGE = ("mjpeg", "ljpeg")
+"""Encoders that take no other."""
 _UNSPECIFIED = 2
 _TAGS = {1, *range(4, 19), 22}
 """Primaries and transfers that have a meaning."""
@@ -71,7 +75,7 @@ class Encoding:
         wanted = about.odd if odd else about.pixel_format
         if self.codec in CODECS:
             return wanted
-        taken = [item.name for item in av.Codec(about.encoder, "w").video_formats or ()]
+        taken = _pixel_formats(about.encoder)
         return wanted if wanted in taken or not taken else taken[0]
 
     @property
@@ -89,15 +93,23 @@ class Encoding:
         Raises:
             UsageError: If there is no such encoder, or it does not take these settings.
         """
+        self.check_settings(suffix)
+        if not self._opens():
+            raise UsageError(
+                f"the encoder {self.about.encoder} does not take {self.size[1]} x {self.size[0]} "
+                f"{self.format} with these settings. Try another --codec, --crf, --encoder-preset "
+                "or --pixel-format."
+            )
+
+    def check_settings(self, suffix: str) -> None:
+        """Look at what does not depend on the clip: its size, rate and transparency.
+
+        Raises:
+            UsageError: If there is no such encoder for a file of this suffix, or one of its
+                settings is not among those that it has.
+        """
         about = self.about
-        if not about.encoder or about.encoder not in av.codecs_available:
-            missing = True
-        else:
-            try:
-                missing = av.Codec(about.encoder, "w").type != "video"
-            except av.error.FFmpegError:
-                missing = True
-        if missing:
+        if not _is_video_encoder(about.encoder):
             raise UsageError(
                 f"--codec must be one of {', '.join(CODECS)}, or a video encoder of this FFmpeg. "
                 f"Received: {self.codec}"
@@ -109,14 +121,37 @@ class Encoding:
             others = [each for each in (".mkv", ".mov", ".mp4") if self.fits(each)]
             write = f"Write {others[0]}, or use" if others else "Use"
             raise UsageError(f"{suffix} cannot hold {self.codec}. {write} another --codec.")
+        taken = _pixel_formats(about.encoder)
+        if self.pixel_format and not (self.pixel_format in taken if taken else self._is_format):
+            known = f"one of {', '.join(taken)}" if taken else "a pixel format of FFmpeg"
+            raise UsageError(
+                f"--pixel-format must be {known} for {self.codec}. Received: {self.pixel_format}"
+            )
+        if self.effort and not (about.effort and self._takes_effort()):
+            known = f"a value of {about.encoder}'s {about.effort}" if about.effort else "left out"
+            raise UsageError(
+                f"--encoder-preset must be {known} for {self.codec}. Received: {self.effort}"
+            )
+
+    @property
+    def _is_format(self) -> bool:
+        try:
+            av.VideoFormat(self.pixel_format)
+        except ValueError:
+            return False
+        return True
+
+    def _takes_effort(self) -> bool:
+        """Whether it is not this setting that keeps the encoder from opening."""
+        usual = replace(self, size=_USUAL_SIZE, pixel_format="", alpha=False)
+        return usual._opens() or not replace(usual, effort="")._opens()
+
+    def _opens(self) -> bool:
         try:
             self.open()
-        except (av.error.FFmpegError, ValueError, OverflowError) as error:
-            raise UsageError(
-                f"the encoder {about.encoder} does not take {self.size[1]} x {self.size[0]} "
-                f"{self.format} with these settings. Try another --codec, --crf, --encoder-preset "
-                "or --pixel-format."
-            ) from error
+        except (av.error.FFmpegError, ValueError, OverflowError):
+            return False
+        return True
 
     def fits(self, suffix: str) -> bool:
         """Whether a file of some suffix holds the codec."""
@@ -157,7 +192,7 @@ class Encoding:
         context.options = options
         matrix, primaries, transfer = self.colors
         context.colorspace, context.color_primaries, context.color_trc = matrix, primaries, transfer
-        context.color_range = ColorRange.MPEG if self.is_yuv else ColorRange.JPEG
+        context.color_range = self.range
 
     @property
     def clock(self) -> Fraction:
@@ -166,6 +201,12 @@ class Encoding:
             return self.ticks
         rate = self.rate if self.rate.numerator <= _MOST_TICKS else max(round(self.rate), 1)
         return 1 / Fraction(rate)
+
+    @property
+    def range(self) -> ColorRange:
+        """Of samples: 16 to 235 of 8 bits, or all of them."""
+        full = self.format.startswith("yuvj") or self.about.encoder in _FULL_RANGE
+        return ColorRange.JPEG if full or not self.is_yuv else ColorRange.MPEG
 
     @property
     def is_yuv(self) -> bool:
@@ -199,7 +240,7 @@ class Encoding:
         result = source.reformat(
             format=self.format,
             dst_colorspace=matrix if self.is_yuv else None,
-            dst_color_range=ColorRange.MPEG if self.is_yuv else ColorRange.JPEG,
+            dst_color_range=self.range,
         )
         # Not told to `reformat`, which would convert from BT.709: samples are the source's.
         result.color_primaries, result.color_trc = primaries, transfer
@@ -207,6 +248,34 @@ class Encoding:
         result.pts = round(frame.time / self.ticks)
         result.duration = max(1, round(frame.duration / self.ticks))
         return result
+
+
+def encoding_of(
+    config: VideoConfig,
+    suffix: str,
+    size: tuple[int, int] = _USUAL_SIZE,
+    rate: Fraction = Fraction(25),
+    ticks: Fraction = Fraction(1, 25),
+    alpha: bool = False,
+) -> Encoding:
+    """How the settings of a run encode a file of some suffix; the rest is as in `Encoding`."""
+    codec = config.codec or CONTAINERS[suffix]
+    effort, pixel_format = config.encoder_preset, config.pixel_format
+    return Encoding(codec, size, rate, ticks, config.crf, effort, pixel_format, alpha)
+
+
+def _is_video_encoder(name: str) -> bool:
+    if name not in av.codecs_available:
+        return False
+    try:
+        return av.Codec(name, "w").type == "video"
+    except av.error.FFmpegError:
+        return False
+
+
+def _pixel_formats(encoder: str) -> list[str]:
+    """What an encoder takes; none: it does not say."""
+    return [item.name for item in av.Codec(encoder, "w").video_formats or ()]
 
 
 def encode(encoding: Encoding, context, frames: Iterator[av.VideoFrame]) -> Iterator[av.Packet]:

@@ -55,8 +55,9 @@ def join(
         # A disk that is full is told by its own error.
         if isinstance(error, OSError):
             raise
-        remedy = " Try --no-sound, or another format." if tracks and tracks.streams else ""
-        raise VideoError(f"{suffix} does not take it ({error.strerror}).{remedy}") from error
+        first = "--no-sound" if tracks and tracks.streams else "another --codec"
+        remedy = f"Try {first}, or another format."
+        raise VideoError(f"{suffix} does not take it ({error.strerror}). {remedy}") from error
 
 
 def _join(

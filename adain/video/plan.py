@@ -18,6 +18,7 @@ from adain.stylize.planned import PlannedRegion, PlannedResult, name, planned_re
 from adain.video.checkpoint import checkpoint_folder
 from adain.video.codecs import CONTAINERS
 from adain.video.config import VideoConfig
+from adain.video.encoder import encoding_of
 from adain.video.sequences import is_pattern, name_of, numbered
 from adain.video.sources import ClipSource, find_clips, is_clip
 from adain.video.styles import split_at
@@ -99,12 +100,18 @@ def plan_clips(config: VideoConfig, history: History) -> VideoPlan:
             "Give a folder."
         )
     check_outputs(config.out_path, planned, [*clips, *styles, *masks])
+    _check_encoders(config, planned)
     for clip in planned:
         if clip.content.is_sequence and {*map(_real, _written(clip))} & {
             *map(_real, numbered(clip.content.path).values())
         }:
             raise UsageError(f"{clip.output} are inputs; choose another --out-path.")
     return _sort_out(planned, history, problems, [*notes, *unfit])
+
+
+def _check_encoders(config: VideoConfig, planned: Sequence[PlannedClip]) -> None:
+    for suffix in sorted({clip.output.suffix.lower() for clip in planned} & {*CONTAINERS}):
+        encoding_of(config, suffix).check_settings(suffix)
 
 
 def _real(path: Path) -> str:

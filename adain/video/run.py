@@ -22,7 +22,7 @@ from adain.video.checkpoint import Checkpoint
 from adain.video.clip import Clip, Part
 from adain.video.codecs import CONTAINERS
 from adain.video.config import VideoConfig
-from adain.video.encoder import Encoding
+from adain.video.encoder import Encoding, encoding_of
 from adain.video.masks import MaskAt, MovingMask
 from adain.video.outputs import Output, PicturesOutput, VideoOutput
 from adain.video.plan import PlannedClip, first_number
@@ -213,20 +213,12 @@ class _Job:
         return size, (height, width * (1 + config.concat))
 
     def _encoding(self, clip: Clip, size: tuple[int, int], alpha: bool) -> Encoding:
-        config = self._config
-        encoding = Encoding(
-            config.codec or CONTAINERS[self._planned.output.suffix.lower()],
-            size,
-            clip.facts.rate / config.every,
-            clip.facts.ticks,
-            config.crf,
-            config.encoder_preset,
-            config.pixel_format,
-            alpha,
-        )
+        config, suffix = self._config, self._planned.output.suffix.lower()
+        rate = clip.facts.rate / config.every
+        encoding = encoding_of(config, suffix, size, rate, clip.facts.ticks, alpha)
         if isinstance(clip, VideoClip):
             encoding = replace(encoding, tags=clip.tags, pixel_aspect=clip.pixel_aspect)
-        encoding.check(self._planned.output.suffix.lower())
+        encoding.check(suffix)
         return encoding
 
     def _is_deep(self, clip: Clip, encoding: Encoding | None) -> bool:
