@@ -16,7 +16,9 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Of JAX, and of the processes that tests start: what is tiny compiles for longer than it runs.
 os.environ.setdefault(
-    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
+    "--xla_cpu_use_fusion_emitters=false",
 )
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Processes that share the tests share the cores.
@@ -30,6 +32,12 @@ sys.path.insert(0, str(ROOT))
 # What engines export stays out of the user's own cache, and is made once for all tests.
 _CACHE = tempfile.TemporaryDirectory(prefix="adain-tests-")
 os.environ["ADAIN_CACHE"] = _CACHE.name
+# Programs of JAX are compiled once for all runs that are alike.
+os.environ |= {
+    "JAX_COMPILATION_CACHE_DIR": os.path.join(_CACHE.name, "jax"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
 # Tests start Python themselves: those processes need the same package.
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])
@@ -41,11 +49,14 @@ COMPACT_WIDTHS = (4, 6, 8, 12, 10)
 
 LONGEST = (
     "test_trainer.py", "test_training_backends.py", "test_resume.py", "test_tune.py",
-    "test_benchmarks.py", "test_studio_page.py", "test_web.py", "test_cluster.py",
-    "test_recipes.py", "test_cli.py", "test_batch.py", "test_engines.py", "test_pipeline.py",
+    "test_benchmarks.py", "test_studio_page.py", "test_web.py", "test_recipes.py",
+    "test_cli.py", "test_batch.py", "test_engines.py", "test_pipeline.py",
     "test_optimize.py",
 )  # fmt: skip
-"""Files that take longest, the first ones most."""
+"""Files that take longest, the first ones most.
+
+Not that of clusters: its thirty processes would starve the pages.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import keras
+from probing import hasten
 
 from adain import files
 from adain.training.config import TrainConfig
@@ -33,25 +34,14 @@ class Losses:
     parameters = image = artifact = flush = close = ignore
 
 
-class NoTensorFlow:
-    """Keras would import it where it is installed, for seconds, with JAX too."""
-
-    def find_spec(self, name, *_):
-        if name == "tensorflow":
-            raise ModuleNotFoundError(name)
-
-
 def main(settings, report):
+    hasten()
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        # Optimising graphs takes longer than so few steps.
-        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
         (cpu,) = tf.config.list_physical_devices("CPU")
         halves = [tf.config.LogicalDeviceConfiguration()] * 2
         tf.config.set_logical_device_configuration(cpu, halves)
-    else:
-        sys.meta_path.insert(0, NoTensorFlow())
     replace, found = os.replace, []
 
     def spy(part, path):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -35,6 +37,10 @@ def serving(app, port: int = 0) -> Iterator[str]:
             time.sleep(0.01)
         try:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        except BaseException:
+            # Where a page waits in vain, what the server's threads were at.
+            faulthandler.dump_traceback(sys.__stderr__)
+            raise
         finally:
             server.should_exit = True
             thread.join(30)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from probing import hasten
 
 from adain.networks.vgg19 import get_arrays
 from adain.presets import npz
@@ -18,6 +19,8 @@ from adain.training.progress import ProgressLogger
 
 
 def main(preset, photos, paintings, folder):
+    # Tracing takes longer than the steps; test_devices.py and test_trainer.py trace.
+    hasten(traced=False)
     validated = []
     validate = ProgressLogger._validate
 
