@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -691,10 +692,14 @@ def test_a_sweep_of_optimising(place, tiny_preset, capsys):
 
 # === Killed ===
 
-KILLED = """
+KILLED = f"""
 import os, signal, sys
+
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from probing import hasten
 from adain import cli, files
 
+hasten(traced=False)
 left, replace = int(sys.argv[1]), os.replace
 
 def count(part, path):
@@ -710,6 +715,7 @@ sys.exit(cli.main(sys.argv[2:]))
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("eager")
 def test_killed_and_continued_is_as_if_never_killed(place, capsys, caplog):
     """In the middle of the second trial, of which a checkpoint is there."""
     place.write(LOSSES + "trials = 2\n", evaluation="")

@@ -397,7 +397,7 @@ def test_channels_that_a_file_does_not_name(video, tmp_path, suffix):
 
 def test_the_file_that_holds_a_codec_is_named(video, tmp_path, one_line):
     clip = write(tmp_path / "clip.mkv", "mpeg4", [as_format("yuv420p")])
-    assert video(clip, "-o", tmp_path / "out.mkv", "--codec", "png") == 1
+    assert video(clip, "-o", tmp_path / "out.mkv", "--codec", "png") == 2
     one_line(".mkv cannot hold png. Write .mov, or use another --codec.")
 
 
