@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import json
@@ -48,7 +49,12 @@ def progress_bar(total: int, unit: str, quiet: bool, **how):
     # Here, because importing it is a tenth of the time that one picture takes.
     from tqdm import tqdm
 
-    return tqdm(total=total, unit=unit, file=sys.stderr, dynamic_ncols=True, **how)
+    with contextlib.suppress(OSError):
+        # Some terminals say that they have no columns; tqdm would believe it.
+        if not os.get_terminal_size(sys.stderr.fileno()).columns:
+            how["ncols"] = 80
+    how.setdefault("dynamic_ncols", "ncols" not in how)
+    return tqdm(total=total, unit=unit, file=sys.stderr, **how)
 
 
 class NoProgress:

@@ -67,6 +67,9 @@ def remedy(error: OSError) -> str:
     return "Make the folder writable, or choose another."
 
 
+_meant: dict[str, str] = {}
+
+
 @contextlib.contextmanager
 def replacing(
     path: str | os.PathLike, *, make_folder: bool = False, sync: bool = True
@@ -96,6 +99,7 @@ def replacing(
             path.parent.mkdir(parents=True, exist_ok=True)
         # Short, whatever the name of the file is; hidden, so that nothing reads half a file.
         part, file = _create(path.parent)
+        _meant[str(part)] = str(path)
         yield file
         file.flush()
         if sync:
@@ -115,10 +119,17 @@ def replacing(
         raise failed from error
     finally:
         with contextlib.suppress(OSError):
+            if file is not None:
+                _meant.pop(str(file.name), None)
             if part is not None:
                 part.unlink(missing_ok=True)
             if file is not None:
                 file.close()
+
+
+def meant(name: str) -> str:
+    """What messages call a file: the name that it is going to have, while it is being written."""
+    return _meant.get(name, name)
 
 
 def sync(paths: Iterable[Path]) -> None:

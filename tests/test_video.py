@@ -102,7 +102,7 @@ def test_a_late_picture_stays_late(video, make_clip, tmp_path):
 
 
 def test_segments_join_exactly(video, make_clip, tmp_path, monkeypatch):
-    monkeypatch.setattr("adain.video.render.SEGMENT", 0)  # Eight frames, the least.
+    monkeypatch.setattr("adain.video.render.SEGMENT", 0)  # Four frames, the least.
     times = np.cumsum(np.random.default_rng(0).integers(5, 90, 40)).tolist()
     clip = make_clip(tmp_path / "clip.mp4", 40, times=times)
     assert video(clip, "-o", tmp_path / "out.mp4", "--encoder-preset", "medium") == 0
@@ -142,6 +142,62 @@ def test_parts(video, make_clip, tmp_path, flags, expected):
     assert whole and 0 < len(track[3]) <= 21
     if "--end" in flags and "--start" not in flags:
         assert max(moment for moment, _ in track[3]) < 0.2
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "webm", "mp4", "mov"])
+@pytest.mark.parametrize("bframes", ["0", "2"])
+def test_what_stands_still_at_the_start_is_shown(video, make_clip, tmp_path, suffix, bframes):
+    """Of a recording of a screen, the picture that was there long before."""
+    codec, options = {"webm": ("libvpx-vp9", {})}.get(suffix, ("libx264", {"bf": bframes}))
+    times = [0, 33, 66, 100, 3000, 3033, 3066, 6000]
+    clip = make_clip(tmp_path / f"clip.{suffix}", 8, times=times, codec=codec, options=options)
+    out, part = tmp_path / "out.mkv", tmp_path / "part.mkv"
+    assert video(clip, "-o", out, "--start", 1) == 0
+    assert [round(1000 * time) for time in Read(out).times] == [0, 2000, 2033, 2066, 5000]
+    assert video(clip, "-o", part, "--start", 1, "--end", 2) == 0
+    assert Read(part).times == [0]
+    frames = list(VideoClip(clip, max_pixels=10**6).frames())
+    first = next(VideoClip(clip, max_pixels=10**6).frames(Fraction(1)))
+    assert (first.time, first.duration) == (frames[3].time, frames[3].duration)
+    np.testing.assert_array_equal(first.colors, frames[3].colors)
+
+
+@pytest.mark.parametrize("start", ["0.2", "0.3", "0.234"])
+@pytest.mark.parametrize("output", ["out.mp4", "out.mkv", "out.gif"])
+def test_times_grow_from_the_start_on(video, make_clip, tmp_path, caplog, start, output):
+    """A frame that ends within a millisecond of --start is over."""
+    clip = make_clip(tmp_path / "clip.mp4", 14)
+    assert video(clip, "-o", tmp_path / output, "--start", start) == 0
+    assert "left out" not in caplog.text
+    if output != "out.gif":
+        gaps = np.diff(Read(tmp_path / output).times)
+        assert min(gaps[1:]) > 0.03 and gaps[0] > 0.0009
+
+
+@pytest.mark.parametrize("preset", ["ultrafast", "veryfast", "medium"])
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
+@pytest.mark.parametrize(
+    "times",
+    [[0, 40, 80, 120, 160, 200, 240, 280, 320, 2320], [0, 2000, 2040, 2080, 4000], [0, 3000]],
+)
+def test_the_length_of_results(video, make_clip, tmp_path, preset, suffix, times):
+    """Also where frames stand still at the end, for whatever asks the container."""
+    clip = make_clip(tmp_path / "clip.mkv", len(times), times=times, codec="ffv1",
+                     pixel_format="bgr0")  # fmt: skip
+    out = tmp_path / f"out.{suffix}"
+    assert video(clip, "-o", out, "--encoder-preset", preset) == 0
+    with av.open(str(out)) as container:
+        length = container.duration / av.time_base
+    end = float(list(VideoClip(clip, max_pixels=10**6).frames())[-1].duration) + times[-1] / 1000
+    assert length == pytest.approx(end, abs=0.05)
+    assert [round(1000 * time) for time in Read(out).times] == times
+
+
+def test_times_that_no_clip_has():
+    with pytest.raises(UsageError, match="--start must be at most"):
+        VideoConfig(content_path="a.mp4", style_path="b", start="9" * 20)
+    with pytest.raises(UsageError, match="`every` must be in"):
+        VideoConfig(content_path="a.mp4", style_path="b", every=10**20)
 
 
 def test_times_as_people_write_them():
@@ -259,7 +315,7 @@ def test_the_matrix_of_results(video, make_clip, tmp_path, matrix, monkeypatch):
     clip = make_clip(tmp_path / "clip.mkv", 3, picture=smooth, tags={"colorspace": matrix})
     flags = ["--crf", 1, "--pixel-format", "yuv444p", "--alpha", 0, "--stability", 0]
     assert video(clip, "-o", tmp_path / "out.mp4", *flags) == 0
-    assert video(clip, "-o", tmp_path / "out_%03d.png", *flags) == 0
+    assert video(clip, "-o", tmp_path / "out_%03d.png", *flags[4:]) == 0
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert container.streams.video[0].codec_context.colorspace == matrix
     coded = next(VideoClip(tmp_path / "out.mp4", max_pixels=10**6).frames()).colors
@@ -493,6 +549,30 @@ def test_numbered_pictures(video, make_clip, tmp_path):
     assert sorted(int(path.stem) for path in (tmp_path / "c").glob("*.jpg")) == list(range(2, 12))
 
 
+def test_a_broken_one_of_numbered_pictures(video, make_clip, tmp_path, capsys):
+    """Those after it are there."""
+    clip = make_clip(tmp_path / "clip.mp4", 5)
+    assert video(clip, "-o", tmp_path / "a_%d.png", "--stability", 0) == 0
+    (tmp_path / "a_2.png").write_bytes(b"no")
+    assert video(tmp_path / "a_%d.png", "-o", tmp_path / "b.mkv") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "a_2.png" in line and line.endswith("It is left out.")
+    assert [round(25 * time) for time in Read(tmp_path / "b.mkv").times] == [0, 2, 3, 4]
+    (tmp_path / "a_4.png").write_bytes(b"")
+    assert video(tmp_path / "a_%d.png", "-o", tmp_path / "c.mkv") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "a_2.png" in line and line.endswith("It and 1 more are left out.")
+
+
+@pytest.mark.parametrize("name", ["50% off.mp4", "%d.mkv", "100%.gif", "%s.mov"])
+def test_names_with_a_percent_sign(video, make_clip, tmp_path, name):
+    clip = make_clip(tmp_path / "clip.mp4", 3)
+    assert video(clip, "-o", tmp_path / name) == 0
+    assert (tmp_path / name).is_file()
+    assert video(clip, "-o", tmp_path / "50% off.png", "--preview") == 0
+    assert (tmp_path / "50% off.png").is_file()
+
+
 def test_a_preview_is_a_picture(video, make_clip, tmp_path):
     clip = make_clip(tmp_path / "clip.mp4")
     assert video(clip, "-o", tmp_path / "first.jpg", "--preview") == 0
@@ -582,7 +662,7 @@ def test_a_run_that_stops_goes_on(video, make_clip, tmp_path, monkeypatch):
 
         monkeypatch.setattr(render.Renderer, "_stylize", note)
         assert video(clip, "-o", tmp_path / output, *flags) == 0
-        assert seen == list(range(16, 30))
+        assert seen == list(range(20, 30))
         monkeypatch.setattr(render.Renderer, "_stylize", plain)
     assert (tmp_path / "out.mov").read_bytes() == (tmp_path / "whole/out.mov").read_bytes()
     for path in (tmp_path / "whole").glob("*.png"):
@@ -804,8 +884,8 @@ def test_a_full_disk(video, make_clip, tmp_path, capsys, monkeypatch):
         (["-o", "out.mp4", "--crf", "99"], "--crf must be in [0, 51]"),
         (["-o", "out.mkv", "--codec", "ffv1", "--crf", "3"], "--crf must be left out for ffv1"),
         (["-o", "out.mp4", "--codec", "aac"], "--codec must be one of h264"),
-        (["-o", "out.mp4", "--encoder-preset", "turbo"], "--encoder-preset must be a value of"),
-        (["-o", "out.webm", "--encoder-preset", "slow"], "libvpx-vp9's cpu-used for vp9"),
+        (["-o", "out.mp4", "--encoder-preset", "turbo"], "--encoder-preset must be ultrafast, "),
+        (["-o", "out.webm", "--encoder-preset", "slow"], "--encoder-preset must be 0 to 8"),
         (["-o", "out.mkv", "--codec", "mpeg4", "--encoder-preset", "6"], "must be left out for"),
         (["-o", "out.mp4", "--pixel-format", "pink"], "--pixel-format must be one of yuv420p,"),
         (["-o", "out.mp4", "--pixel-format", "rgb24"], "--pixel-format must be one of yuv420p,"),
@@ -814,6 +894,13 @@ def test_a_full_disk(video, make_clip, tmp_path, capsys, monkeypatch):
             "a pixel format of FFmpeg",
         ),
         (["-o", "f_%d_%d.png"], "numbered pictures are called as"),
+        (["-o", "out.gif", "--codec", "h264"], "--codec is for .mp4 .m4v .mov .mkv .webm"),
+        (["-o", "f_%d.png", "--crf", "9"], "--crf is for .mp4 .m4v .mov .mkv .webm"),
+        (
+            ["-o", "out.mp4", "--rate", "30"],
+            "--rate is for numbered pictures. clip.mp4 has its own",
+        ),
+        (["-o", "out.mkv", "--codec", "mpeg4", "--crf", "0"], "--crf must be in [1, 31]"),
         (["-o", "out.mp4", "--start", "5", "--end", "2"], "--end must be after"),
         (["-o", "out.mp4", "--start", "nan"], "--start must be a time such as"),
         (["-o", "out.mp4", "--end", "0"], "--end must be after --start. Received: 0 and 0"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from fractions import Fraction
 
@@ -399,6 +400,24 @@ def test_the_file_that_holds_a_codec_is_named(video, tmp_path, one_line):
     clip = write(tmp_path / "clip.mkv", "mpeg4", [as_format("yuv420p")])
     assert video(clip, "-o", tmp_path / "out.mkv", "--codec", "png") == 2
     one_line(".mkv cannot hold png. Write .mov, or use another --codec.")
+
+
+def test_pipes_and_addresses_are_told(video, tmp_path, one_line):
+    os.mkfifo(tmp_path / "pipe")
+    assert video(tmp_path / "pipe", "-o", tmp_path / "out.mp4") == 1
+    one_line("pipe: is a pipe or a device. Save it to a file")
+    assert video("http://127.0.0.1:9/a.mp4", "-o", tmp_path / "out.mp4") == 1
+    one_line("http://127.0.0.1:9/a.mp4: is an address. Download it")
+
+
+def test_lost_transparency_is_told_of_the_result(video, tmp_path, picture, caplog):
+    """By its name, not by that of the file that becomes it."""
+    colors, alpha = picture(48, 64), np.full((48, 64), 128, "uint8")
+    frames = ((colors, imaging.ImageMeta(alpha=alpha, duration=40)) for _ in range(3))
+    imaging.save_frames(tmp_path / "a.webp", frames)
+    assert video(tmp_path / "a.webp", "-o", tmp_path / "out.gif") == 0
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith(f"{tmp_path / 'out.gif'}: GIF has no half-transparent pixels")
 
 
 # === Files that are cut off ===

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from adain.engines.graph_stylizer import GraphStylizer, Run
 from adain.engines.onnxruntime import OnnxRuntimeStylizer
 from adain.extras import install_command
 from adain.presets.preset import write_file
+from adain.silence import silenced
 
 
 class MnnStylizer(GraphStylizer):
@@ -49,7 +49,7 @@ class MnnStylizer(GraphStylizer):
                 "MNN does not work in a forked process. Use multiprocessing.get_context('spawn'), "
                 f"or {install_command('onnxruntime')}."
             )
-        with _no_stdout():
+        with silenced(1):
             import MNN
 
             path = _cache() / f"mnn{MNN.version()}-{self._graphs.digest(name)}.mnn"
@@ -72,7 +72,7 @@ class _Session:
 
     def __init__(self, network, outputs: Sequence[str], threads: int):
         self._network, self._names = network, outputs
-        with _no_stdout():
+        with silenced(1):
             how = {"backend": "CPU", "precision": "high", "numThread": threads}
             self._session = network.createSession(how)
         known = network.getSessionOutputAll(self._session)
@@ -133,26 +133,6 @@ def convert_to_mnn(content: bytes, folder: Path, half: bool = False) -> Path:
     if not target.is_file():
         raise RuntimeError("MNN's converter failed")
     return target
-
-
-@contextlib.contextmanager
-def _no_stdout() -> Iterator[None]:
-    """Keep what C code prints out of standard output, which is for results."""
-    libc = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
-    try:
-        kept = os.dup(1)
-    except OSError:  # There is none.
-        yield
-        return
-    try:
-        libc.fflush(None)
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 1)
-        yield
-    finally:
-        libc.fflush(None)
-        os.dup2(kept, 1)
-        os.close(kept)
 
 
 def _cache() -> Path:

@@ -28,7 +28,7 @@ def name_of(source: Readable) -> str:
         return os.fsdecode(source)
     if isinstance(source, bytes | bytearray | memoryview):
         return "<bytes>"
-    name = str(getattr(source, "name", "<stream>"))
+    name = files.meant(str(getattr(source, "name", "<stream>")))
     return STDIN_NAME if name == "<stdin>" else name
 
 

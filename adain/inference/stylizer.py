@@ -95,6 +95,11 @@ class Stylizer(ABC):
         return Networks(self._encode, self._measure, self._decode, self._architecture)
 
     @property
+    def small(self) -> bool:
+        """Whether the networks are of the small kind."""
+        return self._architecture.small
+
+    @property
     def preset(self) -> str:
         """Name of the weights; style codes carry it."""
         return self._preset

@@ -80,12 +80,12 @@ class AnimationOutput:
                 raise VideoError(f"{self._target}: {error}") from error
             self._keep(self._target, file)
         if self._left:
+            frames = "1 frame" if self._left == 1 else f"{self._left} frames"
             logger.warning(
-                "%s: %d frames left out, because players show GIF's frames of less than %d ms for "
-                "100",
-                *(self._target, self._left, 1000 * _GIF_LEAST),
+                "%s: %s left out, because players show GIF's frames of less than %d ms for 100",
+                *(self._target, frames, 1000 * _GIF_LEAST),
             )
-        return count + self._left
+        return count
 
     def _shown(self, frames: Iterator[Finished]) -> Iterator[Frame]:
         """The frames without those that are too short for the format."""

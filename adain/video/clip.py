@@ -9,6 +9,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+_LEAST = Fraction(1, 1000)
+"""Seconds that a frame is shown at least at the beginning of a part: times are given no finer."""
+
 
 class VideoError(ValueError):
     """A clip that cannot be read or written: one line with its name, the reason, the remedy."""
@@ -104,7 +107,7 @@ class Part:
     def _inside(self, clip: Clip) -> Iterator[Frame]:
         for frame in clip.frames(self.start):
             first, last = frame.time, frame.time + frame.duration
-            if last <= self.start and frame.duration:
+            if first < self.start and last < self.start + _LEAST and frame.duration:
                 continue
             if self.end is not None and first >= self.end:
                 return

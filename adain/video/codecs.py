@@ -17,12 +17,15 @@ class VideoCodec:
     """The encoder's option that `--crf` sets; "": it has none."""
     crf: int | None = None
     """Its value where `--crf` is not given; lower is better."""
+    best: int = 0
     worst: int = 51
-    """The largest value that it takes."""
+    """The smallest and the largest value that it takes."""
     effort: str = "preset"
     """The option that `--encoder-preset` sets; "": it has none."""
     preset: str = ""
     """Its value where `--encoder-preset` is not given."""
+    presets: str = ""
+    """What it takes, in words."""
     pixel_format: str = "yuv420p"
     """That of frames with even sides."""
     odd: str = "yuv444p"
@@ -32,14 +35,19 @@ class VideoCodec:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
+_X26 = "ultrafast, superfast, veryfast, faster, fast, medium, slow, slower or veryslow"
+
 CODECS = {
     # With "medium" it would take half the time of the network; textures cost many bits anyway.
-    "h264": VideoCodec("libx264", "H.264, plays everywhere", crf=20, preset="veryfast"),
+    "h264": VideoCodec(
+        "libx264", "H.264, plays everywhere", crf=20, preset="veryfast", presets=_X26
+    ),
     "hevc": VideoCodec(
         "libx265",
         "H.265, smaller files",
         crf=22,
         preset="veryfast",
+        presets=_X26,
         options={"x265-params": "log-level=error"},
     ),
     "vp9": VideoCodec(
@@ -49,16 +57,24 @@ CODECS = {
         worst=63,
         effort="cpu-used",
         preset="6",
+        presets="0 to 8",
         options={"deadline": "good", "b": "0", "row-mt": "1"},
     ),
     "av1": VideoCodec(
-        "libsvtav1", "AV1, the smallest files", crf=30, worst=63, preset="10", odd="yuv420p"
+        "libsvtav1",
+        "AV1, the smallest files",
+        crf=30,
+        worst=63,
+        preset="10",
+        presets="0 to 13",
+        odd="yuv420p",
     ),
     "mpeg4": VideoCodec(
         "mpeg4",
         "MPEG-4 part 2, for old players",
         quality="qscale",
         crf=3,
+        best=1,
         worst=31,
         effort="",
         odd="yuv420p",
@@ -68,6 +84,7 @@ CODECS = {
         "ProRes, for cutting; keeps transparency",
         quality="",
         effort="profile",
+        presets="0 to 5",
         pixel_format="yuv422p10le",
         odd="yuv444p10le",
         alpha="yuva444p10le",

@@ -56,12 +56,17 @@ def video(config) -> int:
         load_backend()
     progress = _Progress(config.quiet)
     made = 0
-    for outcome in render_clips(config, plan.ready, history, progress.watch, progress.tell):
+    try:
+        for outcome in render_clips(config, plan.ready, history, progress.watch, progress.tell):
+            progress.close()
+            lacking = outcome.error or outcome.problems
+            failed += bool(lacking)
+            made += not outcome.error
+            _report(config, outcome)
+    except KeyboardInterrupt:
         progress.close()
-        lacking = outcome.error or outcome.problems
-        failed += bool(lacking)
-        made += not outcome.error
-        _report(config, outcome)
+        tell("The same command goes on after the last segment that is finished.")
+        raise
     if not config.quiet and len(plan.ready) > 1:
         tell(f"{made} clip{'' if made == 1 else 's'} done, {failed} failed" if failed else
              f"{made} clips done in {config.out_path}")  # fmt: skip

@@ -6,10 +6,12 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from adain.options import COUNT, NOT_NEGATIVE, Range, UsageError, flag, require, shared
+from adain.options import NOT_NEGATIVE, Range, UsageError, flag, require, shared
 from adain.stylize.config import STYLES, Inputs, StylizeOptions
 
 _TIME = re.compile(r"(?:(\d+):)?(?:(\d+):)?(\d+(?:\.\d+)?)(ms|s|m|h)?")
+_LONGEST = 10**8
+"""Seconds of a time, three years."""
 _UNITS = {"ms": Fraction(1, 1000), "s": Fraction(1), "m": Fraction(60), "h": Fraction(3600)}
 
 
@@ -29,6 +31,8 @@ def parse_time(text: str, name: str) -> Fraction:
     seconds = Fraction(last) * _UNITS[unit or "s"]
     for place, part in enumerate(reversed(whole)):
         seconds += part * 60 ** (place + 1)
+    if seconds > _LONGEST:
+        raise UsageError(f"{name} must be at most {_LONGEST} seconds. Received: {text!r}")
     return seconds
 
 
@@ -89,7 +93,11 @@ class VideoConfig(StylizeOptions, Inputs):
     )
     start: str = flag("", "leave out what comes before this time, such as 12.5s or 1:30")
     end: str = flag("", "leave out what comes after this time")
-    every: int = flag(1, "only every so many-th frame, shown as long as all of them", limits=COUNT)
+    every: int = flag(
+        1,
+        "only every so many-th frame, shown as long as all of them",
+        limits=Range(least=1, most=10**6),
+    )
     preview: int = flag(
         0, "only the first frames, this many (without a number: one)", limits=NOT_NEGATIVE, const=1
     )

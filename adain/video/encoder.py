@@ -14,6 +14,7 @@ from av.codec.context import Flags
 from av.video.reformatter import ColorRange
 
 from adain.options import UsageError
+from adain.silence import silenced
 from adain.video.clip import Frame
 from adain.video.codecs import CODECS, CONTAINERS, MUXERS, VideoCodec
 from adain.video.color import matrix_of
@@ -114,8 +115,8 @@ class Encoding:
                 f"--codec must be one of {', '.join(CODECS)}, or a video encoder of this FFmpeg. "
                 f"Received: {self.codec}"
             )
-        if self.crf is not None and not (about.quality and self.crf <= about.worst):
-            known = f"in [0, {about.worst}]" if about.quality else "left out"
+        if self.crf is not None and not (about.quality and about.best <= self.crf <= about.worst):
+            known = f"in [{about.best}, {about.worst}]" if about.quality else "left out"
             raise UsageError(f"--crf must be {known} for {self.codec}. Received: {self.crf}")
         if not self.fits(suffix):
             others = [each for each in (".mkv", ".mov", ".mp4") if self.fits(each)]
@@ -128,7 +129,8 @@ class Encoding:
                 f"--pixel-format must be {known} for {self.codec}. Received: {self.pixel_format}"
             )
         if self.effort and not (about.effort and self._takes_effort()):
-            known = f"a value of {about.encoder}'s {about.effort}" if about.effort else "left out"
+            known = about.presets or f"a value of {about.encoder}'s {about.effort}"
+            known = known if about.effort else "left out"
             raise UsageError(
                 f"--encoder-preset must be {known} for {self.codec}. Received: {self.effort}"
             )
@@ -148,7 +150,9 @@ class Encoding:
 
     def _opens(self) -> bool:
         try:
-            self.open()
+            # Some encoders write there why not.
+            with silenced(2):
+                self.open()
         except (av.error.FFmpegError, ValueError, OverflowError):
             return False
         return True

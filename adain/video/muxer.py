@@ -70,7 +70,8 @@ def _join(
 ) -> list[str]:
     problems: list[str] = []
     options = {}
-    if MUXERS[suffix] in ("mp4", "mov"):
+    spans = MUXERS[suffix] in ("mp4", "mov")
+    if spans:
         # The beginning of the track is then exact, and players need not read to the end first.
         scale = str(min(encoding.ticks.denominator, 2**31 - 1))
         options = {"movflags": "+faststart", "movie_timescale": scale}
@@ -78,19 +79,19 @@ def _join(
         stream = out.add_stream(encoding.about.encoder, rate=encoding.rate)
         encoding.set_up(stream.codec_context)
         stream.time_base = encoding.ticks
-        if encoding.about.encoder == "libx265" and MUXERS[suffix] in ("mp4", "mov"):
+        if encoding.about.encoder == "libx265" and spans:
             # Apple's players know it by this name alone.
             stream.codec_context.codec_tag = "hvc1"
         if tracks is None:
             out.start_encoding()
-            for packet in _video(segments, encoding, end, stream):
+            for packet in _video(segments, encoding, end, stream, spans):
                 out.mux(packet)
             return problems
         with open_container(tracks.path) as source:
             copies = _copy_streams(source, out, tracks, MUXERS[suffix])
             _copy_texts(source, out, stream, tracks)
             out.start_encoding()
-            video = ((_time(p), 0, p) for p in _video(segments, encoding, end, stream))
+            video = ((_time(p), 0, p) for p in _video(segments, encoding, end, stream, spans))
             copied = _copied(source, copies, tracks, problems)
             for _, _, packet in heapq.merge(video, copied, key=lambda each: each[:2]):
                 out.mux(packet)
@@ -102,9 +103,13 @@ def _time(packet: av.Packet) -> Fraction:
 
 
 def _video(
-    segments: Sequence[Path], encoding: Encoding, end: Fraction, stream
+    segments: Sequence[Path], encoding: Encoding, end: Fraction, stream, spans: bool
 ) -> Iterator[av.Packet]:
-    """The packets of all segments, with decoding times that grow across their borders."""
+    """The packets of all segments, with decoding times that grow across their borders.
+
+    With `spans`, all of them together last as long as what is shown, which MP4 takes for the length
+    of a track: the last one decoded has what is missing.
+    """
     coded: list[int] = []
     for path in segments:
         with open(path, "rb") as file:
@@ -126,6 +131,10 @@ def _video(
                 early = shown[0] - (delay - number) * step
                 packet.dts = shown[number - delay] if number >= delay else early
                 packet.duration = following[stored.pts] - stored.pts
+                if spans and number == len(shown) - 1:
+                    packet.dts = max(packet.dts, stored.pts - delay * step)
+                    rest = last - delay * step - packet.dts
+                    packet.duration = max(packet.duration, rest)
                 packet.is_keyframe = stored.is_keyframe
                 number += 1
                 yield packet

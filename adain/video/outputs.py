@@ -19,7 +19,7 @@ from adain.video.clip import Frame, VideoError
 from adain.video.encoder import Encoding, encode
 from adain.video.muxer import join
 from adain.video.packets import write_packets
-from adain.video.sequences import name_of
+from adain.video.sequences import is_pattern, name_of
 from adain.video.stages import Clock
 from adain.video.tracks import Tracks
 
@@ -200,7 +200,7 @@ class PicturesOutput:
         count = 0
         for frame, state in frames:
             number = self._first + self._reached.frames + count
-            path = self._target if "%" not in self._target.name else name_of(self._target, number)
+            path = name_of(self._target, number) if is_pattern(self._target) else self._target
             meta = imaging.ImageMeta(alpha=self._kept(frame, path), history=self._history)
             with self._clock("encoding"), replacing(path) as file:
                 imaging.save_image(

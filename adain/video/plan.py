@@ -19,7 +19,7 @@ from adain.video.checkpoint import checkpoint_folder
 from adain.video.codecs import CONTAINERS
 from adain.video.config import VideoConfig
 from adain.video.encoder import encoding_of
-from adain.video.sequences import is_pattern, name_of, numbered
+from adain.video.sequences import NUMBER, is_pattern, is_picture, name_of, numbered
 from adain.video.sources import ClipSource, find_clips, is_clip
 from adain.video.styles import split_at
 
@@ -99,6 +99,9 @@ def plan_clips(config: VideoConfig, history: History) -> VideoPlan:
             f"--out-path {config.out_path} is one file, but there are {len(planned)} results. "
             "Give a folder."
         )
+    moving = [clip for clip in [*clips, *masks] if isinstance(clip, ClipSource)]
+    if config.rate and moving and not any(clip.is_sequence for clip in moving):
+        raise UsageError(f"--rate is for numbered pictures. {moving[0]} has its own")
     check_outputs(config.out_path, planned, [*clips, *styles, *masks])
     _check_encoders(config, planned)
     for clip in planned:
@@ -110,7 +113,15 @@ def plan_clips(config: VideoConfig, history: History) -> VideoPlan:
 
 
 def _check_encoders(config: VideoConfig, planned: Sequence[PlannedClip]) -> None:
-    for suffix in sorted({clip.output.suffix.lower() for clip in planned} & {*CONTAINERS}):
+    suffixes = {clip.output.suffix.lower() for clip in planned}
+    for setting in ("codec", "crf", "encoder_preset", "pixel_format"):
+        given = getattr(config, setting) not in ("", None)
+        if given and planned and not suffixes & {*CONTAINERS}:
+            raise UsageError(
+                f"--{setting.replace('_', '-')} is for {' '.join(CONTAINERS)}. The results are "
+                f"{' '.join(sorted(suffixes))}"
+            )
+    for suffix in sorted(suffixes & {*CONTAINERS}):
         encoding_of(config, suffix).check_settings(suffix)
 
 
@@ -181,7 +192,7 @@ def _is_file(out_path: str) -> bool:
 def _check_output(config: VideoConfig) -> None:
     suffixes = [*CONTAINERS, *sorted(imaging.ANIMATED_SUFFIXES)]
     path = Path(config.out_path)
-    if is_pattern(path) or "%" in path.name:
+    if NUMBER.search(path.name) and is_picture(path):
         if not is_pattern(path) or path.suffix.lower() not in imaging.WRITABLE_SUFFIXES:
             raise UsageError(
                 f"--out-path {path}: numbered pictures are called as frame_%05d.png, with one "

@@ -99,6 +99,7 @@ class VideoClip:
         self.path, self._deep, self._max_pixels = path, deep, max_pixels
         self.notes: list[str] = []
         self.problems: list[str] = []
+        self._told = False
         with open_container(path) as container:
             stream = video_stream(container, str(path))
             context = stream.codec_context
@@ -141,9 +142,18 @@ class VideoClip:
     def frames(self, start: Fraction = Fraction(0)) -> Iterator[Frame]:
         """See `Clip`."""
         self.problems.clear()
-        size, told, last = self.facts.size, False, Fraction(-1)
-        how = self._turn
-        waiting: tuple[np.ndarray, Fraction, Fraction] | None = None
+        last, how = Fraction(-1), self._turn
+        # When a frame ends is known with the next one; what was over before is not converted.
+        waiting: tuple[av.VideoFrame, tuple[int, bool], Fraction] | None = None
+        length = Fraction(0)
+
+        def shown(until: Fraction) -> Iterator[Frame]:
+            frame, how, time = waiting
+            if until > start or time >= start:
+                samples = self._fitted(frame, how, time)
+                alpha = samples[..., 3] if samples.shape[2] == 4 else None
+                yield Frame(np.ascontiguousarray(samples[..., :3]), alpha, time, until - time)
+
         place = self._place(start) if start > 0 else None
         with open_container(self.path) as container:
             stream = video_stream(container, str(self.path))
@@ -164,32 +174,32 @@ class VideoClip:
                 time = max(time, last + self.facts.ticks) if last >= 0 else max(time, Fraction(0))
                 last = time
                 if waiting is not None:
-                    yield from self._shown(*waiting, until=time, start=start)
-                waiting = None
-                length = duration or 1 / self.facts.rate
-                if time + 4 * length < start:
-                    # Decoded for those that follow; not worth a conversion.
-                    continue
+                    yield from shown(time)
+                waiting, length = None, duration or 1 / self.facts.rate
                 if frame.width * frame.height > self._max_pixels:
                     self.problems.append(
                         f"{self.path}: frames change their size to {frame.width} x {frame.height} "
                         f"pixels, more than --max-pixels {self._max_pixels}; it ends before them"
                     )
                     break
-                samples = self._converted(frame, how)
-                if samples.shape[:2] != size:
-                    if not told:
-                        self.notes.append(
-                            f"{self.path}: frames change their size at {float(time):.2f} s from "
-                            f"{size[1]} x {size[0]} to {samples.shape[1]} x {samples.shape[0]}; "
-                            "they are fitted into the first size"
-                        )
-                        told = True
-                    samples = fit_into(samples, size)
-                waiting = samples, time, length
+                waiting = frame, how, time
             if waiting is not None:
-                yield from self._shown(*waiting, until=waiting[1] + waiting[2], start=start)
-        self._look_at_end(last + (waiting[2] if waiting else 0))
+                yield from shown(last + length)
+        self._look_at_end(last + (length if waiting else 0))
+
+    def _fitted(self, frame: av.VideoFrame, how: tuple[int, bool], time: Fraction) -> np.ndarray:
+        """Upright samples, of the clip's size; the first ones that have another are told."""
+        samples, size = self._converted(frame, how), self.facts.size
+        if samples.shape[:2] == size:
+            return samples
+        if not self._told:
+            self._told = True
+            self.notes.append(
+                f"{self.path}: frames change their size at {float(time):.2f} s from "
+                f"{size[1]} x {size[0]} to {samples.shape[1]} x {samples.shape[0]}; "
+                "they are fitted into the first size"
+            )
+        return fit_into(samples, size)
 
     def _converted(self, frame: av.VideoFrame, how: tuple[int, bool]) -> np.ndarray:
         """Upright samples, turned as `display_turn` says.
@@ -225,12 +235,6 @@ class VideoClip:
         """All problems in one line, a new one before the others."""
         others = [line.removeprefix(f"{self.path}: ") for line in self.problems]
         self.problems[:] = [f"{self.path}: {'; '.join([problem, *others])}"]
-
-    @staticmethod
-    def _shown(samples, time, length, *, until, start) -> Iterator[Frame]:
-        if until > start or time >= start:
-            alpha = samples[..., 3] if samples.shape[2] == 4 else None
-            yield Frame(np.ascontiguousarray(samples[..., :3]), alpha, time, until - time)
 
     def _decode(self, container, stream) -> Iterator[av.VideoFrame]:
         """All frames that can be decoded; the others are counted and reported."""

@@ -23,8 +23,15 @@ from adain.video.motion import Motion, MotionEstimator
 from adain.video.outputs import Finished, Output
 from adain.video.stages import Ahead, Clock
 
-SEGMENT = 2**26
-"""Pixels of the frames of one segment, what a run that is killed loses at most."""
+SEGMENT = 2**25
+"""Pixels of the frames of one segment, what a run that is killed loses at most: some seconds of
+the small networks' work."""
+_LARGE = 8
+"""How many times the work of the small networks that of large ones is."""
+_REFINING = 20
+"""How many times that work a step of `--refine` is."""
+_LEAST_FRAMES, _MOST_FRAMES = 4, 120
+"""Of one segment, each of which begins with a keyframe."""
 _SECONDS = 1.0
 """Window of the statistics at stability 1."""
 _MOST = 0.995
@@ -119,7 +126,7 @@ class Renderer:
         height, width = self._size or clip.facts.size
         self._pipeline.prepare(height, width)
         self._start = part.start
-        self._segment = min(max(SEGMENT // (height * width), 8), 240)
+        self._segment = self._segment_for(height * width)
         stages: list[Ahead] = []
 
         def ahead(items: Iterator) -> Ahead:
@@ -264,6 +271,14 @@ class Renderer:
             if present[-1]:
                 found.append(Region(mask, region.style_at(time), region.alpha))
         return found, present
+
+    def _segment_for(self, pixels: int) -> int:
+        """Frames of one segment; from the settings alone, so that files are always the same."""
+        options = self._pipeline.options
+        work = options.passes + _REFINING * options.refine
+        if not self._pipeline.stylizer.small:
+            work *= _LARGE
+        return min(max(round(SEGMENT / (pixels * work)), _LEAST_FRAMES), _MOST_FRAMES)
 
     def _ends_segment(self, number: int) -> bool:
         return (number + 1) % getattr(self, "_segment", 1) == 0

@@ -85,9 +85,8 @@ class SequenceClip:
         self.first = numbers[0]
         missing = numbers[-1] - numbers[0] + 1 - len(numbers)
         if missing:
-            self.notes.append(
-                f"{pattern}: {missing} of the numbers are missing; the rest follow on"
-            )
+            some = "1 number is" if missing == 1 else f"{missing} numbers are"
+            self.notes.append(f"{pattern}: {some} missing; the rest follow on")
         colors, meta = imaging.read_image(
             self.files[self.first], max_pixels=max_pixels, keep_depth=True
         )
@@ -99,7 +98,7 @@ class SequenceClip:
         from adain.video.frames import fit_into
 
         duration, size = self.facts.ticks, self.facts.size
-        told = False
+        told, broken = False, []
         self.problems.clear()
         for place, number in enumerate(sorted(self.files)):
             if (place + 1) * duration <= start:
@@ -111,8 +110,11 @@ class SequenceClip:
                     keep_depth=self._deep and self.is_deep,
                 )
             except imaging.ImageError as error:
-                self.problems.append(f"{error} The clip ends before it.")
-                return
+                # The last picture stays for as long.
+                broken.append(error)
+                more = f"It and {len(broken) - 1} more are" if broken[1:] else "It is"
+                self.problems[:] = [f"{broken[0]} {more} left out."]
+                continue
             alpha = meta.alpha
             if colors.shape[:2] != size:
                 if not told:

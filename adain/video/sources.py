@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +19,8 @@ from adain.sources import Source
 from adain.video.clip import Clip, VideoError
 from adain.video.codecs import VIDEO_SUFFIXES
 from adain.video.sequences import NUMBER, AnimationClip, SequenceClip, is_pattern, numbered
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,12 @@ def find_clips(paths: Sequence[str]) -> tuple[list[ClipSource], list[str]]:
         if not text:
             raise UsageError("A path must name a clip. Received: an empty one")
         path = Path(text)
-        if path.is_dir():
+        if _ADDRESS.match(text) and not path.exists():
+            problems.append(f"{text}: is an address. Download it, and name the file")
+        elif path.exists() and not path.is_file() and not path.is_dir():
+            # It would be read more than once, and a pipe waits for ever.
+            problems.append(f"{path}: is a pipe or a device. Save it to a file, and name that")
+        elif path.is_dir():
             inside = [p for p in folders.Walk(path).files if p.suffix.lower() in VIDEO_SUFFIXES]
             if not inside:
                 problems.append(
