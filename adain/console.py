@@ -49,12 +49,12 @@ def progress_bar(total: int, unit: str, quiet: bool, **how):
     # Here, because importing it is a tenth of the time that one picture takes.
     from tqdm import tqdm
 
+    size: dict = {"dynamic_ncols": True}
     with contextlib.suppress(OSError):
-        # Some terminals say that they have no columns; tqdm would believe it.
-        if not os.get_terminal_size(sys.stderr.fileno()).columns:
-            how["ncols"] = 80
-    how.setdefault("dynamic_ncols", "ncols" not in how)
-    return tqdm(total=total, unit=unit, file=sys.stderr, **how)
+        # Some terminals say that they have no columns and lines; tqdm would believe it.
+        if 0 in os.get_terminal_size(sys.stderr.fileno()):
+            size = {"ncols": 80, "nrows": 24}
+    return tqdm(total=total, unit=unit, file=sys.stderr, **size, **how)
 
 
 class NoProgress:

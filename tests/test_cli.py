@@ -520,3 +520,20 @@ def test_a_file_in_place_of_a_folder(words, tmp_path, monkeypatch, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {words[-1]} file: cannot be made, because file is not a folder")
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+@pytest.mark.parametrize("size", [(0, 0), (0, 80), (24, 0), (24, 60)])
+def test_progress_is_seen_on_terminals_of_any_size(monkeypatch, size):
+    """Rows and columns, of which some terminals say that they have none."""
+    pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
+    from adain.console import progress_bar
+
+    reader, writer = pty.openpty()
+    termios.tcsetwinsize(writer, size)
+    with open(writer, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with progress_bar(3, "frame", False) as bar:
+            bar.update(2)
+        terminal.flush()
+        assert "2/3" in os.read(reader, 4096).decode()
+    os.close(reader)
