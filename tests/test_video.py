@@ -875,6 +875,21 @@ def test_a_full_disk(video, make_clip, tmp_path, capsys, monkeypatch):
     assert [p.name for p in tmp_path.rglob("*.part")] == []
 
 
+@pytest.fixture
+def refuse(video, make_clip, tmp_path, capsys, monkeypatch):
+    """`refuse(flags, status, text)`: there is no result, and one line with the text."""
+
+    def refuse(flags, status, text):
+        monkeypatch.chdir(tmp_path)
+        make_clip("clip.mp4", 3)
+        assert video("clip.mp4", *flags) == status
+        error = capsys.readouterr().err
+        assert text in error and error.count("\n") == 1, error
+        assert [path.name for path in tmp_path.glob("*.*")] == ["clip.mp4"]
+
+    return refuse
+
+
 @pytest.mark.parametrize(
     ("flags", "text"),
     [
@@ -909,13 +924,8 @@ def test_a_full_disk(video, make_clip, tmp_path, capsys, monkeypatch):
         (["-o", "out.mp4", "--alpha", "1", "0.5"], "--alpha takes one number"),
     ],
 )
-def test_flags_that_cannot_be(video, make_clip, tmp_path, capsys, monkeypatch, flags, text):
-    monkeypatch.chdir(tmp_path)
-    make_clip("clip.mp4", 3)
-    assert video("clip.mp4", *flags) == 2
-    error = capsys.readouterr().err
-    assert text in error and error.count("\n") == 1, error
-    assert [path.name for path in tmp_path.glob("*.*")] == ["clip.mp4"]
+def test_flags_that_cannot_be(refuse, flags, text):
+    refuse(flags, 2, text)
 
 
 @pytest.mark.parametrize(
@@ -926,13 +936,8 @@ def test_flags_that_cannot_be(video, make_clip, tmp_path, capsys, monkeypatch, f
         (["-o", "out.mkv", "--codec", "rawvideo", "--crop-size", "47"], "Try another --codec"),
     ],
 )
-def test_flags_that_do_not_fit_a_clip(video, make_clip, tmp_path, capsys, monkeypatch, flags, text):
-    monkeypatch.chdir(tmp_path)
-    make_clip("clip.mp4", 3)
-    assert video("clip.mp4", *flags) == 1
-    error = capsys.readouterr().err
-    assert text in error and error.count("\n") == 1, error
-    assert [path.name for path in tmp_path.glob("*.*")] == ["clip.mp4"]
+def test_flags_that_do_not_fit_a_clip(refuse, flags, text):
+    refuse(flags, 1, text)
 
 
 def test_a_dry_run(video, make_clip, tmp_path, capsys):

@@ -88,13 +88,12 @@ class Encoding:
         """Whether it holds more than 8 bits."""
         return max(part.bits for part in av.VideoFormat(self.format).components) > 8
 
-    def check(self, suffix: str) -> None:
-        """Open the encoder once, for a file of some suffix.
+    def check(self) -> None:
+        """Open the encoder once, with settings that `check_settings` has looked at.
 
         Raises:
-            UsageError: If there is no such encoder, or it does not take these settings.
+            UsageError: If it does not take them for this clip.
         """
-        self.check_settings(suffix)
         if not self._opens():
             raise UsageError(
                 f"the encoder {self.about.encoder} does not take {self.size[1]} x {self.size[0]} "

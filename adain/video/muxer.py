@@ -70,8 +70,8 @@ def _join(
 ) -> list[str]:
     problems: list[str] = []
     options = {}
-    spans = MUXERS[suffix] in ("mp4", "mov")
-    if spans:
+    is_mp4 = MUXERS[suffix] in ("mp4", "mov")
+    if is_mp4:
         # The beginning of the track is then exact, and players need not read to the end first.
         scale = str(min(encoding.ticks.denominator, 2**31 - 1))
         options = {"movflags": "+faststart", "movie_timescale": scale}
@@ -79,19 +79,21 @@ def _join(
         stream = out.add_stream(encoding.about.encoder, rate=encoding.rate)
         encoding.set_up(stream.codec_context)
         stream.time_base = encoding.ticks
-        if encoding.about.encoder == "libx265" and spans:
+        if encoding.about.encoder == "libx265" and is_mp4:
             # Apple's players know it by this name alone.
             stream.codec_context.codec_tag = "hvc1"
         if tracks is None:
             out.start_encoding()
-            for packet in _video(segments, encoding, end, stream, spans):
+            for packet in _video(segments, encoding, end, stream, spans=is_mp4):
                 out.mux(packet)
             return problems
         with open_container(tracks.path) as source:
             copies = _copy_streams(source, out, tracks, MUXERS[suffix])
             _copy_texts(source, out, stream, tracks)
             out.start_encoding()
-            video = ((_time(p), 0, p) for p in _video(segments, encoding, end, stream, spans))
+            video = (
+                (_time(p), 0, p) for p in _video(segments, encoding, end, stream, spans=is_mp4)
+            )
             copied = _copied(source, copies, tracks, problems)
             for _, _, packet in heapq.merge(video, copied, key=lambda each: each[:2]):
                 out.mux(packet)
@@ -103,7 +105,7 @@ def _time(packet: av.Packet) -> Fraction:
 
 
 def _video(
-    segments: Sequence[Path], encoding: Encoding, end: Fraction, stream, spans: bool
+    segments: Sequence[Path], encoding: Encoding, end: Fraction, stream, *, spans: bool
 ) -> Iterator[av.Packet]:
     """The packets of all segments, with decoding times that grow across their borders.
 

@@ -218,7 +218,7 @@ class _Job:
         encoding = encoding_of(config, suffix, size, rate, clip.facts.ticks, alpha)
         if isinstance(clip, VideoClip):
             encoding = replace(encoding, tags=clip.tags, pixel_aspect=clip.pixel_aspect)
-        encoding.check(suffix)
+        encoding.check()
         return encoding
 
     def _is_deep(self, clip: Clip, encoding: Encoding | None) -> bool:

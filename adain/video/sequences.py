@@ -110,7 +110,7 @@ class SequenceClip:
                     keep_depth=self._deep and self.is_deep,
                 )
             except imaging.ImageError as error:
-                # The last picture stays for as long.
+                # Those after it keep their times.
                 broken.append(error)
                 more = f"It and {len(broken) - 1} more are" if broken[1:] else "It is"
                 self.problems[:] = [f"{broken[0]} {more} left out."]
