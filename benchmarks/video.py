@@ -152,7 +152,7 @@ def render(pipeline, clip: MovingClip, style: Path, stability: float) -> list[np
     renderer = Renderer(pipeline, regions, stability=stability, rate=Fraction(25))
     step = Fraction(1, 25)
     frames = (Frame(colors, None, n * step, step) for n, colors in enumerate(clip.frames))
-    return [renderer.frame(frame).colors for frame in frames]
+    return [frame.colors for frame in renderer.frames(frames, clip.size)]
 
 
 def run_baseline(

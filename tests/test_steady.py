@@ -38,6 +38,36 @@ def test_the_time_constant():
     assert value[0] == pytest.approx(1 - np.exp(-1), abs=1e-6)
 
 
+def test_frames_that_are_left_out_take_time_too():
+    found = []
+    for later in (1, 3):
+        steady = Steady(10)
+        for frame in range(0, 211, later):
+            with steady.next_frame(later=later) as shared:
+                (value,) = shared.hold("x", 0, [np.full(1, float(frame >= 201))])
+        found.append(value[0])
+        state = steady.state()
+        again = Steady(10)
+        again.restore(state)
+        held = []
+        for each in (steady, again):
+            with each.next_frame() as shared:
+                held.append(shared.hold("x", 0, [np.zeros(1)])[0])
+        assert held[0] == held[1]
+    assert found == pytest.approx([1 - np.exp(-1)] * 2, abs=0.08)
+
+
+def test_another_style_begins_again():
+    """All that depends on it; what a photo is does not."""
+    steady = Steady(12)
+    for number in range(8):
+        with steady.next_frame(restyled=number == 7) as shared:
+            kept = shared.hold("content", 0, [np.full(1, float(number == 7))], styled=False)[0]
+            if shared.due("decoder"):
+                (value,) = shared.hold("decoder", 0, [np.full(1, float(number == 7))])
+    assert value[0] == 1 and 0 < kept[0] < 0.2
+
+
 def test_without_a_window_each_frame_has_its_own():
     steady = Steady(0)
     for value in (3.0, 5.0):

@@ -641,12 +641,17 @@ def test_a_run_that_stops_goes_on(video, make_clip, tmp_path, monkeypatch):
     monkeypatch.setattr(render, "SEGMENT", 0)
     clip = make_clip(tmp_path / "clip.mp4", 30, sound=("stereo",))
     for output, flags in (("out.mov", LOSSLESS), ("out_%03d.png", ())):
-        assert video(clip, "-o", tmp_path / "whole" / output, *flags) == 0
-        plain, count = render.Renderer._stylize, []
+        plain, painted, seen = render.Renderer._stylize, [], []
 
-        def stop(self, work, plain=plain, count=count):
-            count.append(work.number)
-            if len(count) == 21:
+        def note(self, work, plain=plain, painted=painted):
+            painted.append(work.number)
+            return plain(self, work)
+
+        monkeypatch.setattr(render.Renderer, "_stylize", note)
+        assert video(clip, "-o", tmp_path / "whole" / output, *flags) == 0
+
+        def stop(self, work, plain=plain):
+            if work.number >= 20:
                 raise KeyboardInterrupt
             return plain(self, work)
 
@@ -654,21 +659,56 @@ def test_a_run_that_stops_goes_on(video, make_clip, tmp_path, monkeypatch):
         status = video(clip, "-o", tmp_path / output, *flags)
         assert status == 130
         assert not (tmp_path / "out.mov").exists() or "%" in output
-        seen: list[int] = []
 
-        def note(self, work, plain=plain, seen=seen):
+        def note_again(self, work, plain=plain, seen=seen):
             seen.append(work.number)
             return plain(self, work)
 
-        monkeypatch.setattr(render.Renderer, "_stylize", note)
+        monkeypatch.setattr(render.Renderer, "_stylize", note_again)
         assert video(clip, "-o", tmp_path / output, *flags) == 0
-        assert seen == list(range(20, 30))
+        assert seen == [number for number in painted if number >= 20]
         monkeypatch.setattr(render.Renderer, "_stylize", plain)
     assert (tmp_path / "out.mov").read_bytes() == (tmp_path / "whole/out.mov").read_bytes()
     for path in (tmp_path / "whole").glob("*.png"):
         np.testing.assert_array_equal(
             imaging.load_image(tmp_path / path.name), imaging.load_image(path)
         )
+
+
+def test_changes_go_on_too(make_clip, make_compact, gallery, tmp_path, monkeypatch, exact):
+    """Of a style that changes while a run stops, and of a mask that moves."""
+    from adain.video import render
+
+    monkeypatch.setattr(render, "SEGMENT", 0)
+    make_compact().save_to_preset(tmp_path / "preset")
+    clip = make_clip(tmp_path / "clip.mp4", 20, rate="10")
+    x, y = (gallery[1] / f"{name}.png" for name in "xy")
+    mask = make_clip(tmp_path / "mask.mkv", 20, codec="ffv1", rate="10")
+    ways = {
+        "styles": ["--style-at", f"0:{x}", f"0.4s:{y}", "--transition", "1"],
+        "mask": ["--style", x, "--mask", mask],
+    }
+    for name, flags in ways.items():
+        words = [clip, *flags, "--checkpoint", tmp_path / "preset", "--quiet", *LOSSLESS]
+
+        def run(folder, words=words):
+            out = tmp_path / folder / "out.mov"
+            return cli.main(["video", *map(str, words), "-o", str(out)])
+
+        assert run(f"{name}/whole") == 0
+        plain = render.Renderer._stylize
+
+        def stop(self, work, plain=plain):
+            if work.number == 11:
+                raise KeyboardInterrupt
+            return plain(self, work)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(render.Renderer, "_stylize", stop)
+            assert run(f"{name}/again") == 130
+        assert run(f"{name}/again") == 0
+        files = [tmp_path / name / folder / "out.mov" for folder in ("whole", "again")]
+        assert files[0].read_bytes() == files[1].read_bytes()
 
 
 def test_frames_side_by_side_give_what_they_give_one_by_one(

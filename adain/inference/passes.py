@@ -130,7 +130,7 @@ class Pass:
 
     def _look(self, photo: Photo, parts: Sequence[Part], kind: str) -> list[Look]:
         owns = [
-            Statistics(*self._steady.hold(kind, number, own, 2 * [FADING * own.std]))
+            Statistics(*self._steady.hold(kind, number, own, 2 * [FADING * own.std], styled=False))
             for number, own in enumerate(photo.statistics())
         ]
         pairs = zip(owns, parts, strict=True)

@@ -27,7 +27,7 @@ _LOOKS = 4
 
 
 class _Value(NamedTuple):
-    """A running mean, and when it was first and last measured."""
+    """A running mean, and when it was first and last measured, in frames of the clip."""
 
     mean: np.ndarray
     dtype: np.dtype
@@ -62,18 +62,27 @@ class Steady:
 
     def __init__(self, window: float):
         self.window = window
-        self._frame = -1
+        self._frame = self._time = -1
         self._scene = _Scene(0)
 
-    def next_frame(self, *, cut: bool = False) -> SteadyFrame:
+    def next_frame(
+        self, *, cut: bool = False, restyled: bool = False, later: int = 1
+    ) -> SteadyFrame:
         """The next frame begins; with `cut`, so does a new scene.
 
         Frames begin in order, and may be used in threads; later ones wait until it is closed.
+
+        Args:
+            cut: Whether a new scene begins.
+            restyled: Whether its style is another one than that of the frame before: what belongs
+                to the style then begins again.
+            later: Frames of the clip since the one before: more than 1 where some are left out.
         """
         self._frame += 1
+        self._time += later
         if cut or not self.window:
             self._scene = _Scene(self._frame)
-        return SteadyFrame(self.window, self._scene, self._frame)
+        return SteadyFrame(self.window, self._scene, self._frame, self._time, restyled)
 
     # === Resuming ===
 
@@ -88,14 +97,14 @@ class Steady:
         kinds = json.dumps([(name, str(value.dtype)) for name, value in found])
         return {
             "kinds": np.frombuffer(kinds.encode(), "uint8"),
-            "times": np.array([*times, (self._scene.start, self._frame)], "int64"),
+            "times": np.array([*times, (self._scene.start, 0), (self._frame, self._time)], "int64"),
             **{f"value{number}": value.mean for number, (_, value) in enumerate(found)},
         }
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Go on from what `state` gave."""
-        start, self._frame = map(int, state["times"][-1])
-        self._scene = _Scene(start)
+        self._frame, self._time = map(int, state["times"][-1])
+        self._scene = _Scene(int(state["times"][-2][0]))
         for number, (name, kind) in enumerate(json.loads(state["kinds"].tobytes())):
             # In the order of their parts.
             key, times = name.rpartition("/")[0], map(int, state["times"][number])
@@ -110,14 +119,19 @@ class SteadyFrame:
         window: As in `Steady`.
         scene: What is known.
         number: Of this frame.
+        time: Of this frame, in frames of the clip.
+        restyled: As for `Steady.next_frame`.
     """
 
-    def __init__(self, window: float, scene: _Scene, number: int):
+    def __init__(
+        self, window: float, scene: _Scene, number: int, time: int, restyled: bool = False
+    ):
         self.window = window
-        self._scene, self._number = scene, number
+        self._restyled = restyled
+        self._scene, self._number, self._time = scene, number, time
         self._every = max(1, round(window / _LOOKS))
         self._call = 0
-        self._changes = False
+        self._changes = restyled
         with scene.changed:
             scene.open[number] = set()
 
@@ -140,7 +154,8 @@ class SteadyFrame:
     def due(self, kind: str) -> bool:
         """Whether something that costs a pass of its own is to be measured in this frame.
 
-        In every n-th one, and where what `hold` was given limits for has changed by more.
+        In every n-th one, where the style is another one, and where what `hold` was given limits
+        for has changed by more.
         """
         if self._changes or (self._number - self._scene.start) % self._every == 0:
             return True
@@ -155,6 +170,8 @@ class SteadyFrame:
         number: int,
         values: Sequence[np.ndarray],
         limits: Sequence[np.ndarray] = (),
+        *,
+        styled: bool = True,
     ) -> list[np.ndarray]:
         """The smoothed form of what was measured in this frame.
 
@@ -164,11 +181,13 @@ class SteadyFrame:
             values: Arrays of any shape, float.
             limits: How far all of it may be from that, as a root mean square of shares of these:
                 an array for each of the values, of its shape.
+            styled: Whether it depends on the style.
 
         Returns:
             As many arrays, of the same shapes and types.
         """
-        return self._take(kind, number, list(map(np.asarray, values)), limits)
+        anew = styled and self._restyled
+        return self._take(kind, number, list(map(np.asarray, values)), limits, anew)
 
     def held(self, kind: str, number: int) -> list[np.ndarray]:
         """What `hold` gave last; only where `due` says that nothing is to be measured."""
@@ -180,13 +199,14 @@ class SteadyFrame:
         number: int,
         values: list[np.ndarray] | None,
         limits: Sequence[np.ndarray] = (),
+        anew: bool = False,
     ) -> list[np.ndarray]:
         key, scene = f"{self._call}/{kind}/{number}", self._scene
         with scene.changed:
             scene.changed.wait_for(lambda: self._is_turn(key))
             found = scene.values.get(key, [])
             if values is not None:
-                olds = found if len(found) == len(values) else [None] * len(values)
+                olds = [None] * len(values) if anew or len(found) != len(values) else found
                 found = [self._mean(*pair) for pair in zip(olds, values, strict=True)]
                 if limits:
                     found = self._limited(found, values, limits)
@@ -216,10 +236,10 @@ class SteadyFrame:
         return all(key in had for number, had in frames if number < self._number)
 
     def _mean(self, old: _Value | None, value: np.ndarray) -> _Value:
-        new, first = value.astype("float64"), self._number
+        new, first = value.astype("float64"), self._time
         if old is not None and old.mean.shape == value.shape:
             # At first the plain mean: the first frame is not worth more than the next ones.
-            first, steps = old.first, self._number - old.last
-            share = max(1 - math.exp(-steps / self.window), steps / (self._number - first + 1))
+            first, steps = old.first, self._time - old.last
+            share = max(1 - math.exp(-steps / self.window), steps / (self._time - first + 1))
             new = old.mean + min(share, 1) * (new - old.mean)
-        return _Value(new, value.dtype, first, self._number)
+        return _Value(new, value.dtype, first, self._time)

@@ -194,6 +194,21 @@ class StylizePipeline:
             return Planes(self._concat(colors, result, prepared))
         return Planes(result, alpha)
 
+    def masks(self, regions: Sequence[Region], height: int, width: int) -> list[np.ndarray | None]:
+        """The masks of regions as they are laid over photos of a size.
+
+        Args:
+            regions: As in `run_planes`.
+            height, width: Sides of the photos as they are given, pixels.
+
+        Returns:
+            For each region `(h, w)` uint8, 255 inside, as large as the result; None: all of it.
+
+        Raises:
+            ValueError, ImageError: As in `run`.
+        """
+        return [self._mask(region, (height, width)) for region in self._styles.prepare(regions)]
+
     def run_sheet(
         self,
         photo: Any,

@@ -15,10 +15,15 @@ import numpy as np
 from adain.imaging.palette import Palette, transport
 from adain.video.motion import Motion
 
-_GROWTH = 3
-"""By how many frames a point's age grows in each; 1 would make it the plain mean, which has less
-contrast."""
-_POWERS = (2.1, 1)
+_GROWTH = 5
+"""By how many frames a point's age grows in each: more than 1, because means of many frames are
+means of other strokes; few, because what has just come into view is seen best some frames later."""
+_FASTER = 5
+"""How many times faster than strokes the colours of areas follow the newest frame: light changes
+from place to place, strokes need not."""
+_AREA = 8
+"""Pixels of an area's side."""
+_POWERS = np.array([2.1, 1])
 """Power of what a mean's details have lost by which they are enlarged, in the finest band and the
 next: in the finest, few strong outlines, which lose little, hide what many weak strokes lose."""
 _MOST_GAIN = 2
@@ -40,12 +45,24 @@ class Follower:
 
     def __init__(self, strength: float):
         self._oldest = np.float32(strength / (1 - strength))
+        self._lag = np.float32(min((_FASTER - 1) * (1 - strength), 1))
         self._last: np.ndarray | None = None
         self._age: np.ndarray | None = None
         self._colors = np.eye(3, 4)
+        self._gains = np.ones(2)
 
-    def next(self, result: np.ndarray, motion: Motion) -> np.ndarray:
-        """A result, HWC uint8 or uint16, blended with the one before, moved; the same type."""
+    def next(self, result: np.ndarray, motion: Motion, *, painted: bool = True) -> np.ndarray:
+        """A result blended with the one before, moved.
+
+        Args:
+            result: HWC uint8 or uint16.
+            motion: From its frame to the one before.
+            painted: Whether the networks have painted it; if not, it is a stand-in, which tells
+                nothing of colours and details.
+
+        Returns:
+            The same shape and type.
+        """
         import cv2
 
         now = result.astype("float32")
@@ -53,32 +70,52 @@ class Follower:
         if motion.flow is None or self._last is None or self._last.shape != now.shape:
             self._age = np.full(now.shape[:2], self._oldest)
             self._last = now
-            self._colors = np.eye(3, 4)
+            self._colors, self._gains = np.eye(3, 4), np.ones(2)
             return result
         places, trust = motion.places(*now.shape[:2])
         border = {"borderMode": cv2.BORDER_REPLICATE}
         # Sharp: what is moved from frame to frame is interpolated again and again.
         moved = cv2.remap(self._last, places, None, cv2.INTER_LANCZOS4, **border)
-        age = cv2.remap(self._age, places, None, cv2.INTER_LINEAR, **border) * trust
+        age = cv2.remap(self._age, places, None, cv2.INTER_LINEAR, **border)
+        # Ages are large: of half of one, nearly all would be kept.
+        age *= trust * trust
         share = age / (age + 1)
         blended = cv2.blendLinear(moved, now, share, 1 - share)
         self._age = np.minimum(age + _GROWTH, self._oldest)
+        if painted:
+            old, new = _areas_of(blended), _areas_of(now)
+            smooth = (cv2.GaussianBlur(picture, (0, 0), 1) for picture in (new, old))
+            change = self._lag * np.subtract(*smooth)
+            blended += cv2.resize(change, now.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+            newest = _colors_of(old + change, new, white)
+            self._colors = _CALM * self._colors + (1 - _CALM) * newest
         # Interpolation overshoots.
         self._last = np.clip(blended, 0, white, out=blended)
-        newest = _colors_of(blended, now, white)
-        self._colors = _CALM * self._colors + (1 - _CALM) * newest
-        return _with_detail(cv2.transform(blended, self._colors), now, result.dtype)
+        colored = cv2.transform(blended, self._colors)
+        if painted:
+            self._gains = _gains_of(colored, now, white)
+        return _with_detail(colored, self._gains, result.dtype)
 
     def state(self) -> dict[str, np.ndarray]:
         """All that the next frame needs."""
-        return {"last": self._last, "age": self._age, "colors": self._colors}
+        known = {"last": self._last, "age": self._age}
+        return known | {"colors": self._colors, "gains": self._gains}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Go on from what `state` gave."""
-        self._last, self._age, self._colors = state["last"], state["age"], state["colors"]
+        self._last, self._age = state["last"], state["age"]
+        self._colors, self._gains = state["colors"], state["gains"]
 
 
-def _colors_of(blended: np.ndarray, now: np.ndarray, white: int) -> np.ndarray:
+def _areas_of(picture: np.ndarray) -> np.ndarray:
+    """A picture `_AREA` times smaller, where noise and strokes are of no account."""
+    import cv2
+
+    size = tuple(max(side // _AREA, 1) for side in picture.shape[1::-1])
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+def _colors_of(old: np.ndarray, new: np.ndarray, white: int) -> np.ndarray:
     """The map that gives a mean of moved frames the newest frame's mean and covariance of colours.
 
     Where the camera goes on to other things, the networks give each of them colours by what else is
@@ -86,33 +123,29 @@ def _colors_of(blended: np.ndarray, now: np.ndarray, white: int) -> np.ndarray:
     slowly, and the mean itself, which the next frame continues, stays as it is.
 
     Args:
-        blended, now: HWC float32, the mean and the newest frame.
+        old, new: Areas of the mean and of the newest frame, HWC float32.
         white: The largest value.
 
     Returns:
         `(3, 4)`: the matrix, and the offset as its last column.
     """
-    import cv2
-
-    # Of areas: noise and strokes are of no account.
-    size = tuple(max(side // 8, 1) for side in now.shape[1::-1])
-    small = (cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in (blended, now))
-    old, new = (Palette.of(picture / white) for picture in small)
-    matrix = transport(old, new)
+    matrix = transport(*(Palette.of(picture / white) for picture in (old, new)))
     matrix[:, 3] *= white
     return matrix
 
 
-def _with_detail(blended: np.ndarray, now: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """A mean of moved frames, its finest details as strong as they are in a single one.
+def _gains_of(blended: np.ndarray, now: np.ndarray, white: int) -> np.ndarray:
+    """By what the finest details of a mean of moved frames are weaker than those of a single one.
 
     Means of strokes that do not lie on top of each other lose contrast, and so does what is
-    interpolated from frame to frame. Each of two bands is enlarged as a whole, so that nothing
-    changes from point to point; the mean itself, which the next frame continues, stays as it is.
+    interpolated from frame to frame.
 
     Args:
         blended, now: HWC float32, the mean and the newest frame.
-        dtype: uint8 or uint16, that of the result.
+        white: The largest value.
+
+    Returns:
+        `(2,)`: of two bands, the finest one first.
     """
     import cv2
 
@@ -121,11 +154,26 @@ def _with_detail(blended: np.ndarray, now: np.ndarray, dtype: np.dtype) -> np.nd
     for grey in greys:
         fine = _blur(grey, 0)
         strengths.append((cv2.norm(grey, fine), cv2.norm(fine, _blur(fine, 1))))
-    least = 1e-3 * np.iinfo(dtype).max * greys[0].size ** 0.5
-    fine, coarse = (
-        min(max(new / max(old, least), 1) ** power, _MOST_GAIN)
-        for old, new, power in zip(*strengths, _POWERS, strict=True)
-    )
+    old, new = np.array(strengths)
+    least = 1e-3 * white * greys[0].size ** 0.5
+    lost = np.maximum(new / np.maximum(old, least), 1)
+    return np.minimum(lost**_POWERS, _MOST_GAIN)
+
+
+def _with_detail(blended: np.ndarray, gains: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """A mean of moved frames, its finest details as strong as they are in a single one.
+
+    Each of two bands is enlarged as a whole, so that nothing changes from point to point; the mean
+    itself, which the next frame continues, stays as it is.
+
+    Args:
+        blended: HWC float32.
+        gains: What `_gains_of` gave.
+        dtype: uint8 or uint16, that of the result.
+    """
+    import cv2
+
+    fine, coarse = gains
     smooth = _blur(blended, 0)
     rough = _blur(smooth, 1)
     cv2.addWeighted(blended, fine, smooth, coarse - fine, 0, dst=smooth)

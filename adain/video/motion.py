@@ -54,6 +54,8 @@ class Motion(NamedTuple):
     """`(h, w, 2)` float32: how far away each point was, of a small frame; None at a cut."""
     trust: np.ndarray | None = None
     """`(h, w)` float32 in [0, 1]: how sure it is that the point was there."""
+    ahead: np.ndarray | None = None
+    """`(h, w, 2)` float32: how far away each point of the frame before is in this one."""
 
     def places(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """For a frame of a size.
@@ -64,11 +66,25 @@ class Motion(NamedTuple):
         """
         import cv2
 
-        rows, columns = self.flow.shape[:2]
-        flow = self.flow * np.array([width / columns, height / rows], "float32")
-        flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)
         trust = cv2.resize(self.trust, (width, height), interpolation=cv2.INTER_LINEAR)
-        return np.add(flow, _pixels(height, width), out=flow), trust
+        return _places(self.flow, height, width), trust
+
+    def brought_back(self, picture: np.ndarray) -> np.ndarray:
+        """A picture of this frame, HWC of any size and type, as the frame before would show it."""
+        import cv2
+
+        places = _places(self.ahead, *picture.shape[:2])
+        return cv2.remap(picture, places, None, **_linear())
+
+
+def _places(flow: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Where flow of a small frame leads from each point of a large one."""
+    import cv2
+
+    rows, columns = flow.shape[:2]
+    flow = flow * np.array([width / columns, height / rows], "float32")
+    flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.add(flow, _pixels(height, width), out=flow)
 
 
 @lru_cache(maxsize=2)
@@ -123,7 +139,7 @@ class MotionEstimator:
         moves = [*map(np.subtract, places, points_of(*grey.shape))]
         moves, trust = _with_outlines(grey, last, (moves, trust), camera)
         trust = self._compared(grey, _normalized(last) if memory is None else memory, moves, trust)
-        return Motion(False, cv2.merge(moves), trust)
+        return Motion(False, cv2.merge(moves), trust, there)
 
     def _compared(self, grey, memory, moves, trust) -> np.ndarray:
         """Trust where a point looks as it did in the frames before, whatever the exposure.

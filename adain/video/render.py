@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -16,6 +18,7 @@ from adain.inference.regions import Region
 from adain.inference.steady import Steady, SteadyFrame
 from adain.stylize.inputs import Planes
 from adain.stylize.pipeline import StylizePipeline
+from adain.video.changes import PaintChanges, Painted
 from adain.video.clip import Clip, Frame, Part
 from adain.video.follower import Follower
 from adain.video.masks import MaskAt
@@ -34,8 +37,12 @@ _LEAST_FRAMES, _MOST_FRAMES = 4, 120
 """Of one segment, each of which begins with a keyframe."""
 _SECONDS = 1.0
 """Window of the statistics at stability 1."""
-_MOST = 0.995
-"""Share of what was there before at stability 1; errors fade within some seconds."""
+_MOST = 0.9995
+"""Share of what was there before at stability 1; wrong colours of areas fade five times faster."""
+_LEAVING_OUT = 0.9
+"""Share of what was there before from which every other frame may be left out."""
+_KNOWN = 0.9
+"""Mean trust in a frame and the next one from which it may be left out."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,14 @@ class _Work:
     frame: Frame
     motion: Motion = Motion(True)
     regions: list[Region] = field(default_factory=list)
+    present: list[bool] = field(default_factory=list)
+    """Which of all regions these are."""
+    restyled: bool = False
+    """Whether a style is another one than in the frame before."""
+    inside: np.ndarray | None = None
+    """`(h, w)` float32 in [0, 1]: how much of each pixel is painted; None: all."""
+    left_out: bool = False
+    """Whether it is made of its neighbours, and not painted."""
     shared: SteadyFrame | None = None
     result: Planes | None = None
     state: dict[str, np.ndarray] | None = field(default=None)
@@ -90,16 +105,19 @@ class Renderer:
         self.clock = clock or Clock()
         self._steady = Steady(_SECONDS * stability * float(rate))
         self._motions = MotionEstimator(stability > 0)
-        # 0.99 at stability 0.5: much, because a mean of fewer frames is a mean of other strokes.
-        share = min(1 - (1 - stability) ** 6.6, _MOST)
+        # 0.999 at stability 0.5: much, because a mean of fewer frames is a mean of other strokes.
+        share = min(1 - (1 - stability) ** 10, _MOST)
         self._follower = Follower(share) if stability > 0 else None
+        self._leaves_out = share >= _LEAVING_OUT
+        self._changes = PaintChanges()
         self._present: list[bool] = []
+        self._later = 1
         self._start = Fraction(0)
 
     def frame(self, frame: Frame) -> Frame:
         """The result of the next frame, all in this thread."""
-        work = self._begin(self._look(_Work(0, self._fit(frame))))
-        return self._finish(self._run(work)).frame
+        work = self._plan(self._look(_Work(0, self._fit(frame))))
+        return self._finish(self._run(self._begin(work))).frame
 
     def run(
         self,
@@ -123,35 +141,54 @@ class Renderer:
         if reached.frames:
             self._restore(reached.state)
         seen = _named(reached.state, "motion")
-        height, width = self._size or clip.facts.size
-        self._pipeline.prepare(height, width)
         self._start = part.start
-        self._segment = self._segment_for(height * width)
-        stages: list[Ahead] = []
-
-        def ahead(items: Iterator) -> Ahead:
-            stages.append(Ahead(items))
-            return stages[-1]
+        self._begin_clip(self._size or clip.facts.size)
 
         def counted(items: Iterator[Finished]) -> Iterator[Finished]:
             for item in items:
                 yield item
                 on_frame(1)
 
-        try:
-            read = ahead(self._read(clip, part, reached.frames))
-            looked = ahead(self._looked(read, reached.frames, seen))
-            stylized = ahead(self._stylized(looked))
-            finished = ahead(map(self._finish, stylized))
+        with closing(self._rendered(part.of(clip), reached.frames, seen)) as finished:
             return output.write(counted(finished))
+
+    def frames(self, frames: Iterator[Frame], size: tuple[int, int]) -> Iterator[Frame]:
+        """The results of all frames, as `run` makes them, which leaves out some.
+
+        Args:
+            frames: In order.
+            size: `(height, width)` of the first one.
+        """
+        self._begin_clip(self._size or size)
+        for finished in self._rendered(frames, 0, {}):
+            yield finished.frame
+
+    # === Stages ===
+
+    def _begin_clip(self, size: tuple[int, int]) -> None:
+        self._pipeline.prepare(*size)
+        self._segment = self._segment_for(math.prod(size))
+
+    def _rendered(
+        self, frames: Iterator[Frame], done: int, seen: dict[str, np.ndarray]
+    ) -> Iterator[Finished]:
+        """All stages at the same time; `done` frames are finished, `seen` what is known of them."""
+        stages: list[Ahead] = []
+
+        def ahead(items: Iterator) -> Ahead:
+            stages.append(Ahead(items))
+            return stages[-1]
+
+        try:
+            read = ahead(self._read(frames, done))
+            looked = ahead(self._looked(read, done, seen))
+            stylized = ahead(self._stylized(looked))
+            yield from ahead(self._finished(stylized))
         finally:
             for stage in reversed(stages):
                 stage.close()
 
-    # === Stages ===
-
-    def _read(self, clip: Clip, part: Part, done: int) -> Iterator[_Work]:
-        frames = part.of(clip)
+    def _read(self, frames: Iterator[Frame], done: int) -> Iterator[_Work]:
         number = 0
         while True:
             with self.clock("decoding"):
@@ -172,6 +209,7 @@ class Renderer:
             found = self._look(work)
             if work.number < done:
                 self._motions.restore(seen)
+                self._plan(found)
                 continue
             if self._ends_segment(work.number):
                 # Later frames are looked at before this one is finished.
@@ -187,12 +225,20 @@ class Renderer:
         """All of them in order, as many at the same time as the networks take."""
         waiting: deque[Future[_Work]] = deque()
         pool = ThreadPoolExecutor(self._lanes)
+        left_out = False
         try:
-            for work in items:
-                waiting.append(pool.submit(self._run, self._begin(work)))
+            for work, after in _with_next(map(self._plan, items)):
+                left_out = work.left_out = not left_out and self._is_known(work, after)
+                if left_out:
+                    self._later += 1
+                    after.restyled |= work.restyled
+                    waiting.append(Future())
+                    waiting[-1].set_result(work)
+                else:
+                    waiting.append(pool.submit(self._run, self._begin(work)))
                 ends = self._ends_segment(work.number)
                 # One more, so that no lane waits.
-                while waiting and (ends or len(waiting) > self._lanes):
+                while waiting and (ends or len(waiting) > self._lanes * (1 + self._leaves_out)):
                     done = waiting.popleft().result()
                     if ends and not waiting:
                         done.state = (done.state or {}) | self._state()
@@ -202,14 +248,46 @@ class Renderer:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _begin(self, work: _Work) -> _Work:
-        """What must happen frame after frame."""
+    def _plan(self, work: _Work) -> _Work:
+        """What is to be painted in a frame, which goes on from the one before."""
+        frame = work.frame
         # Styles and masks belong to the clip's own time.
-        work.regions, present = self._regions_at(self._start + work.frame.time)
+        work.regions, work.present = self._regions_at(self._start + frame.time)
+        if self._follower is None:
+            return work
+        masks = iter(
+            self._pipeline.masks(work.regions, *frame.colors.shape[:2]) if work.regions else []
+        )
+        painted, nothing = [], np.zeros(self._cropped(frame.colors).shape[:2], "uint8")
+        styles = iter(region.style for region in work.regions)
+        for present in work.present:
+            painted.append(
+                Painted(next(styles), next(masks)) if present else Painted(None, nothing)
+            )
+        work.motion, work.restyled = self._changes.next(painted, work.motion)
+        covers = [region.mask for region in painted if region.mask is not None]
+        if len(covers) == len(painted):
+            work.inside = np.minimum(np.sum(covers, axis=0, dtype="float32") / 255, 1)
+        return work
+
+    def _is_known(self, work: _Work, after: _Work | None) -> bool:
+        """Whether a frame can be made of the one before and the one after it."""
+        if not self._leaves_out or after is None or self._ends_segment(work.number):
+            return False
+        return all(
+            each.inside is None
+            and each.motion.trust is not None
+            and each.motion.trust.mean() >= _KNOWN
+            for each in (work, after)
+        )
+
+    def _begin(self, work: _Work) -> _Work:
+        """What must happen frame after frame that is painted."""
         # What is smoothed belongs to certain regions.
-        cut = work.motion.cut or present != self._present
-        self._present = present
-        work.shared = self._steady.next_frame(cut=cut)
+        cut = work.motion.cut or work.present != self._present
+        self._present = work.present
+        work.shared = self._steady.next_frame(cut=cut, restyled=work.restyled, later=self._later)
+        self._later = 1
         return work
 
     def _run(self, work: _Work) -> _Work:
@@ -232,11 +310,30 @@ class Renderer:
         state = _prefixed("steady", self._steady.state())
         return state | {"present": np.array(self._present, bool)}
 
+    def _finished(self, items: Iterator[_Work]) -> Iterator[Finished]:
+        for work in items:
+            if work.left_out:
+                # A painted one, always.
+                after = next(items)
+                self._stand_in(work, after)
+                yield self._finish(work)
+                work = after
+            yield self._finish(work)
+
+    def _stand_in(self, work: _Work, after: _Work) -> None:
+        """For what has come into view there is the next result, brought back."""
+        with self.clock("following"):
+            colors = after.motion.brought_back(after.result.colors)
+        alpha = work.frame.alpha
+        work.result = Planes(colors, None if alpha is None else self._cropped(alpha))
+
     def _finish(self, work: _Work) -> Finished:
         colors, alpha = work.result
         if self._follower is not None:
             with self.clock("following"):
-                colors = self._follower.next(colors, work.motion)
+                colors = self._follower.next(colors, work.motion, painted=not work.left_out)
+                if work.inside is not None:
+                    colors = _laid_over(work.result.colors, colors, work.inside)
             if work.state is not None:
                 work.state |= _prefixed("follower", self._follower.state())
         if self._concat:
@@ -288,6 +385,22 @@ class Renderer:
         self._present = [bool(each) for each in state["present"]]
         if self._follower is not None:
             self._follower.restore(_named(state, "follower"))
+
+
+def _with_next(items: Iterator[_Work]) -> Iterator[tuple[_Work, _Work | None]]:
+    """Each of them with the one that follows; None after the last one."""
+    last = next(items, None)
+    for item in items:
+        yield last, item
+        last = item
+    if last is not None:
+        yield last, None
+
+
+def _laid_over(below: np.ndarray, above: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """A picture inside a mask, another one outside, its very pixels."""
+    share = inside[..., None]
+    return np.rint(share * above + (1 - share) * below).astype(below.dtype)
 
 
 def _prefixed(part: str, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
