@@ -12,7 +12,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --disable-pip-version-check -q
+# Modules are compiled as they are imported: most of those of TensorFlow never are.
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile -q
 # Processes that share the tests.
 WORKERS ?= 2
 # In the order of tests/conftest.py.

@@ -168,9 +168,9 @@ def test_a_cut_begins_anew():
     np.testing.assert_array_equal(follower.next(second, Motion(True)), second)
     still = Motion(False, np.zeros((64, 96, 2), "float32"), np.ones((64, 96), "float32"))
     follower.next(first, still)
-    # A tenth of the strokes, but of the colours of areas four tenths of what is then left.
+    # A tenth of the strokes, but of the colours of areas four ninths of what is then left.
     found = follower.state()["last"]
-    assert found.mean() == pytest.approx(200 - 10 - 0.4 * 90, abs=1)
+    assert found.mean() == pytest.approx(200 - 10 - 40, abs=1)
     mean = 0.9 * fine[1] + 0.1 * fine[0] + found.mean()
     assert np.abs(found - mean).mean() < 2
 

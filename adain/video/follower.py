@@ -15,7 +15,7 @@ import numpy as np
 from adain.imaging.palette import Palette, transport
 from adain.video.motion import Motion
 
-_GROWTH = 5
+_GROWTH = 3
 """By how many frames a point's age grows in each: more than 1, because means of many frames are
 means of other strokes; few, because what has just come into view is seen best some frames later."""
 _FASTER = 5
@@ -45,7 +45,6 @@ class Follower:
 
     def __init__(self, strength: float):
         self._oldest = np.float32(strength / (1 - strength))
-        self._lag = np.float32(min((_FASTER - 1) * (1 - strength), 1))
         self._last: np.ndarray | None = None
         self._age: np.ndarray | None = None
         self._colors = np.eye(3, 4)
@@ -85,7 +84,8 @@ class Follower:
         if painted:
             old, new = _areas_of(blended), _areas_of(now)
             smooth = (cv2.GaussianBlur(picture, (0, 0), 1) for picture in (new, old))
-            change = self._lag * np.subtract(*smooth)
+            follows = np.minimum((_FASTER - 1) / np.maximum(_areas_of(age), 1), 1)
+            change = follows[..., None] * np.subtract(*smooth)
             blended += cv2.resize(change, now.shape[1::-1], interpolation=cv2.INTER_LINEAR)
             newest = _colors_of(old + change, new, white)
             self._colors = _CALM * self._colors + (1 - _CALM) * newest
