@@ -168,9 +168,9 @@ def test_a_cut_begins_anew():
     np.testing.assert_array_equal(follower.next(second, Motion(True)), second)
     still = Motion(False, np.zeros((64, 96, 2), "float32"), np.ones((64, 96), "float32"))
     follower.next(first, still)
-    # A tenth of the strokes, but of the colours of areas four ninths of what is then left.
+    # A tenth of the strokes, but of the colours of areas a third of what is then left.
     found = follower.state()["last"]
-    assert found.mean() == pytest.approx(200 - 10 - 40, abs=1)
+    assert found.mean() == pytest.approx(200 - 10 - 30, abs=1)
     mean = 0.9 * fine[1] + 0.1 * fine[0] + found.mean()
     assert np.abs(found - mean).mean() < 2
 
@@ -278,7 +278,7 @@ def paint(make_compact, tmp_path, exact, monkeypatch):
 
 def test_every_other_frame_is_painted(moving, photo, paint, gallery):
     """What has come into view is that of the frame after."""
-    clip = moving.MovingClip("pan", photo("temple"), photo("cat"), (180, 320), 40)
+    clip = moving.MovingClip("rotate", photo("temple"), photo("cat"), (180, 320), 40)
     regions = [StyledRegion(lambda time: gallery[1] / "x.png")]
     found, painted = paint(clip.frames, regions)
     assert painted == [*range(0, 39, 2), 39] and len(found) == 40
@@ -300,6 +300,42 @@ def test_frames_of_which_little_is_known_are_painted(photo, paint, gallery, pict
     np.testing.assert_array_equal(found[5], paint([second], regions)[0][0])
     noise = [picture(96, 160, seed=seed) for seed in range(4)]
     assert paint(noise, regions)[1] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("radius", [4, 8])
+def test_small_things_are_not_left_out(photo, paint, gallery, radius):
+    """A lamp that is on in every other frame is seen in each of them."""
+    frames, regions = _still(photo, 8), [StyledRegion(lambda time: gallery[1] / "x.png")]
+    rows, columns = np.indices((96, 160))
+    lamp = np.hypot(rows - 60, columns - 90) < radius
+    for number in (1, 3, 5):
+        frames[number][lamp] = (255, 240, 60)
+    found, painted = paint(frames, regions)
+    assert {1, 3, 5} <= set(painted)
+    plain, _ = paint(frames, regions, 0.0)
+    change = np.abs(plain[5].astype(float) - plain[4])[lamp].mean()
+    assert np.abs(found[5].astype(float) - plain[5])[lamp].mean() < 0.5 * change
+
+
+def test_tiny_frames_have_statistics_of_their_own(photo, paint, gallery):
+    """Their deepest features are so few that those of other frames would break them."""
+    frames = [imaging.resize_image(frame, (24, 40)) for frame in _still(photo, 5)]
+    regions = [StyledRegion(lambda time: gallery[1] / "x.png")]
+    np.testing.assert_array_equal(paint(frames, regions)[0], paint(frames, regions, 0.0)[0])
+
+
+def test_what_is_new_has_no_seam():
+    """What was there goes over into what is new; but at outlines it stays as it is."""
+    follower = Follower(0.999)
+    first, second = (np.full((96, 160, 3), level, "uint8") for level in (50, 200))
+    for wide, most in ((60, 100), (4, 160)):
+        trust = np.ones((96, 160), "float32")
+        trust[:, 80 : 80 + wide] = 0
+        follower.next(first, Motion(True))
+        follower.next(second, Motion(False, np.zeros((96, 160, 2), "float32"), trust))
+        row = follower.state()["last"][48, :, 0]
+        assert row[80 + wide // 2] == pytest.approx(200, abs=1) and row[40] < 60
+        assert np.abs(np.diff(row)).max() < most
 
 
 # === What is painted changes ===
@@ -360,6 +396,19 @@ def test_a_mask_that_moves_is_followed(photo, paint, gallery):
     regions = [StyledRegion(lambda time: gallery[1] / "x.png", 1.0, lambda time: None)]
     found, _ = paint(frames[:3], regions)
     np.testing.assert_array_equal(found, frames[:3])
+
+
+def test_a_mask_that_fades_in_slowly(photo, paint, gallery):
+    """From frame to frame it hardly changes, and in the end all of it is another picture."""
+    frames = _still(photo, 60)
+
+    def mask_at(time):
+        return np.full((96, 160), min(255, 5 + 5 * int(time * 25)), "uint8")
+
+    regions = [StyledRegion(lambda time: gallery[1] / "x.png", 1.0, mask_at)]
+    found, plain = (paint(frames, regions, stability)[0][-1] for stability in (0.5, 0.0))
+    change = np.abs(plain.astype(float) - frames[-1]).mean()
+    assert np.abs(found.astype(float) - plain).mean() < 0.2 * change
 
 
 def test_trust_in_what_was_painted():
@@ -661,7 +710,7 @@ def test_colors_do_not_drift(photo, shipped, frame_of):
     for stability in (0.0, 0.5):
         found = results(shipped, "starry-night", clip, stability)
         means.append([colors.mean(axis=(0, 1)) for colors in found])
-    assert np.abs(np.subtract(*means)).max() < 16
+    assert np.abs(np.subtract(*means)).max() < 18
 
 
 def test_fading_in_ends_as_a_painting(photo):

@@ -15,12 +15,14 @@ import numpy as np
 from adain.imaging.palette import Palette, transport
 from adain.video.motion import Motion
 
-_GROWTH = 3
+_GROWTH = 5
 """By how many frames a point's age grows in each: more than 1, because means of many frames are
 means of other strokes; few, because what has just come into view is seen best some frames later."""
-_FASTER = 5
+_FASTER = 4
 """How many times faster than strokes the colours of areas follow the newest frame: light changes
 from place to place, strokes need not."""
+_THIN = 17
+"""Pixels up to which what is new is the outline of something, or just behind it."""
 _AREA = 8
 """Pixels of an area's side."""
 _POWERS = np.array([2.1, 1])
@@ -41,9 +43,11 @@ class Follower:
 
     Args:
         strength: Share of what was there before, where the motion is sure, in [0, 1).
+        soft: Pixels, odd, over which that goes over into what is new; at outlines at once.
     """
 
-    def __init__(self, strength: float):
+    def __init__(self, strength: float, soft: int = 5):
+        self._soft = soft
         self._oldest = np.float32(strength / (1 - strength))
         self._last: np.ndarray | None = None
         self._age: np.ndarray | None = None
@@ -79,6 +83,8 @@ class Follower:
         # Ages are large: of half of one, nearly all would be kept.
         age *= trust * trust
         share = age / (age + 1)
+        share = np.minimum(share, _softened(share, self._soft))
+        age = share / (1 - share)
         blended = cv2.blendLinear(moved, now, share, 1 - share)
         self._age = np.minimum(age + _GROWTH, self._oldest)
         if painted:
@@ -105,6 +111,16 @@ class Follower:
         """Go on from what `state` gave."""
         self._last, self._age = state["last"], state["age"]
         self._colors, self._gains = state["colors"], state["gains"]
+
+
+def _softened(share: np.ndarray, soft: int) -> np.ndarray:
+    """Shares of what was there before that change slowly: steps would be seen as seams."""
+    import cv2
+
+    # Beyond the border lies what lies along it.
+    wide = cv2.copyMakeBorder(share, *4 * [_THIN], cv2.BORDER_REPLICATE)
+    wide = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, np.ones((_THIN, _THIN), "uint8"))
+    return cv2.blur(wide, (soft, soft))[_THIN:-_THIN, _THIN:-_THIN]
 
 
 def _areas_of(picture: np.ndarray) -> np.ndarray:

@@ -54,8 +54,6 @@ class Motion(NamedTuple):
     """`(h, w, 2)` float32: how far away each point was, of a small frame; None at a cut."""
     trust: np.ndarray | None = None
     """`(h, w)` float32 in [0, 1]: how sure it is that the point was there."""
-    ahead: np.ndarray | None = None
-    """`(h, w, 2)` float32: how far away each point of the frame before is in this one."""
 
     def places(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """For a frame of a size.
@@ -70,11 +68,14 @@ class Motion(NamedTuple):
         return _places(self.flow, height, width), trust
 
     def brought_back(self, picture: np.ndarray) -> np.ndarray:
-        """A picture of this frame, HWC of any size and type, as the frame before would show it."""
+        """A picture of this frame, of any size and type, as the frame before would show it."""
         import cv2
 
-        places = _places(self.ahead, *picture.shape[:2])
-        return cv2.remap(picture, places, None, **_linear())
+        # The other way, with the flow of where that leads to: what has been uncovered moves as
+        # what is there now, and not as what has left.
+        places = _pixels(*self.flow.shape[:2]) - self.flow
+        ahead = -cv2.remap(self.flow, places, None, **_linear())
+        return cv2.remap(picture, _places(ahead, *picture.shape[:2]), None, **_linear())
 
 
 def _places(flow: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -87,7 +88,7 @@ def _places(flow: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.add(flow, _pixels(height, width), out=flow)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _pixels(height: int, width: int) -> np.ndarray:
     return np.dstack(points_of(height, width))
 
@@ -139,7 +140,7 @@ class MotionEstimator:
         moves = [*map(np.subtract, places, points_of(*grey.shape))]
         moves, trust = _with_outlines(grey, last, (moves, trust), camera)
         trust = self._compared(grey, _normalized(last) if memory is None else memory, moves, trust)
-        return Motion(False, cv2.merge(moves), trust, there)
+        return Motion(False, cv2.merge(moves), trust)
 
     def _compared(self, grey, memory, moves, trust) -> np.ndarray:
         """Trust where a point looks as it did in the frames before, whatever the exposure.
@@ -354,18 +355,25 @@ def _small_grey(colors: np.ndarray) -> np.ndarray:
 
     if colors.dtype != np.uint8:
         colors = (colors >> 8).astype("uint8")
-    height, width = colors.shape[:2]
-    scale = min(1.0, SIDE / min(height, width))
-    if scale < 1:
-        size = max(round(width * scale), 1), max(round(height * scale), 1)
-        colors = cv2.resize(colors, size, interpolation=cv2.INTER_AREA)
+    size = _full_size(*colors.shape[:2])
+    if size != colors.shape[:2]:
+        colors = cv2.resize(colors, size[::-1], interpolation=cv2.INTER_AREA)
     return cv2.cvtColor(colors, cv2.COLOR_RGB2GRAY)
+
+
+def _full_size(height: int, width: int) -> tuple[int, int]:
+    scale = min(1.0, SIDE / min(height, width))
+    return max(round(height * scale), 1), max(round(width * scale), 1)
+
+
+def flow_size(height: int, width: int) -> tuple[int, int]:
+    """`(height, width)` of the flow of frames of a size."""
+    return tuple(max(round(side / 2), 1) for side in _full_size(height, width))
 
 
 def _half(grey: np.ndarray) -> np.ndarray:
     """A frame half as large, smooth: what is finer than its pixels would change with the motion."""
     import cv2
 
-    size = [round(side / 2) for side in grey.shape[::-1]]
     smooth = cv2.GaussianBlur(grey, (5, 5), 1.0)
-    return cv2.resize(smooth, size, interpolation=cv2.INTER_AREA)
+    return cv2.resize(smooth, flow_size(*grey.shape)[::-1], interpolation=cv2.INTER_AREA)

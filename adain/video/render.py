@@ -38,11 +38,18 @@ _LEAST_FRAMES, _MOST_FRAMES = 4, 120
 _SECONDS = 1.0
 """Window of the statistics at stability 1."""
 _MOST = 0.9995
-"""Share of what was there before at stability 1; wrong colours of areas fade five times faster."""
+"""Share of what was there before at stability 1; wrong colours of areas fade four times faster."""
+_SOFT = (5, 13)
+"""Pixels over which what is new begins, without masks and with: their regions differ more."""
 _LEAVING_OUT = 0.9
 """Share of what was there before from which every other frame may be left out."""
-_KNOWN = 0.9
+_KNOWN = 0.95
 """Mean trust in a frame and the next one from which it may be left out."""
+_SPOT, _LOST = 5, 0.35
+"""Side of a square of a small frame, and the share of it that may be in neither of the frames
+beside; less than that far from the border, motion is made up."""
+_LEAST_PIXELS = 24 * 16 * 16
+"""Pixels of frames in which the deepest features are too few for statistics of other frames."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +112,10 @@ class Renderer:
         self.clock = clock or Clock()
         self._steady = Steady(_SECONDS * stability * float(rate))
         self._motions = MotionEstimator(stability > 0)
-        # 0.999 at stability 0.5: much, because a mean of fewer frames is a mean of other strokes.
-        share = min(1 - (1 - stability) ** 10, _MOST)
-        self._follower = Follower(share) if stability > 0 else None
+        # 0.9993 at stability 0.5: much, because a mean of fewer frames is a mean of other strokes.
+        share = min(1 - (1 - stability) ** 10.5, _MOST)
+        masked = any(region.mask_at is not None for region in regions)
+        self._follower = Follower(share, _SOFT[masked]) if stability > 0 else None
         self._leaves_out = share >= _LEAVING_OUT
         self._changes = PaintChanges()
         self._present: list[bool] = []
@@ -140,7 +148,6 @@ class Renderer:
         reached = output.reached()
         if reached.frames:
             self._restore(reached.state)
-        seen = _named(reached.state, "motion")
         self._start = part.start
         self._begin_clip(self._size or clip.facts.size)
 
@@ -149,7 +156,7 @@ class Renderer:
                 yield item
                 on_frame(1)
 
-        with closing(self._rendered(part.of(clip), reached.frames, seen)) as finished:
+        with closing(self._rendered(part.of(clip), reached.frames, reached.state)) as finished:
             return output.write(counted(finished))
 
     def frames(self, frames: Iterator[Frame], size: tuple[int, int]) -> Iterator[Frame]:
@@ -168,11 +175,14 @@ class Renderer:
     def _begin_clip(self, size: tuple[int, int]) -> None:
         self._pipeline.prepare(*size)
         self._segment = self._segment_for(math.prod(size))
+        crop = self._pipeline.options.crop_size or max(size)
+        if math.prod(min(side, crop) for side in size) < _LEAST_PIXELS:
+            self._steady.window = 0
 
     def _rendered(
-        self, frames: Iterator[Frame], done: int, seen: dict[str, np.ndarray]
+        self, frames: Iterator[Frame], done: int, state: dict[str, np.ndarray]
     ) -> Iterator[Finished]:
-        """All stages at the same time; `done` frames are finished, `seen` what is known of them."""
+        """All stages at the same time; `done` frames are finished, `state` is that after them."""
         stages: list[Ahead] = []
 
         def ahead(items: Iterator) -> Ahead:
@@ -181,7 +191,7 @@ class Renderer:
 
         try:
             read = ahead(self._read(frames, done))
-            looked = ahead(self._looked(read, done, seen))
+            looked = ahead(self._looked(read, done, state))
             stylized = ahead(self._stylized(looked))
             yield from ahead(self._finished(stylized))
         finally:
@@ -203,13 +213,14 @@ class Renderer:
             number += 1
 
     def _looked(
-        self, items: Iterator[_Work], done: int, seen: dict[str, np.ndarray]
+        self, items: Iterator[_Work], done: int, state: dict[str, np.ndarray]
     ) -> Iterator[_Work]:
         for work in items:
             found = self._look(work)
             if work.number < done:
-                self._motions.restore(seen)
+                self._motions.restore(_named(state, "motion"))
                 self._plan(found)
+                self._changes.restore(_named(state, "changes"))
                 continue
             if self._ends_segment(work.number):
                 # Later frames are looked at before this one is finished.
@@ -265,6 +276,8 @@ class Renderer:
                 Painted(next(styles), next(masks)) if present else Painted(None, nothing)
             )
         work.motion, work.restyled = self._changes.next(painted, work.motion)
+        if work.state is not None:
+            work.state |= _prefixed("changes", self._changes.state())
         covers = [region.mask for region in painted if region.mask is not None]
         if len(covers) == len(painted):
             work.inside = np.minimum(np.sum(covers, axis=0, dtype="float32") / 255, 1)
@@ -272,14 +285,20 @@ class Renderer:
 
     def _is_known(self, work: _Work, after: _Work | None) -> bool:
         """Whether a frame can be made of the one before and the one after it."""
+        import cv2
+
         if not self._leaves_out or after is None or self._ends_segment(work.number):
             return False
-        return all(
-            each.inside is None
-            and each.motion.trust is not None
-            and each.motion.trust.mean() >= _KNOWN
+        if any(
+            each.inside is not None
+            or each.motion.trust is None
+            or each.motion.trust.mean() < _KNOWN
             for each in (work, after)
-        )
+        ):
+            return False
+        # However small: it may be what everybody looks at.
+        lost = (1 - work.motion.trust) * (1 - after.motion.brought_back(after.motion.trust))
+        return cv2.blur(lost, (_SPOT, _SPOT))[_SPOT:-_SPOT, _SPOT:-_SPOT].max() <= _LOST
 
     def _begin(self, work: _Work) -> _Work:
         """What must happen frame after frame that is painted."""
