@@ -6,7 +6,7 @@ import { drawAreas, setUpAreas } from "./areas.js";
 import { watchFiles } from "./files.js";
 import { say } from "./messages.js";
 import { MixPad } from "./mixpad.js";
-import { currentSettings, refresh, restart, watch } from "./preview.js";
+import { currentSettings, giveUp, refresh, restart, watch } from "./preview.js";
 import { clearHistory, keepSoon, outdate, paint, watchResults } from "./results.js";
 import { STROKES, area, defaults, forgetMasks, isReady, newArea, state, toggle } from "./state.js";
 import { setState, showPhoto } from "./viewer.js";
@@ -71,6 +71,7 @@ async function takeStyles(files) {
 function removeStyle(style) {
   removeOwn(style);
   for (const one of state.areas) one.styles = one.styles.filter((other) => other !== style);
+  giveUp();
   api.dropStyle(style.key).catch(() => {});
   update();
 }

@@ -27,10 +27,15 @@ export function refresh() {
   pump();
 }
 
-/** Forget what is shown, because the photo is another one. */
-export function restart() {
+/** Do not wait for what was asked for: something that it needs goes away. */
+export function giveUp() {
   flight?.abort();
   flight = null;
+}
+
+/** Forget what is shown, because the photo is another one. */
+export function restart() {
+  giveUp();
   shown = wanted;
   refresh();
 }
