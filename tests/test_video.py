@@ -643,11 +643,14 @@ def test_a_run_that_stops_goes_on(video, make_clip, tmp_path, monkeypatch):
     for output, flags in (("out.mov", LOSSLESS), ("out_%03d.png", ())):
         plain, painted, seen = render.Renderer._stylize, [], []
 
-        def note(self, work, plain=plain, painted=painted):
-            painted.append(work.number)
-            return plain(self, work)
+        def noting(numbers, plain=plain):
+            def note(self, work):
+                numbers.append(work.number)
+                return plain(self, work)
 
-        monkeypatch.setattr(render.Renderer, "_stylize", note)
+            return note
+
+        monkeypatch.setattr(render.Renderer, "_stylize", noting(painted))
         assert video(clip, "-o", tmp_path / "whole" / output, *flags) == 0
 
         def stop(self, work, plain=plain):
@@ -660,11 +663,7 @@ def test_a_run_that_stops_goes_on(video, make_clip, tmp_path, monkeypatch):
         assert status == 130
         assert not (tmp_path / "out.mov").exists() or "%" in output
 
-        def note_again(self, work, plain=plain, seen=seen):
-            seen.append(work.number)
-            return plain(self, work)
-
-        monkeypatch.setattr(render.Renderer, "_stylize", note_again)
+        monkeypatch.setattr(render.Renderer, "_stylize", noting(seen))
         assert video(clip, "-o", tmp_path / output, *flags) == 0
         assert seen == [number for number in painted if number >= 20]
         monkeypatch.setattr(render.Renderer, "_stylize", plain)

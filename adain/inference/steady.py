@@ -123,9 +123,7 @@ class SteadyFrame:
         restyled: As for `Steady.next_frame`.
     """
 
-    def __init__(
-        self, window: float, scene: _Scene, number: int, time: int, restyled: bool = False
-    ):
+    def __init__(self, window: float, scene: _Scene, number: int, time: int, restyled: bool):
         self.window = window
         self._restyled = restyled
         self._scene, self._number, self._time = scene, number, time

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -238,7 +239,8 @@ class Renderer:
         pool = ThreadPoolExecutor(self._lanes)
         left_out = False
         try:
-            for work, after in _with_next(map(self._plan, items)):
+            # Each with the one that follows; None after the last one.
+            for work, after in pairwise(chain(map(self._plan, items), [None])):
                 left_out = work.left_out = not left_out and self._is_known(work, after)
                 if left_out:
                     self._later += 1
@@ -266,15 +268,11 @@ class Renderer:
         work.regions, work.present = self._regions_at(self._start + frame.time)
         if self._follower is None:
             return work
-        masks = iter(
-            self._pipeline.masks(work.regions, *frame.colors.shape[:2]) if work.regions else []
-        )
-        painted, nothing = [], np.zeros(self._cropped(frame.colors).shape[:2], "uint8")
-        styles = iter(region.style for region in work.regions)
-        for present in work.present:
-            painted.append(
-                Painted(next(styles), next(masks)) if present else Painted(None, nothing)
-            )
+        size = frame.colors.shape[:2]
+        masks = self._pipeline.masks(work.regions, *size) if work.regions else []
+        found = zip((region.style for region in work.regions), masks, strict=True)
+        nothing = Painted(None, np.zeros(self._cropped(frame.colors).shape[:2], "uint8"))
+        painted = [Painted(*next(found)) if present else nothing for present in work.present]
         work.motion, work.restyled = self._changes.next(painted, work.motion)
         if work.state is not None:
             work.state |= _prefixed("changes", self._changes.state())
@@ -404,16 +402,6 @@ class Renderer:
         self._present = [bool(each) for each in state["present"]]
         if self._follower is not None:
             self._follower.restore(_named(state, "follower"))
-
-
-def _with_next(items: Iterator[_Work]) -> Iterator[tuple[_Work, _Work | None]]:
-    """Each of them with the one that follows; None after the last one."""
-    last = next(items, None)
-    for item in items:
-        yield last, item
-        last = item
-    if last is not None:
-        yield last, None
 
 
 def _laid_over(below: np.ndarray, above: np.ndarray, inside: np.ndarray) -> np.ndarray:
